@@ -1,0 +1,35 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-rabbitmq up test check lint types bench services clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## see it work, on an embedded PostgreSQL; nothing to install
+	@scripts/demo.sh
+
+demo-rabbitmq: ## the same through RabbitMQ
+	@scripts/demo.sh rabbitmq
+
+up: ## start the whole system for development on http://localhost:8000
+	@scripts/up.sh
+
+test: ## run the tests on real services (ARGS="tests/unit -k job" for some of them)
+	@scripts/test.sh $(ARGS)
+
+check: ## formatter, linter, types, layers
+	@scripts/check.sh
+
+lint: ## formatter and linter only
+	@scripts/check.sh format lint
+
+types: ## types only
+	@scripts/check.sh types
+
+bench: ## run the benchmarks
+	@scripts/bench.sh $(ARGS)
+
+services: ## start PostgreSQL, RabbitMQ and Redis for the tests, and print how to reach them
+	@infra/services.sh start && infra/services.sh env
+
+clean: ## stop the test services and remove everything that the other targets made
+	@scripts/clean.sh

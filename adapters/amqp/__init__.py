@@ -1,0 +1,1 @@
+"""RabbitMQ: commands, queries and claims come in, events go out."""

@@ -1,0 +1,60 @@
+"""RabbitMQ as a whole: what the composition root starts and stops."""
+
+from __future__ import annotations
+
+from aio_pika.abc import AbstractConnection
+
+from adapters.amqp import declaration
+from adapters.amqp.connection import Link
+from adapters.amqp.ingress import Ingress
+from adapters.amqp.publisher import AmqpPublisher, BulkSender
+from adapters.amqp.topology import topology
+from handlers.gateway import Gateway
+
+
+class AmqpBus:
+    """Commands, claims and queries in; replies and events out.
+
+    Three connections: one consumes, one answers and parks, one publishes events. A broker that blocks its publishers
+    (its disk or memory is full) stops reading from whole connections, and events must not hold up answers.
+    """
+
+    def __init__(self, url: str, gateway: Gateway) -> None:
+        self._answering = Link(url, "millrace.answers", _prepare)
+        self._publishing = Link(url, "millrace.events", _prepare)
+        self._ingress = Ingress(url, self._answering, gateway)
+        self.publisher = AmqpPublisher(self._publishing)
+        self.sender = BulkSender(self._publishing)
+
+    @property
+    def publishing(self) -> Link:
+        """The connection that carries events, for the feeder of subscriptions' queues."""
+        return self._publishing
+
+    @property
+    def healthy(self) -> bool:
+        """Whether workers can reach us: commands and renewals are consumed, and can be answered.
+
+        The lease sweeper asks this too: nobody's lease may lapse while renewals could not be served.
+        """
+        return self._ingress.healthy and self._answering.connected
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the bus from working, for people; None while it works."""
+        return self._ingress.problem or self._answering.problem or self._publishing.problem
+
+    async def start(self) -> None:
+        """Begins to connect and returns; a broker that is not there yet is tried until it is."""
+        for part in (self._answering, self._publishing, self._ingress):
+            part.start()
+
+    async def stop(self) -> None:
+        """Stops consuming first, answers what is under way, then disconnects; at most about 15 s."""
+        await self._ingress.stop()
+        await self._publishing.stop()
+        await self._answering.stop()
+
+
+async def _prepare(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, topology())

@@ -1,0 +1,77 @@
+"""Queries and claims: answered while somebody waits, never kept. They are acknowledged when they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from adapters.amqp import envelope
+from adapters.amqp.commands import CLAIM
+from adapters.amqp.envelope import Arrived, BadMessage, Request
+from adapters.amqp.errors import BrokerUnavailable
+from adapters.amqp.replies import Replies
+from adapters.amqp.tasks import Tasks
+from handlers.gateway import Gateway
+from handlers.problems import refused
+from millrace.contracts.wire import Refused, Reply
+
+log = structlog.get_logger(__name__)
+
+Answer = Callable[[Request], Awaitable[Reply]]
+
+
+class Requests:
+    """Answers requests that may wait for a while, at most `most` of them at a time; more are told to come back."""
+
+    def __init__(self, replies: Replies, answer: Answer, most: int) -> None:
+        self._replies, self._answer, self._most = replies, answer, most
+        self._tasks = Tasks("amqp-request")
+
+    def take(self, message: Arrived, request: Request | None = None) -> None:
+        """Takes a message over that is acknowledged already; `request` where it was read before."""
+        self._tasks.start(self._see_through(message, request, full=len(self._tasks) >= self._most))
+
+    async def stop(self) -> None:
+        await self._tasks.stop()
+
+    async def _see_through(self, message: Arrived, request: Request | None, *, full: bool) -> None:
+        try:
+            address = envelope.return_address(message)
+        except BadMessage:
+            address = None
+        if address is None:
+            log.info("request_without_return_address", routing_key=message.routing_key)
+            return
+        name = envelope.name_of(message)
+        reply = refused("too-many", "too many requests wait here", retry_after=1.0) if full else None
+        try:
+            await self._replies.send(*address, name, reply or await self._reply(message, request))
+        except BrokerUnavailable as error:
+            log.info("reply_lost", request=name, error=str(error))
+
+    async def _reply(self, message: Arrived, request: Request | None) -> Reply:
+        try:
+            return await self._answer(request or envelope.read(message))
+        except BadMessage as bad:
+            return Refused(bad.problem)
+        except Exception:
+            log.exception("request_failed", routing_key=message.routing_key)
+            return refused("internal", "the request failed inside the service")
+
+
+def queries(gateway: Gateway, replies: Replies, most: int) -> Requests:
+    async def answer(request: Request) -> Reply:
+        return await gateway.query(request.name, request.body, request.context, request.min_position)
+
+    return Requests(replies, answer, most)
+
+
+def claims(gateway: Gateway, replies: Replies, most: int) -> Requests:
+    async def answer(request: Request) -> Reply:
+        if request.name != CLAIM:
+            # What arrives here is acknowledged at once: any other command could be lost without a trace.
+            return refused("unknown-command", f"only {CLAIM} is taken here; send {request.name} to millrace.commands")
+        return await gateway.execute(request.name, request.body, request.context)
+
+    return Requests(replies, answer, most)

@@ -1,0 +1,152 @@
+"""The exchanges, queues and bindings that Millrace needs, as data.
+
+Everything here is understood alike by RabbitMQ 3.10 to 4.3: no transient queue (4.x refuses those that are not
+exclusive), no default left to the version (a quorum queue without `x-delivery-limit` has none in 3.x and 20 in 4.x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+COMMANDS = "millrace.commands"
+PARKED = "millrace.commands.parked"
+CLAIMS = "millrace.claims"
+QUERIES = "millrace.queries"
+EVENTS = "millrace.events"
+EVENTS_LOG = "millrace.events.log"
+RESERVED_PREFIX = "millrace."
+
+DELIVERY_LIMIT = 100
+CLAIM_TTL = 60.0
+QUERY_TTL = 10.0
+GIGABYTE = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable topic exchange."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue with its arguments."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    exchange: str
+    queue: str
+    key: str = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What is declared, in an order that works: parked before the queue that dead-letters into it."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+    def export(self, vhost: str = "/") -> dict[str, Any]:
+        """Definitions as `rabbitmqctl import_definitions` and the management interface read them."""
+        return {
+            "exchanges": [
+                {
+                    "name": exchange.name,
+                    "vhost": vhost,
+                    "type": "topic",
+                    "durable": True,
+                    "auto_delete": False,
+                    "internal": False,
+                    "arguments": {},
+                }
+                for exchange in self.exchanges
+            ],
+            "queues": [
+                {
+                    "name": queue.name,
+                    "vhost": vhost,
+                    "durable": True,
+                    "auto_delete": False,
+                    "arguments": dict(queue.arguments),
+                }
+                for queue in self.queues
+            ],
+            "bindings": [
+                {
+                    "source": binding.exchange,
+                    "vhost": vhost,
+                    "destination": binding.queue,
+                    "destination_type": "queue",
+                    "routing_key": binding.key,
+                    "arguments": {},
+                }
+                for binding in self.bindings
+            ],
+        }
+
+
+def topology() -> Topology:
+    """The declared topology. Queues of subscriptions are not in it: they come and go with the subscriptions."""
+    return Topology(
+        exchanges=(Exchange(COMMANDS), Exchange(CLAIMS), Exchange(QUERIES), Exchange(EVENTS)),
+        queues=(
+            # Bounded, and the oldest goes first: a parked command was refused or could not be read, and a full place
+            # for such messages must not stop those that can.
+            Queue(PARKED, {"x-queue-type": "quorum", "x-max-length": 100_000, "x-overflow": "drop-head"}),
+            # Quorum, because a classic queue confirms before it has fsynced. A full queue refuses, it does not drop,
+            # which at-least-once dead-lettering also requires. The delivery limit is a far backstop: a connection
+            # that is lost counts for every message in flight.
+            Queue(
+                COMMANDS,
+                {
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": DELIVERY_LIMIT,
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": PARKED,
+                    "x-dead-letter-strategy": "at-least-once",
+                    "x-overflow": "reject-publish",
+                    "x-max-length-bytes": GIGABYTE,
+                },
+            ),
+            # Nobody waits for an old claim or query: messages are transient and expire, only the queues are durable.
+            Queue(CLAIMS, {"x-queue-type": "classic", "x-message-ttl": int(CLAIM_TTL * 1000)}),
+            Queue(QUERIES, {"x-queue-type": "classic", "x-message-ttl": int(QUERY_TTL * 1000)}),
+            Queue(
+                EVENTS_LOG,
+                {
+                    "x-queue-type": "stream",
+                    "x-max-length-bytes": GIGABYTE,
+                    "x-max-age": "7D",
+                    "x-stream-max-segment-size-bytes": GIGABYTE // 10,
+                },
+            ),
+        ),
+        bindings=(
+            Binding(COMMANDS, COMMANDS),
+            Binding(CLAIMS, CLAIMS),
+            Binding(QUERIES, QUERIES),
+            Binding(EVENTS, EVENTS_LOG),
+        ),
+    )
+
+
+def subscription_queue(tenant: str, name: str) -> Queue:
+    """The queue of a subscription that is delivered by AMQP.
+
+    Its delivery limit is out of reach: what the consumer cannot handle it parks by command, and an event that the
+    broker dropped would be a hole that nobody sees.
+
+    Raises:
+        ValueError: the name is longer than the 255 bytes that AMQP allows.
+    """
+    queue_name = f"millrace.sub.{tenant}.{name}"
+    if len(queue_name.encode()) > 255:
+        raise ValueError(f"{queue_name!r} is longer than the 255 bytes of a queue name; give it a shorter name")
+    return Queue(queue_name, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})

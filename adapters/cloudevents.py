@@ -1,0 +1,53 @@
+"""The one place that turns recorded events into CloudEvents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from domain.event import Published
+from domain.ports import Outgoing, RecordedEvent
+from millrace.contracts.wire import Token
+
+ENVELOPE = frozenset({"originator_id", "originator_version", "timestamp"})
+
+
+def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
+    """A CloudEvents 1.0 structured event, as a dictionary whose values JSON can carry."""
+    event, meta = recorded.event, recorded.metadata
+    data: dict[str, Any]
+    if isinstance(event, Published):
+        type_, data = event.event_type, event.payload
+    else:
+        type_ = f"millrace.{event.TOPIC}.v{event.class_version}"
+        data = {name: value for name, value in vars(event).items() if name not in ENVELOPE}
+    optional = {
+        "company": meta.company,
+        "correlationid": meta.correlation_id,
+        "causationid": meta.causation_id,
+        "traceparent": meta.traceparent,
+    }
+    return {
+        "specversion": "1.0",
+        "id": recorded.event_id,
+        "source": f"/millrace/{recorded.stream.kind}",
+        "type": type_,
+        "subject": recorded.stream.id,
+        "time": recorded.recorded_at,
+        "datacontenttype": "application/json",
+        "data": data,
+        "eventtype": recorded.event_type,
+        "tenant": meta.tenant,
+        "position": str(Token(epoch=epoch, position=recorded.position)),
+        "version": recorded.version,
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def outgoing(recorded: RecordedEvent, epoch: str) -> Outgoing:
+    """The event as the relay publishes it."""
+    event = cloud_event(recorded, epoch)
+    return Outgoing(
+        f"{recorded.metadata.tenant}.{recorded.event_type}", recorded.event_id, event["type"], to_json(event)
+    )

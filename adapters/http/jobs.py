@@ -1,0 +1,127 @@
+"""Jobs over REST, as the applications know them: `/api/jobs` and `/api/deadletters`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from adapters.http.body import object_of
+from adapters.http.call import call_of
+from adapters.http.door import Door
+from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView, Success
+from adapters.http.operations import errors, takes
+from adapters.http.paging import next_page
+from adapters.http.problems import invalid
+from adapters.http.respond import respond
+from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.wire import Message, Name, Text
+
+
+class DeadLetters(Message):
+    """Filters of the list of dead letters."""
+
+    queue: Name | None = None
+    name: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
+    cursor: str | None = Field(None, max_length=256)
+
+
+class Reason(Message):
+    """Why somebody intervenes, for the record."""
+
+    reason: Text | None = None
+
+
+class Deletion(Message):
+    """Cancels a job; with `remove` it is taken out of the read models instead."""
+
+    remove: bool = False
+    reason: Text | None = None
+
+
+class StateAt(Message):
+    """A version, or a time in ISO 8601."""
+
+    at: str | None = Field(None, max_length=64)
+
+
+def job_routes(door: Door) -> APIRouter:
+    """The routes of the jobs."""
+    router = APIRouter(tags=["jobs"], responses=errors())
+
+    @router.post(
+        "/api/jobs",
+        status_code=201,
+        response_model=JobCreated,
+        operation_id="enqueue_job",
+        openapi_extra=takes(Enqueue),
+    )
+    async def enqueue(request: Request) -> Response:
+        """Puts a job into a queue. The header `X-Position` tells where the log records it."""
+        call = call_of(request.scope)
+        done = await door.execute(request, "job.enqueue", object_of(call))
+        return respond(call, {"job_id": done.result["job_id"]}, 201, position=done.position)
+
+    @router.get("/api/jobs", response_model=list[JobView], operation_id="list_jobs")
+    async def listing(request: Request, filters: Annotated[ListJobs, Query()]) -> Response:
+        """Jobs, newest first. `status=active` means `processing`."""
+        return await _list(request, filters.model_dump(mode="json", exclude_none=True))
+
+    @router.get("/api/deadletters", response_model=list[JobView], operation_id="list_dead_letters")
+    async def dead_letters(request: Request, filters: Annotated[DeadLetters, Query()]) -> Response:
+        """Jobs that used up their attempts, newest first."""
+        return await _list(request, {**filters.model_dump(mode="json", exclude_none=True), "dead_lettered": True})
+
+    @router.get("/api/jobs/stats", response_model=Stats, operation_id="job_stats")
+    async def stats(request: Request) -> Response:
+        """Counts by status, and the workers at work."""
+        return respond(call_of(request.scope), (await door.query(request, "job.stats", {})).result)
+
+    @router.get("/api/jobs/{id}", response_model=JobView | AggregateState, operation_id="get_job")
+    async def get(request: Request, id: str, wish: Annotated[StateAt, Query()]) -> Response:
+        """One job; with `at` its state as of a version or a time."""
+        call = call_of(request.scope)
+        if wish.at is not None:
+            state = await door.query(request, "log.state", {"kind": "job", "id": id, "at": wish.at})
+            return respond(call, state.result)
+        answer = await door.query(request, "job.get", {"job_id": id})
+        return respond(call, view(answer.result["job"]))
+
+    @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
+    async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:
+        """Cancels a job, or removes a waiting or finished one."""
+        if wish.remove and wish.reason is not None:
+            raise invalid("`reason` is recorded with a cancellation only")
+        body: dict[str, object] = {"job_id": id}
+        if wish.reason is not None:
+            body["reason"] = wish.reason
+        done = await door.execute(request, "job.remove" if wish.remove else "job.cancel", body)
+        return respond(call_of(request.scope), {"success": True}, position=done.position)
+
+    @router.post(
+        "/api/jobs/{id}/retry",
+        response_model=JobChanged,
+        operation_id="retry_job",
+        openapi_extra=takes(Reason, required=False),
+    )
+    async def retry(request: Request, id: str) -> Response:
+        """Takes a job out of the dead letters and runs it again."""
+        call = call_of(request.scope)
+        done = await door.execute(request, "job.retry", {**object_of(call, optional=True), "job_id": id})
+        return respond(call, done.result, position=done.position)
+
+    async def _list(request: Request, body: dict[str, object]) -> Response:
+        page = (await door.query(request, "job.list", body)).result
+        jobs = [view(job) for job in page["jobs"]]
+        return respond(call_of(request.scope), jobs, headers=next_page(request, "cursor", page.get("cursor")))
+
+    return router
+
+
+def view(job: dict[str, Any]) -> dict[str, Any]:
+    """A job with both names of `data` and `started_at`."""
+    return {**job, "payload": job["data"], "processed_at": job.get("started_at")}

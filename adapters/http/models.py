@@ -1,0 +1,170 @@
+"""Answers as HTTP shows them, where the contracts have no model of their own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from millrace.contracts.event import Subscription
+from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats
+from millrace.contracts.log import CloudEvent, LogPage
+
+
+class JobCreated(BaseModel):
+    """Answer to `POST /api/jobs`."""
+
+    job_id: str
+
+
+class Enqueued(BaseModel):
+    """Answer to `job.enqueue`."""
+
+    job_id: str
+    status: JobStatus
+    created_at: datetime
+
+
+class Canceled(BaseModel):
+    """Answer to `job.cancel`."""
+
+    job_id: str
+    status: JobStatus
+    success: bool
+
+
+class JobChanged(BaseModel):
+    """Answer to `job.retry` and `job.report`."""
+
+    job_id: str
+    status: JobStatus
+
+
+class Removed(BaseModel):
+    """Answer to `job.remove`."""
+
+    job_id: str
+    success: bool
+
+
+class Success(BaseModel):
+    """Answer to `DELETE /api/jobs/{id}`."""
+
+    success: Literal[True] = True
+
+
+def _second_names(schema: dict[str, Any]) -> None:
+    properties = schema["properties"]
+    properties["payload"] = {**properties["data"], "title": "Payload", "description": "the same as `data`"}
+    properties["processed_at"] = {
+        **properties["started_at"],
+        "title": "Processed At",
+        "description": "the same as `started_at`",
+    }
+
+
+class JobView(Job):
+    """A job, with the second names that some of its fields have."""
+
+    model_config = ConfigDict(json_schema_extra=_second_names)
+
+
+class JobAnswer(BaseModel):
+    """Answer to `job.get`."""
+
+    job: Job
+
+
+class JobPage(BaseModel):
+    """Answer to `job.list`."""
+
+    jobs: list[Job]
+    cursor: str | None = None
+
+
+class EventPage(BaseModel):
+    """Answer to `log.history` and `log.why`."""
+
+    events: list[CloudEvent]
+
+
+class AggregateState(BaseModel):
+    """An aggregate as of a version or a time."""
+
+    kind: str
+    id: str
+    version: int
+    state: dict[str, Any] | None
+
+
+class Published(BaseModel):
+    """Answer to `event.publish`."""
+
+    event_id: str
+
+
+class SubscriptionAnswer(BaseModel):
+    """Answer to `subscription.get`."""
+
+    subscription: Subscription
+
+
+class SubscriptionPage(BaseModel):
+    """Answer to `subscription.list`."""
+
+    subscriptions: list[Subscription]
+
+
+class SubscriptionReply(BaseModel):
+    """Answer to the commands on a subscription."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Healthy(BaseModel):
+    """The process answers."""
+
+    status: Literal["healthy"] = "healthy"
+
+
+class PartState(BaseModel):
+    """One part of the service."""
+
+    status: Literal["ok", "degraded", "down"]
+    detail: str | None = None
+
+
+class Readiness(BaseModel):
+    """Whether the service can do its work, and how each of its parts is."""
+
+    status: Literal["ready", "degraded", "not-ready"]
+    parts: dict[str, PartState]
+
+
+COMMAND_RESULTS: dict[str, type[BaseModel]] = {
+    "job.enqueue": Enqueued,
+    "job.cancel": Canceled,
+    "job.retry": JobChanged,
+    "job.remove": Removed,
+    "job.report": JobChanged,
+    "job.claim": Grants,
+    "job.renew": Renewed,
+    "event.publish": Published,
+    "subscription.create": SubscriptionReply,
+    "subscription.acknowledge": SubscriptionReply,
+    "subscription.park": SubscriptionReply,
+    "subscription.release": SubscriptionReply,
+    "subscription.set_active": SubscriptionReply,
+}
+QUERY_RESULTS: dict[str, type[BaseModel]] = {
+    "job.get": JobAnswer,
+    "job.list": JobPage,
+    "job.stats": Stats,
+    "log.read": LogPage,
+    "log.history": EventPage,
+    "log.state": AggregateState,
+    "log.why": EventPage,
+    "subscription.get": SubscriptionAnswer,
+    "subscription.list": SubscriptionPage,
+}

@@ -1,0 +1,64 @@
+"""Connections to PostgreSQL: one pool for reads, dedicated connections for the flusher, the doorbell and the leaders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+CONNECT_SECONDS = 2.0
+QUERY_SECONDS = 5.0
+
+if TYPE_CHECKING:
+    # The stubs make these generic, the library does not.
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Pool, Connection = asyncpg.Pool, asyncpg.Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where PostgreSQL is.
+
+    Args:
+        dsn: `postgresql://…`; holds a password, so it is never logged.
+    """
+
+    dsn: str
+
+    def __repr__(self) -> str:
+        return "Database(…)"
+
+    async def pool(self, size: int = 8) -> Pool:
+        """A pool for short reads; one that cannot connect fails within seconds."""
+        return await asyncpg.create_pool(
+            self.dsn,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=QUERY_SECONDS,
+            server_settings={"application_name": "millrace", "statement_timeout": "5000", "jit": "off"},
+        )
+
+    async def connect(self) -> Connection:
+        """A connection of one's own, for a leader or a listener."""
+        return await asyncpg.connect(
+            self.dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "millrace", "jit": "off"}
+        )
+
+    async def connect_writer(self) -> Connection:
+        """The flusher's connection: nothing on it may hold the append lock for longer than two seconds."""
+        return await asyncpg.connect(
+            self.dsn,
+            timeout=CONNECT_SECONDS,
+            server_settings={
+                "application_name": "millrace-append",
+                "lock_timeout": "2000",
+                "statement_timeout": "2000",
+                "idle_in_transaction_session_timeout": "2000",
+                "jit": "off",
+                "plan_cache_mode": "force_generic_plan",
+            },
+        )

@@ -1,0 +1,97 @@
+"""Wakes whoever tails the store, in this process at once and in the others by NOTIFY."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+
+from adapters.postgres.errors import CONNECTION_ERRORS
+
+CHANNEL = "millrace"
+COALESCE_SECONDS = 0.01
+log = structlog.get_logger("store")
+
+
+class PostgresDoorbell:
+    """Implements `domain.ports.Doorbell` on one connection of its own.
+
+    Rings are hints: they carry the newest position, once for many appends, and a lost one costs a polling interval.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]], on_foreign_ring: Callable[[], None]
+    ) -> None:
+        self._connect, self._on_foreign_ring = connect, on_foreign_ring
+        self._head = 0
+        self._announced = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._due = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, head: int) -> None:
+        self._head = self._announced = head
+        self._task = asyncio.create_task(self._run(), name="doorbell")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def ring(self, position: int) -> None:
+        """This process has committed up to `position`."""
+        self._rise(position)
+        self._due.set()
+
+    async def wait(self, seen: int, timeout: float) -> int:
+        if self._head > seen:
+            return self._head
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait({waiter}, timeout=timeout)
+        finally:
+            self._waiters.discard(waiter)
+        return self._head
+
+    def _rise(self, position: int) -> None:
+        if position > self._head:
+            self._head = position
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _heard(self, _: object, pid: int, __: str, payload: object) -> None:
+        position = int(str(payload))
+        if position > self._head:
+            self._announced = max(self._announced, position)
+            self._rise(position)
+            self._on_foreign_ring()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                connection = await self._connect()
+                try:
+                    await connection.add_listener(CHANNEL, self._heard)
+                    await self._announce(connection)
+                finally:
+                    connection.terminate()
+            except CONNECTION_ERRORS as error:
+                log.warning("doorbell lost its connection", action="doorbell_lost", error=repr(error))
+            await asyncio.sleep(1)
+
+    async def _announce(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._due.wait(), timeout=10)
+            except TimeoutError:
+                await connection.execute("SELECT 1", timeout=5)
+                continue
+            self._due.clear()
+            if self._head > self._announced:
+                self._announced = self._head
+                await connection.execute(f"SELECT pg_notify('{CHANNEL}', $1)", str(self._head), timeout=5)
+                await asyncio.sleep(COALESCE_SECONDS)

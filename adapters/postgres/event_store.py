@@ -1,0 +1,170 @@
+"""The event store on PostgreSQL: appends go through the flusher, reads through a pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from eventsourcing.persistence import StoredEvent
+from pydantic_core import from_json
+
+from adapters.postgres.errors import translated
+from adapters.postgres.group_commit import GroupCommit
+from adapters.postgres.mapper import EventMapper
+from adapters.postgres.snapshots import restored, stored_snapshot
+from domain.aggregate import Aggregate, Event
+from domain.ports import Append, Loaded, Metadata, Outcome, RecordedEvent, StreamName
+
+COLUMNS = """originator_id, originator_version, topic, state, notification_id, event_id, event_type, kind, subject, tenant,
+       company, correlation_id, causation_id, metadata, recorded_at"""
+LOAD = f"""
+SELECT {COLUMNS} FROM stored_events e
+ WHERE originator_id = ANY ($1::text[])
+   AND originator_version > coalesce((SELECT max(s.originator_version) FROM snapshots s
+                                       WHERE s.originator_id = e.originator_id), 0)
+ ORDER BY originator_id, originator_version
+"""
+SNAPSHOTS = """
+SELECT DISTINCT ON (originator_id) originator_id, originator_version, topic, state FROM snapshots
+ WHERE originator_id = ANY ($1::text[]) ORDER BY originator_id, originator_version DESC
+"""
+ORIGINS = f"SELECT {COLUMNS} FROM stored_events WHERE originator_id = ANY ($1::text[]) AND originator_version = 1"
+SAVE_SNAPSHOT = "INSERT INTO snapshots VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+READ = f"SELECT {COLUMNS} FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2"
+HISTORY = f"""
+SELECT {COLUMNS} FROM stored_events
+ WHERE originator_id = $1 AND originator_version > $2 AND ($4::timestamptz IS NULL OR recorded_at <= $4)
+ ORDER BY originator_version LIMIT $3
+"""
+READ_TENANT = f"""
+SELECT {COLUMNS} FROM stored_events
+ WHERE notification_id > $1 AND notification_id <= $2 AND tenant = $3 AND (event_type || '.') ~ $4
+   AND (NOT $6 OR event_type <> 'subscription.advanced')
+ ORDER BY notification_id LIMIT $5
+"""
+RELATED = f"""
+SELECT {COLUMNS} FROM stored_events WHERE tenant = $1 AND correlation_id = ANY ($2::text[])
+ ORDER BY notification_id LIMIT $3
+"""
+LAST_POSITION = """
+SELECT notification_id FROM stored_events WHERE originator_id = $1 ORDER BY originator_version DESC LIMIT 1
+"""
+
+
+class PostgresEventStore:
+    """Implements `domain.ports.EventStore`."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], commits: GroupCommit, mapper: EventMapper) -> None:
+        self._pool, self._commits, self._mapper = pool, commits, mapper
+
+    async def append(self, appends: Sequence[Append]) -> list[Outcome]:
+        encode = self._mapper.to_stored_event
+        futures = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
+        try:
+            return [await future for future in futures]
+        except BaseException:
+            await asyncio.gather(*futures, return_exceptions=True)
+            raise
+
+    @translated
+    async def load(self, streams: Sequence[StreamName]) -> dict[StreamName, Loaded]:
+        names = {stream.text: stream for stream in streams}
+        texts = list(names)
+        snapshots = {row["originator_id"]: row for row in await self._pool.fetch(SNAPSHOTS, texts)}
+        rows: dict[str, list[asyncpg.Record]] = {}
+        for row in await self._pool.fetch(LOAD, texts):
+            rows.setdefault(row["originator_id"], []).append(row)
+        origins = {r["originator_id"]: r for r in await self._pool.fetch(ORIGINS, list(snapshots))} if snapshots else {}
+        loaded = {}
+        for text, stream in names.items():
+            events = rows.get(text, [])
+            origin = origins.get(text) or (events[0] if events else None)
+            if origin is None:
+                continue
+            snapshot = restored(snapshots[text], self._mapper) if text in snapshots else None
+            last = events[-1]["notification_id"] if events else await self.last_position(stream) or 0
+            loaded[stream] = Loaded(snapshot, [self._event(row) for row in events], _metadata(origin), last)
+        return loaded
+
+    @translated
+    async def save_snapshot(self, stream: StreamName, aggregate: Aggregate) -> None:
+        row = stored_snapshot(aggregate, self._mapper)
+        await self._pool.execute(SAVE_SNAPSHOT, stream.text, row.originator_version, row.topic, row.state)
+
+    @translated
+    async def history(
+        self, stream: StreamName, after_version: int = 0, limit: int = 1_000, until: datetime | None = None
+    ) -> list[RecordedEvent]:
+        return [
+            self._recorded(row) for row in await self._pool.fetch(HISTORY, stream.text, after_version, limit, until)
+        ]
+
+    @translated
+    async def read(self, after: int, limit: int) -> list[RecordedEvent]:
+        return [self._recorded(row) for row in await self._pool.fetch(READ, after, limit)]
+
+    @translated
+    async def read_matching(
+        self, tenant: str, expression: str, after: int, until: int, limit: int, quiet: bool = False
+    ) -> list[RecordedEvent]:
+        """One tenant's events in (after, until] whose type matches a regular expression, in order.
+
+        Args:
+            quiet: leaves out the advances of subscriptions.
+        """
+        return [
+            self._recorded(row)
+            for row in await self._pool.fetch(READ_TENANT, after, until, tenant, expression, limit, quiet)
+        ]
+
+    @translated
+    async def related(self, tenant: str, correlations: Sequence[str], limit: int) -> list[RecordedEvent]:
+        """The tenant's events that carry one of the correlation ids, in order."""
+        return [self._recorded(row) for row in await self._pool.fetch(RELATED, tenant, list(correlations), limit)]
+
+    @translated
+    async def last_position(self, stream: StreamName) -> int | None:
+        """Position of the stream's newest event, None where the stream does not exist."""
+        position: int | None = await self._pool.fetchval(LAST_POSITION, stream.text)
+        return position
+
+    @translated
+    async def head(self) -> int:
+        return int(await self._pool.fetchval("SELECT head FROM store"))
+
+    @translated
+    async def epoch(self) -> str:
+        """Names this log: positions of another epoch belong to another history."""
+        return str(await self._pool.fetchval("SELECT epoch FROM store"))
+
+    def _event(self, row: asyncpg.Record) -> Event:
+        return self._mapper.to_domain_event(
+            StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"])
+        )
+
+    def _recorded(self, row: asyncpg.Record) -> RecordedEvent:
+        return RecordedEvent(
+            row["notification_id"],
+            StreamName(row["kind"], row["tenant"], row["subject"]),
+            row["originator_version"],
+            str(row["event_id"]),
+            row["event_type"],
+            row["recorded_at"],
+            _metadata(row),
+            self._event(row),
+        )
+
+
+def _metadata(row: asyncpg.Record) -> Metadata:
+    extra: dict[str, Any] = from_json(row["metadata"]) if row["metadata"] else {}
+    return Metadata(
+        row["tenant"],
+        row["company"],
+        row["correlation_id"],
+        row["causation_id"],
+        extra.get("actor"),
+        extra.get("traceparent"),
+    )

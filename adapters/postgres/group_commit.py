@@ -1,0 +1,293 @@
+"""Group commit: every append that is waiting goes into one transaction, and the next batch collects meanwhile.
+
+One flusher and one connection per process. The advisory lock comes first in each transaction, so positions are dense
+and in commit order whatever the number of processes; a version conflict or a repeated command fails only its own append.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from eventsourcing.persistence import StoredEvent
+
+from adapters.postgres.database import Connection
+from adapters.postgres.rows import APPEND_BATCH, BatchRows
+from adapters.postgres.verdicts import outcomes_before
+from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable, StreamName
+
+APPEND_LOCK = "SELECT pg_advisory_xact_lock(7270501)"
+MAX_EVENTS = 2_000
+MAX_BYTES = 4_000_000
+MAX_WAITING = 50_000
+ANSWER_SECONDS = 2.0
+RECONNECT_SECONDS = 0.2
+
+log = structlog.get_logger("store")
+
+
+@dataclass(slots=True)
+class Unit:
+    """One append on its way, with its events already encoded."""
+
+    append: Append
+    stored: Sequence[StoredEvent]
+    size: int
+    done: asyncio.Future[Outcome]
+
+
+@dataclass(slots=True)
+class Operation:
+    """Work of another kind that must run under the append lock, in the flusher's transaction."""
+
+    run: Callable[[Connection], Awaitable[Any]]
+    done: asyncio.Future[Any]
+
+
+class Participant(Protocol):
+    """Takes part in each transaction after its appends: the claims, which want what has just become ready."""
+
+    def wants(self, lanes: set[tuple[str, str]]) -> bool: ...
+
+    async def run(self, connection: Connection) -> Callable[[], None]:
+        """Runs under the lock; the returned function is called after the commit."""
+        ...
+
+    def failed(self) -> None:
+        """The transaction did not commit; what `run` did is undone."""
+        ...
+
+
+@dataclass(slots=True)
+class _Batch:
+    units: list[Unit] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+
+    @property
+    def futures(self) -> list[asyncio.Future[Any]]:
+        return [unit.done for unit in self.units] + [operation.done for operation in self.operations]
+
+
+class GroupCommit:
+    """The flusher. `head` is the newest position this process has seen committed; `on_commit` is told each new one."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        on_commit: Callable[[int], None],
+    ) -> None:
+        self._connect = connect
+        self._on_commit = on_commit
+        self._units: deque[Unit] = deque()
+        self._operations: list[Operation] = []
+        self._participant: Participant | None = None
+        self._wake = asyncio.Event()
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, participant: Participant) -> None:
+        self._participant = participant
+        self._task = asyncio.create_task(self._run(), name="group-commit")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._fail([*self._units, *self._operations], StoreUnavailable("the service is stopping"))
+        if self._connection is not None and not self._connection.is_closed():
+            await self._connection.close(timeout=1)
+
+    def wake(self) -> None:
+        """Runs a transaction soon, even where only the participant wants one."""
+        self._wake.set()
+
+    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> list[asyncio.Future[Outcome]]:
+        """Queues appends for the next transactions.
+
+        Raises:
+            StoreOverloaded: too many are waiting already.
+        """
+        if len(self._units) + len(appends) > MAX_WAITING:
+            raise StoreOverloaded(f"{len(self._units)} appends are waiting already")
+        loop = asyncio.get_running_loop()
+        futures = []
+        for append, stored in appends:
+            done: asyncio.Future[Outcome] = loop.create_future()
+            self._units.append(Unit(append, stored, sum(len(row.state) for row in stored), done))
+            futures.append(done)
+        self._wake.set()
+        return futures
+
+    async def perform(self, run: Callable[[Connection], Awaitable[Any]]) -> Any:
+        """Runs `run(connection)` under the append lock, in a transaction that may carry other work too."""
+        operation = Operation(run, asyncio.get_running_loop().create_future())
+        self._operations.append(operation)
+        self._wake.set()
+        return await operation.done
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = self._next_batch()
+            if self._units or self._operations:
+                self._wake.set()
+            try:
+                await self._commit(batch)
+            except asyncio.CancelledError:
+                self._fail([*batch.units, *batch.operations], StoreUnavailable("the service is stopping"))
+                raise
+
+    def _next_batch(self) -> _Batch:
+        """As many appends as fit; a second append to one version, or of one command, waits for the next batch."""
+        batch = _Batch(operations=self._operations)
+        self._operations = []
+        versions: dict[StreamName, int] = {}
+        keys: set[tuple[str, str, str]] = set()
+        events = size = 0
+        deferred: list[Unit] = []
+        while self._units and events < MAX_EVENTS and size < MAX_BYTES and len(batch.units) < MAX_EVENTS:
+            unit = self._units.popleft()
+            append = unit.append
+            key = (append.key.tenant, append.key.principal, append.key.command_id) if append.key else None
+            follows = versions.get(append.stream) if append.stream else None
+            if key in keys or (follows is not None and follows != append.expected_version):
+                deferred.append(unit)
+                continue
+            if key is not None:
+                keys.add(key)
+            if append.stream is not None:
+                versions[append.stream] = append.expected_version + len(append.events)
+            batch.units.append(unit)
+            events += len(append.events)
+            size += unit.size
+        self._units.extendleft(reversed(deferred))
+        return batch
+
+    async def _commit(self, batch: _Batch) -> None:
+        try:
+            connection = await self._connected()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            self._fail([*batch.units, *batch.operations], StoreUnavailable(f"PostgreSQL cannot be reached: {error}"))
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return
+        try:
+            await self._transaction(connection, batch, checked=any(u.append.lapsed_attempt for u in batch.units))
+        except asyncpg.UniqueViolationError:
+            await self._again(connection, batch)
+        except (
+            asyncpg.PostgresConnectionError,
+            asyncpg.InterfaceError,
+            asyncpg.OperatorInterventionError,
+            asyncpg.InsufficientResourcesError,
+            OSError,
+            TimeoutError,
+        ) as error:
+            self._lost(batch, error)
+        except Exception as error:
+            await self._bisect(connection, batch, error)
+
+    async def _again(self, connection: Connection, batch: _Batch) -> None:
+        """Somebody was faster with a version or a command: look first who it is, under the lock."""
+        try:
+            await self._transaction(connection, batch, checked=True)
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+            self._lost(batch, error)
+        except Exception as error:
+            await self._bisect(connection, batch, error)
+
+    async def _transaction(self, connection: Connection, batch: _Batch, checked: bool) -> None:
+        rows = BatchRows()
+        outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
+        lasts: list[int | None] = [None] * len(batch.units)
+        alone = not checked and not batch.operations
+        if alone:
+            lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
+            wants = self._participant is not None and self._participant.wants(rows.lanes)
+            if not wants:
+                if not batch.units:
+                    return
+                base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+                self._settle(batch, outcomes, lasts, base, len(rows.events))
+                return
+        after_commit: Callable[[], None] | None = None
+        results: list[Any] = []
+        base = 0
+        try:
+            async with connection.transaction():
+                await connection.execute(APPEND_LOCK)
+                if checked:
+                    outcomes = await outcomes_before(connection, [unit.append for unit in batch.units])
+                    rows = BatchRows()
+                    lasts = [
+                        None if outcome is not None else rows.add(unit.append, unit.stored)
+                        for unit, outcome in zip(batch.units, outcomes, strict=True)
+                    ]
+                elif not alone:
+                    lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
+                if rows.events or rows.inbox:
+                    base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+                for operation in batch.operations:
+                    results.append(await operation.run(connection))
+                if self._participant is not None and self._participant.wants(rows.lanes):
+                    after_commit = await self._participant.run(connection)
+        except BaseException:
+            if self._participant is not None:
+                self._participant.failed()
+            raise
+        for operation, result in zip(batch.operations, results, strict=True):
+            if not operation.done.done():
+                operation.done.set_result(result)
+        self._settle(batch, outcomes, lasts, base, len(rows.events))
+        if after_commit is not None:
+            after_commit()
+
+    def _settle(
+        self, batch: _Batch, outcomes: Sequence[Outcome | None], lasts: Sequence[int | None], base: int, events: int
+    ) -> None:
+        for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
+            if not unit.done.done():
+                unit.done.set_result(outcome or Appended(None if last is None else base + last))
+        if events:
+            self._on_commit(base + events)
+
+    async def _bisect(self, connection: Connection, batch: _Batch, error: Exception) -> None:
+        """A batch that fails for a reason of its own is halved until the one append that causes it is alone."""
+        pieces = len(batch.units) + len(batch.operations)
+        if pieces <= 1:
+            log.error("append failed", action="append_failed", error=repr(error))
+            self._fail([*batch.units, *batch.operations], error)
+            return
+        if batch.operations:
+            for operation in batch.operations:
+                await self._commit(_Batch(operations=[operation]))
+            if batch.units:
+                await self._commit(_Batch(units=batch.units))
+            return
+        half = pieces // 2
+        await self._commit(_Batch(units=batch.units[:half]))
+        await self._commit(_Batch(units=batch.units[half:]))
+
+    def _lost(self, batch: _Batch, error: Exception) -> None:
+        log.warning("connection to PostgreSQL lost during an append", action="store_connection_lost", error=repr(error))
+        self._fail(
+            [*batch.units, *batch.operations], StoreUnavailable("the outcome is unknown; repeat with the same id")
+        )
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._connect()
+        return self._connection
+
+    def _fail(self, pieces: Sequence[Unit | Operation], error: Exception) -> None:
+        for piece in pieces:
+            if not piece.done.done():
+                piece.done.set_exception(error)

@@ -1,0 +1,74 @@
+"""Answers the job queries from the read model, never older than what the caller has been told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from adapters.postgres.errors import translated
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.positions import ReaderPositions
+from domain.errors import Refusal
+from domain.job import KIND
+from domain.ports import StreamName
+from handlers.routes import QueryRoute
+from handlers.service import BehindPosition
+from millrace.contracts import job as contract
+from millrace.contracts.wire import Context
+from projections.jobs_queries import job_stats, listed_jobs, one_job
+
+READER = "jobs"
+
+
+class UnreadableCursor(Refusal):
+    """Raised when a list cursor is not one that a page carried."""
+
+    code = "invalid"
+
+
+class JobQueries:
+    """Answers `job.get`, `job.list` and `job.stats`."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions, lease: float
+    ) -> None:
+        self._pool, self._store, self._positions, self._lease = pool, store, positions, lease
+
+    def routes(self) -> dict[str, QueryRoute]:
+        return {
+            "job.get": QueryRoute(contract.GetJob, self._get, READER),
+            "job.list": QueryRoute(contract.ListJobs, self._list, READER),
+            "job.stats": QueryRoute(contract.JobStats, self._stats, READER),
+        }
+
+    @translated
+    async def _get(self, query: contract.GetJob, context: Context) -> dict[str, Any]:
+        last = await self._store.last_position(StreamName(KIND, context.tenant, query.job_id))
+        if last is None:
+            raise NoSuchAggregate(KIND, query.job_id)
+        reached = await self._positions.reached(READER, last)
+        if reached < last:
+            raise BehindPosition(READER, str(last), str(reached))
+        async with self._pool.acquire() as connection:
+            job = await one_job(connection, context.tenant, query.job_id)
+        if job is None:
+            raise NoSuchAggregate(KIND, query.job_id)
+        return {"job": job}
+
+    @translated
+    async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:
+        before = None
+        if query.cursor is not None:
+            if not (query.cursor.isascii() and query.cursor.isdigit()):
+                raise UnreadableCursor("cursor: take it from the page before, as it is")
+            before = int(query.cursor)
+        async with self._pool.acquire() as connection:
+            jobs, following = await listed_jobs(connection, context.tenant, query, before)
+        return {"jobs": jobs, "cursor": None if following is None else str(following)}
+
+    @translated
+    async def _stats(self, _: contract.JobStats, context: Context) -> dict[str, Any]:
+        async with self._pool.acquire() as connection:
+            return dict(await job_stats(connection, context.tenant, self._lease))

@@ -1,0 +1,92 @@
+"""A batch of appends as the arrays that `append_batch` takes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from pydantic_core import to_json
+
+from domain.ports import Append, Metadata, StreamName, Work
+
+APPEND_BATCH = "SELECT append_batch(" + ", ".join(f"${n}" for n in range(1, 33)) + ")"
+
+
+@dataclass(slots=True)
+class BatchRows:
+    """Columns of events, inbox rows and inline rows, in the order of `append_batch`'s parameters."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    inbox: list[tuple[Any, ...]] = field(default_factory=list)
+    work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
+    leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
+
+    def add(self, append: Append, stored: Sequence[StoredEvent]) -> int | None:
+        """Adds one append; returns the ordinal (1, 2, 3 …) of its last event in the batch, None without events."""
+        stream, meta = append.stream, append.metadata
+        if stream is not None:
+            extra = _extra(meta)
+            self.events.extend(
+                (
+                    row.originator_id,
+                    row.originator_version,
+                    row.topic,
+                    row.state,
+                    UUID(int=random.getrandbits(128)),
+                    event.routing_name,
+                    stream.kind,
+                    stream.id,
+                    stream.tenant,
+                    meta.company,
+                    meta.correlation_id,
+                    meta.causation_id,
+                    extra,
+                )
+                for event, row in zip(append.events, stored, strict=True)
+            )
+        last = len(self.events) if append.events else None
+        if append.key is not None:
+            key = append.key
+            self.inbox.append((key.tenant, key.principal, key.command_id, key.body_hash, append.answer, last))
+        if append.work is not None and stream is not None:
+            for table in append.work.leaves:
+                self.leaves[table].add(stream.text)
+            version = append.expected_version + len(append.events)
+            self.work[stream.text] = (stream, append.work, len(self.events), version)
+        return last
+
+    def parameters(self) -> list[Any]:
+        placed = [
+            (text, stream.tenant, stream.id, work.queue, work.rank, last, version, work.attempt, work.task, work.due_at)
+            for text, (stream, work, last, version) in self.work.items()
+            if work.place is not None
+        ]
+        return [
+            *_columns(self.events, 13),
+            *_columns(self.inbox, 6),
+            list(self.leaves["ready"]),
+            list(self.leaves["waiting"]),
+            list(self.leaves["leases"]),
+            *_columns(placed, 10),
+        ]
+
+    @property
+    def lanes(self) -> set[tuple[str, str]]:
+        """The lanes (tenant, queue) that the batch puts ready jobs into."""
+        return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
+
+
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+@lru_cache(maxsize=1_000)
+def _extra(meta: Metadata) -> str | None:
+    values = {"actor": meta.actor, "traceparent": meta.traceparent}
+    present = {name: value for name, value in values.items() if value is not None}
+    return to_json(present).decode() if present else None

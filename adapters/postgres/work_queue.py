@@ -1,0 +1,309 @@
+"""Claims and leases: ready jobs are granted inside the flusher's own transaction, under the append lock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from eventsourcing.persistence import StoredEvent
+from pydantic_core import from_json
+
+from adapters.postgres.database import Connection
+from adapters.postgres.group_commit import GroupCommit
+from adapters.postgres.rows import APPEND_BATCH, BatchRows
+from domain import job as job_domain
+from domain.aggregate import Event
+from domain.ports import (
+    Append,
+    ClaimRequest,
+    Clock,
+    Granted,
+    GrantedJob,
+    LapsedLease,
+    Metadata,
+    StreamName,
+)
+
+Lane = tuple[str, str]
+
+PICK = """
+WITH heads AS (
+    SELECT head.stream
+      FROM unnest($2::text[]) AS q(queue)
+     CROSS JOIN LATERAL (SELECT stream, rank, position FROM ready
+                          WHERE tenant = $1 AND queue = q.queue ORDER BY rank, position LIMIT $3) AS head
+     ORDER BY head.rank, head.position LIMIT $3),
+picked AS (
+    DELETE FROM ready WHERE stream IN (SELECT stream FROM heads)
+    RETURNING stream, tenant, job_id, rank, position, version, attempt, task),
+leased AS (
+    INSERT INTO leases (stream, tenant, job_id, attempt, worker, expires_at)
+    SELECT stream, tenant, job_id, attempt, $4, clock_timestamp() + $5 FROM picked)
+SELECT stream, tenant, job_id, version, attempt, task FROM picked ORDER BY rank, position
+"""
+RENEW = """
+UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true
+  FROM unnest($1::text[], $2::int[]) AS r(stream, attempt)
+ WHERE l.stream = r.stream AND l.attempt = r.attempt AND l.worker = $3
+RETURNING l.stream, l.attempt
+"""
+SEEN = """
+INSERT INTO workers (tenant, worker, seen_at) VALUES ($1, $2, clock_timestamp())
+ON CONFLICT (tenant, worker) DO UPDATE SET seen_at = excluded.seen_at
+"""
+LAPSED = """
+SELECT tenant, job_id, attempt, worker, confirmed FROM leases
+ WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1
+"""
+BEAT = """
+UPDATE lease_watch w SET beat_at = clock_timestamp() FROM lease_watch old
+RETURNING clock_timestamp() - old.beat_at AS gap
+"""
+EXTEND_ALL = "UPDATE leases SET expires_at = greatest(expires_at, clock_timestamp() + $1)"
+EXPIRE_NOW = "UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2"
+MOVE_DUE = """
+WITH due AS (
+    DELETE FROM waiting WHERE stream IN (
+        SELECT stream FROM waiting WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 1000)
+    RETURNING stream, tenant, job_id, queue, rank, position, version, attempt, task),
+moved AS (
+    INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task)
+    SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task FROM due)
+SELECT DISTINCT tenant, queue FROM due
+"""
+NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM waiting"
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    request: ClaimRequest
+    done: asyncio.Future[list[GrantedJob]]
+    picked: bool = False
+
+
+@dataclass(slots=True)
+class _Group:
+    """The claims that look into the same queues of one tenant; `stirred` when something may be ready for them."""
+
+    lanes: frozenset[Lane]
+    claims: list[_Claim] = field(default_factory=list)
+    stirred: bool = True
+
+
+class PostgresWorkQueue:
+    """Implements `domain.ports.WorkQueue`, and takes part in every transaction of the flusher.
+
+    Args:
+        lease: seconds that a confirmed attempt stays valid without renewal.
+        grant_lease: seconds that a grant stays valid until its worker confirms it.
+        outage: seconds without a beat after which leases are taken to have been unrenewable.
+    """
+
+    def __init__(
+        self,
+        commits: GroupCommit,
+        pool: asyncpg.Pool[asyncpg.Record],
+        clock: Clock,
+        encode: Callable[[Any], StoredEvent],
+        on_commit: Callable[[int], None],
+        *,
+        lease: float = 30.0,
+        grant_lease: float = 5.0,
+        outage: float = 5.0,
+    ) -> None:
+        self._commits, self._pool, self._clock, self._encode = commits, pool, clock, encode
+        self._on_commit = on_commit
+        self.lease, self.grant_lease, self._outage = lease, grant_lease, outage
+        self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+        self._running: list[tuple[_Claim, list[GrantedJob]]] = []
+        self._started: list[tuple[StreamName, Event]] = []
+        self._seen: dict[tuple[str, str], float] = {}
+        self._on_started: Callable[[StreamName, Event, int], None] = lambda stream, event, position: None
+
+    def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
+        """Tells `on_started` of each start and its position, after the commit."""
+        self._on_started = on_started
+
+    # Claims -----------------------------------------------------------------------------------------------------
+
+    async def claim(self, request: ClaimRequest) -> Granted:
+        arrived = time.monotonic()
+        await self._note_worker(request.tenant, request.worker)
+        claim = _Claim(request, asyncio.get_running_loop().create_future())
+        key = (request.tenant, request.queues)
+        lanes = frozenset((request.tenant, queue) for queue in request.queues)
+        group = self._groups.setdefault(key, _Group(lanes))
+        group.claims.append(claim)
+        group.stirred = True
+        self._commits.wake()
+        try:
+            if request.wait:
+                await asyncio.wait({claim.done}, timeout=request.wait)
+            else:
+                await self._pass()
+            if claim.picked:
+                await claim.done
+        except asyncio.CancelledError:
+            self._abandon(claim)
+            raise
+        finally:
+            self._forget(key, claim)
+        jobs = claim.done.result() if claim.done.done() else []
+        return Granted(tuple(jobs), time.monotonic() - arrived)
+
+    async def _pass(self) -> None:
+        """Waits for one transaction: a claim that does not wait sees one whole."""
+
+        async def nothing(_: Connection) -> None:
+            return None
+
+        await self._commits.perform(nothing)
+
+    def _forget(self, key: tuple[str, tuple[str, ...]], claim: _Claim) -> None:
+        group = self._groups.get(key)
+        if group is not None:
+            if claim in group.claims:
+                group.claims.remove(claim)
+            if not group.claims:
+                del self._groups[key]
+
+    def _abandon(self, claim: _Claim) -> None:
+        """Nobody waits for the grant any more: what was granted lapses at once and is recorded as returned."""
+        if not claim.picked:
+            return
+
+        def expire(done: asyncio.Future[list[GrantedJob]]) -> None:
+            if done.cancelled() or done.exception() is not None or not done.result():
+                return
+            streams = [StreamName("job", claim.request.tenant, job.job_id).text for job in done.result()]
+            worker = claim.request.worker
+
+            async def run(connection: Connection) -> None:
+                await connection.execute(EXPIRE_NOW, streams, worker)
+
+            asyncio.ensure_future(self._commits.perform(run)).add_done_callback(lambda task: task.exception())
+
+        claim.done.add_done_callback(expire)
+
+    def stir(self) -> None:
+        """Something may have become ready, in whatever lane: another process rang, or jobs came due."""
+        if self._groups:
+            for group in self._groups.values():
+                group.stirred = True
+            self._commits.wake()
+
+    # Part in the flusher's transaction ----------------------------------------------------------------------------
+
+    def wants(self, lanes: set[Lane]) -> bool:
+        for group in self._groups.values():
+            if not group.lanes.isdisjoint(lanes):
+                group.stirred = True
+        return any(group.stirred for group in self._groups.values())
+
+    async def run(self, connection: Connection) -> Callable[[], None]:
+        rows = BatchRows()
+        now = self._clock.now()
+        for group in list(self._groups.values()):
+            if group.stirred:
+                await self._grant(connection, group, rows, now)
+        base = await connection.fetchval(APPEND_BATCH, *rows.parameters()) if rows.events else 0
+        granted, self._running = self._running, []
+        started, self._started = self._started, []
+
+        def after_commit() -> None:
+            for offset, (stream, event) in enumerate(started, 1):
+                self._on_started(stream, event, base + offset)
+            for claim, jobs in granted:
+                if not claim.done.done():
+                    claim.done.set_result(jobs)
+            if rows.events:
+                self._on_commit(base + len(rows.events))
+
+        return after_commit
+
+    async def _grant(self, connection: Connection, group: _Group, rows: BatchRows, now: Any) -> None:
+        group.stirred = False
+        for claim in tuple(group.claims):
+            if claim.picked or claim.done.done():
+                continue
+            request = claim.request
+            picked = await connection.fetch(
+                PICK, request.tenant, request.queues, request.slots, request.worker, timedelta(seconds=self.grant_lease)
+            )
+            if not picked:
+                return
+            jobs = []
+            for row in picked:
+                event = job_domain.Started(row["stream"], row["version"] + 1, now, row["attempt"], request.worker)
+                task = from_json(row["task"])
+                meta = Metadata(
+                    row["tenant"], task["company"], task["correlation_id"], row["job_id"], None, task["traceparent"]
+                )
+                stream = StreamName(job_domain.KIND, row["tenant"], row["job_id"])
+                self._started.append((stream, event))
+                rows.add(Append(stream, row["version"], (event,), meta), (self._encode(event),))
+                jobs.append(GrantedJob(row["job_id"], row["attempt"], row["task"]))
+            claim.picked = True
+            self._running.append((claim, jobs))
+
+    def failed(self) -> None:
+        for claim, _ in self._running:
+            if not claim.done.done():
+                claim.done.set_result([])
+        self._running, self._started = [], []
+        for group in self._groups.values():
+            group.stirred = True
+
+    # Leases -------------------------------------------------------------------------------------------------------
+
+    async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        streams = {StreamName(job_domain.KIND, tenant, job_id).text: (job_id, attempt) for job_id, attempt in attempts}
+
+        async def run(connection: Connection) -> list[asyncpg.Record]:
+            return await connection.fetch(
+                RENEW,
+                list(streams),
+                [attempt for _, attempt in streams.values()],
+                worker,
+                timedelta(seconds=self.lease),
+            )
+
+        await self._note_worker(tenant, worker)
+        valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()
+        return [pair for stream, pair in streams.items() if stream not in valid]
+
+    async def lapsed(self, limit: int) -> list[LapsedLease]:
+        async def run(connection: Connection) -> list[asyncpg.Record]:
+            gap = await connection.fetchval(BEAT)
+            if gap > timedelta(seconds=self._outage):
+                await connection.execute(EXTEND_ALL, timedelta(seconds=self.lease))
+                return []
+            return await connection.fetch(LAPSED, limit)
+
+        return [LapsedLease(**row) for row in await self._commits.perform(run)]
+
+    async def move_due(self) -> float | None:
+        due = await self._pool.fetchval(NEXT_DUE)
+        if due is not None and due <= 0:
+
+            async def run(connection: Connection) -> list[asyncpg.Record]:
+                return await connection.fetch(MOVE_DUE)
+
+            await self._commits.perform(run)
+            self.stir()
+            due = await self._pool.fetchval(NEXT_DUE)
+        return None if due is None else max(0.0, float(due))
+
+    async def _note_worker(self, tenant: str, worker: str) -> None:
+        """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""
+        now = time.monotonic()
+        if now - self._seen.get((tenant, worker), -60.0) > self.lease / 3:
+            if len(self._seen) > 10_000:
+                self._seen.clear()
+            self._seen[tenant, worker] = now
+            await self._pool.execute(SEEN, tenant, worker)

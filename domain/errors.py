@@ -1,0 +1,61 @@
+"""Refusals: what an aggregate answers when a command asks for what its rules do not allow."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """Base of all refusals. Raised by decisions; the caller is told `code` and the text, and nothing was changed."""
+
+    code: ClassVar[str] = "refused"
+
+
+class StaleAttempt(Refusal):
+    """Raised when a report comes from an attempt that is no longer the valid one; its outcome is not recorded."""
+
+    code = "stale-attempt"
+
+    def __init__(self, attempt: int, current: int, status: str) -> None:
+        newer = f" in attempt {current}" if current != attempt else ""
+        super().__init__(f"attempt {attempt} is not valid any more: the job is {status}{newer}")
+        self.attempt, self.current, self.status = attempt, current, status
+
+
+class JobEnded(Refusal):
+    """Raised when a job that has ended is asked to change."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the job has already ended: it is {status}")
+        self.status = status
+
+
+class JobRunning(Refusal):
+    """Raised when a running job is asked for what only a waiting or ended one can do."""
+
+    def __init__(self) -> None:
+        super().__init__("the job is running; cancel it first")
+
+
+class NotDeadLettered(Refusal):
+    """Raised when a job that is not among the dead letters is asked to leave them."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the job is not among the dead letters: it is {status}")
+        self.status = status
+
+
+class NotParked(Refusal):
+    """Raised when an event is released that the subscription has not parked."""
+
+    def __init__(self, name: str, event_id: str) -> None:
+        super().__init__(f"subscription {name!r} has not parked event {event_id}")
+        self.name, self.event_id = name, event_id
+
+
+class AheadOfLog(Refusal):
+    """Raised when a subscription acknowledges a position that it cannot have read."""
+
+    def __init__(self, name: str, position: int, head: int) -> None:
+        super().__init__(f"subscription {name!r} cannot acknowledge position {position}: the log ends at {head}")
+        self.name, self.position, self.head = name, position, head

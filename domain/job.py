@@ -1,0 +1,294 @@
+"""The job: work that somebody asked for, from the request to its one ending."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from domain.aggregate import Aggregate, Event
+from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
+
+KIND = "job"
+
+
+class JobEvent(Event):
+    TOPIC: ClassVar[str] = "job.event"
+
+
+class Enqueued(JobEvent):
+    TOPIC: ClassVar[str] = "job.enqueued"
+    name: str
+    data: dict[str, Any]
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: float
+    retry: dict[str, Any]
+    run_at: datetime | None
+
+    def apply(self, job: Job) -> None:
+        job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
+        job.max_attempts = job.granted_attempts = self.max_attempts
+        job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
+        job.status = "pending" if self.run_at is None else "delayed"
+
+
+class Started(JobEvent):
+    TOPIC: ClassVar[str] = "job.started"
+    attempt: int
+    worker: str
+
+    def apply(self, job: Job) -> None:
+        job.status = "processing"
+        job.attempt, job.worker, job.started_at, job.run_at = self.attempt, self.worker, self.timestamp, None
+        job.attempts += 1
+
+
+class Completed(JobEvent):
+    TOPIC: ClassVar[str] = "job.completed"
+    attempt: int
+    result: Any
+
+    def apply(self, job: Job) -> None:
+        job.status, job.result, job.ended_at, job.worker = "completed", self.result, self.timestamp, None
+
+
+class AttemptFailed(JobEvent):
+    TOPIC: ClassVar[str] = "job.attempt_failed"
+    attempt: int
+    error: dict[str, Any]
+
+    def apply(self, job: Job) -> None:
+        job.status, job.worker = "pending", None
+        job.error = self.error
+
+
+class AttemptLost(JobEvent):
+    TOPIC: ClassVar[str] = "job.attempt_lost"
+    attempt: int
+    worker: str
+
+    def apply(self, job: Job) -> None:
+        job.status, job.worker = "pending", None
+        job.error = {"type": "WorkerLost", "message": f"worker {self.worker} stopped renewing its lease"}
+
+
+class AttemptReturned(JobEvent):
+    TOPIC: ClassVar[str] = "job.attempt_returned"
+    attempt: int
+    reason: str
+
+    def apply(self, job: Job) -> None:
+        job.status, job.worker = "pending", None
+        job.attempts -= 1
+
+
+class RetryScheduled(JobEvent):
+    TOPIC: ClassVar[str] = "job.retry_scheduled"
+    attempt: int
+    run_at: datetime
+
+    def apply(self, job: Job) -> None:
+        job.status, job.run_at = "delayed", self.run_at
+
+
+class DeadLettered(JobEvent):
+    TOPIC: ClassVar[str] = "job.dead_lettered"
+    attempt: int
+    reason: str
+
+    def apply(self, job: Job) -> None:
+        job.status, job.dead_lettered, job.ended_at = "failed", True, self.timestamp
+
+
+class Revived(JobEvent):
+    TOPIC: ClassVar[str] = "job.revived"
+    max_attempts: int
+    reason: str | None
+
+    def apply(self, job: Job) -> None:
+        job.status, job.dead_lettered, job.ended_at = "pending", False, None
+        job.max_attempts = self.max_attempts
+
+
+class Cancelled(JobEvent):
+    TOPIC: ClassVar[str] = "job.cancelled"
+    reason: str | None
+
+    def apply(self, job: Job) -> None:
+        job.status, job.ended_at, job.run_at, job.worker = "cancelled", self.timestamp, None, None
+
+
+class Removed(JobEvent):
+    TOPIC: ClassVar[str] = "job.removed"
+
+    def apply(self, job: Job) -> None:
+        job.removed = True
+
+
+class Job(Aggregate):
+    """One job.
+
+    `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
+    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not.
+    """
+
+    KIND: ClassVar[str] = KIND
+
+    name: str
+    data: dict[str, Any]
+    queue: str
+    priority: int
+    max_attempts: int
+    granted_attempts: int
+    timeout: float
+    retry: dict[str, Any]
+    run_at: datetime | None
+    status: str
+
+    def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
+        super().__base_init__(originator_id, originator_version, timestamp)
+        self.attempt = 0
+        self.attempts = 0
+        self.worker: str | None = None
+        self.result: Any = None
+        self.error: dict[str, Any] | None = None
+        self.started_at: datetime | None = None
+        self.ended_at: datetime | None = None
+        self.dead_lettered = False
+        self.removed = False
+
+    @classmethod
+    def enqueue(
+        cls,
+        stream: str,
+        now: datetime,
+        *,
+        name: str,
+        data: dict[str, Any],
+        queue: str,
+        priority: int,
+        max_attempts: int,
+        timeout: float,
+        retry: dict[str, Any],
+        run_at: datetime | None,
+    ) -> Self:
+        """A new job; one whose `run_at` has come is runnable at once."""
+        due = None if run_at is None or run_at <= now else run_at
+        return cls.created_by(Enqueued(stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due))
+
+    def complete(self, attempt: int, result: Any, now: datetime) -> None:
+        """Ends the job with `result`. A repeated report of the attempt that completed it changes nothing."""
+        if self.status == "completed" and attempt == self.attempt:
+            return
+        self._guard_attempt(attempt)
+        self.trigger_event(Completed, timestamp=now, attempt=attempt, result=result)
+
+    def fail(self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime) -> None:
+        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters."""
+        self._guard_attempt(attempt)
+        self.trigger_event(AttemptFailed, timestamp=now, attempt=attempt, error=error)
+        if retryable:
+            self._retry_or_bury(now)
+        else:
+            self.trigger_event(DeadLettered, timestamp=now, attempt=attempt, reason="the error is not retryable")
+
+    def lose(self, attempt: int, worker: str, now: datetime) -> None:
+        """Records that the attempt's lease lapsed; the attempt counts, since it may have had effects."""
+        self._guard_attempt(attempt)
+        self.trigger_event(AttemptLost, timestamp=now, attempt=attempt, worker=worker)
+        self._retry_or_bury(now)
+
+    def give_back(self, attempt: int, reason: str, now: datetime) -> None:
+        """Makes the job runnable again as if the attempt had not been granted."""
+        self._guard_attempt(attempt)
+        self.trigger_event(AttemptReturned, timestamp=now, attempt=attempt, reason=reason)
+
+    def cancel(self, reason: str | None, now: datetime) -> None:
+        """Ends the job wherever it stands; a running attempt loses its validity at once. Repeating changes nothing.
+
+        Raises:
+            JobEnded: it has completed or failed.
+        """
+        if self.status == "cancelled":
+            return
+        if self.status in ("completed", "failed"):
+            raise JobEnded(self.status)
+        self.trigger_event(Cancelled, timestamp=now, reason=reason)
+
+    def revive(self, reason: str | None, now: datetime) -> None:
+        """Takes the job out of the dead letters, with as many more attempts as it was first given.
+
+        Raises:
+            NotDeadLettered: it is not there.
+        """
+        if not self.dead_lettered:
+            raise NotDeadLettered(self.status)
+        granted = self.attempts + self.granted_attempts
+        self.trigger_event(Revived, timestamp=now, max_attempts=granted, reason=reason)
+
+    def remove(self, now: datetime) -> None:
+        """Takes the job out of the read models; a waiting one will not run. Repeating changes nothing.
+
+        Raises:
+            JobRunning: an attempt is running.
+        """
+        if self.removed:
+            return
+        if self.status == "processing":
+            raise JobRunning()
+        if self.status in ("pending", "delayed"):
+            self.trigger_event(Cancelled, timestamp=now, reason="removed")
+        self.trigger_event(Removed, timestamp=now)
+
+    def to_wire(self) -> dict[str, Any]:
+        ended = self.ended_at
+        return {
+            "name": self.name,
+            "data": self.data,
+            "queue": self.queue,
+            "priority": self.priority,
+            "status": self.status,
+            "attempts": self.attempts,
+            "max_attempts": self.max_attempts,
+            "timeout": self.timeout,
+            "created_at": self.created_on,
+            "run_at": self.run_at,
+            "started_at": self.started_at,
+            "completed_at": ended if self.status == "completed" else None,
+            "failed_at": ended if self.status == "failed" else None,
+            "result": self.result,
+            "error": self.error["message"] if self.error else None,
+            "dead_lettered": self.dead_lettered,
+            "removed": self.removed,
+            "worker": self.worker,
+        }
+
+    def _guard_attempt(self, attempt: int) -> None:
+        if self.status != "processing" or attempt != self.attempt:
+            raise StaleAttempt(attempt, self.attempt, self.status)
+
+    def _retry_or_bury(self, now: datetime) -> None:
+        if self.attempts >= self.max_attempts:
+            reason = f"all {self.max_attempts} attempts failed" if self.max_attempts > 1 else "its one attempt failed"
+            self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason=reason)
+        elif self.retry["kind"] == "none":
+            self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason="its policy is not to retry")
+        else:
+            run_at = now + timedelta(seconds=retry_delay(self.retry, self.attempts, self.id))
+            self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)
+
+
+def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:
+    """Seconds to wait after the `failures`-th failure.
+
+    The jitter is a function of (job, failure), so that a decision made twice comes out the same while retries of many
+    jobs still spread.
+    """
+    delay: float = policy["delay"]
+    if policy["kind"] == "exponential":
+        delay *= policy["factor"] ** min(failures - 1, 64)
+    delay = min(delay, policy["max_delay"])
+    draw = int.from_bytes(hashlib.sha256(f"{seed}/{failures}".encode()).digest()[:8]) / 2**64
+    return float(delay * (1 - policy["jitter"] * draw))

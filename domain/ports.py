@@ -1,0 +1,321 @@
+"""The ports: what the handlers need from the outside, as protocols and the plain values that pass through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from domain.aggregate import Aggregate, Event
+
+
+@dataclass(frozen=True, slots=True)
+class StreamName:
+    """Names one aggregate's stream. `text` is an opaque key; the parts are kept in columns and never parsed from it."""
+
+    kind: str
+    tenant: str
+    id: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.kind}:{self.tenant}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Who caused an event, kept in columns beside it; the domain never sees it."""
+
+    tenant: str
+    company: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """One event as it was stored: the domain event in its envelope.
+
+    Attributes:
+        position: place in the one global order; dense.
+        version: place in the stream, 1, 2, 3 …
+        event_type: routing name that patterns match, such as `job.completed`.
+        recorded_at: database time of the append.
+    """
+
+    position: int
+    stream: StreamName
+    version: int
+    event_id: str
+    event_type: str
+    recorded_at: datetime
+    metadata: Metadata
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKey:
+    """Identifies a command for ever: the same key with the same body gets the same answer."""
+
+    tenant: str
+    principal: str
+    command_id: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Where a job stands for the claims after its events.
+
+    Attributes:
+        place: `ready` (may run now), `waiting` (until `due_at`), or None (running or ended).
+        leaves: the tables that may hold the job's row from before.
+        rank: order among the jobs of one lane, smaller first.
+        attempt: number that the next attempt will carry.
+        task: what a worker is told, JSON text.
+    """
+
+    place: Literal["ready", "waiting"] | None
+    leaves: tuple[Literal["ready", "waiting", "leases"], ...] = ()
+    queue: str = ""
+    rank: float = 0.0
+    due_at: datetime | None = None
+    attempt: int = 0
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """What one command wants stored, all or nothing.
+
+    Attributes:
+        stream: None where the command recorded no event (a refusal is only remembered in the inbox).
+        expected_version: version of the stream that the decision was made on; 0 for a new stream.
+        key: None where the command needs no inbox row because its repetition is harmless by itself.
+        answer: what a repetition of the command is answered, as JSON text.
+        work: rows of the inline projections that follow from the events.
+        lapsed_attempt: the append is only valid while the lease of this attempt has lapsed, by the database clock of
+            the same transaction; otherwise it is a `Conflict`.
+    """
+
+    stream: StreamName | None
+    expected_version: int
+    events: Sequence[Event]
+    metadata: Metadata
+    key: CommandKey | None = None
+    answer: str | None = None
+    work: Work | None = None
+    lapsed_attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A stream as it was loaded.
+
+    Attributes:
+        snapshot: state that the events continue from, if one was stored.
+        events: all events, or those after the snapshot.
+        origin: metadata of the stream's first event.
+        position: of the newest event.
+    """
+
+    snapshot: Aggregate | None
+    events: Sequence[Event]
+    origin: Metadata
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The append is durable. `position` is that of its last event, or None when it had none."""
+
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The command was carried out before: its stored answer, and whether the body was the same."""
+
+    answer: str
+    position: int | None
+    same_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Somebody else appended to the stream since the decision was made: load and decide again."""
+
+
+Outcome = Appended | Duplicate | Conflict
+
+
+class StoreUnavailable(Exception):
+    """Raised when the store cannot be reached or an append's outcome is unknown; repeat it with the same keys."""
+
+
+class StoreOverloaded(Exception):
+    """Raised when more appends wait than the store takes in; slow down and repeat."""
+
+
+class PublishFailed(Exception):
+    """Raised when the broker did not confirm every event; each one's fate is unknown, so publish all again."""
+
+
+class EventStore(Protocol):
+    """The event store: the one place whose loss loses data."""
+
+    async def append(self, appends: Sequence[Append]) -> list[Outcome]:
+        """Stores each append or none of it, all in as few transactions as possible; one outcome for each, in order.
+
+        Raises:
+            StoreUnavailable: the outcome is unknown; repeat with the same keys.
+        """
+        ...
+
+    async def load(self, streams: Sequence[StreamName]) -> dict[StreamName, Loaded]:
+        """The aggregates' newest snapshots and the events since, for the streams that exist."""
+        ...
+
+    async def save_snapshot(self, stream: StreamName, aggregate: Aggregate) -> None:
+        """Stores the aggregate's state so that later loads read fewer events; never needed for correctness."""
+        ...
+
+    async def history(
+        self, stream: StreamName, after_version: int = 0, limit: int = 1_000, until: datetime | None = None
+    ) -> list[RecordedEvent]:
+        """One stream's events, oldest first."""
+        ...
+
+    async def read(self, after: int, limit: int) -> list[RecordedEvent]:
+        """Events of all tenants after a position, in order, at most `limit`."""
+        ...
+
+    async def head(self) -> int:
+        """The newest position."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One event on its way to the broker."""
+
+    routing_key: str
+    message_id: str
+    type: str
+    body: bytes
+
+
+class EventPublisher(Protocol):
+    """Carries events to the outside bus."""
+
+    async def publish(self, events: Sequence[Outgoing]) -> None:
+        """Publishes in order and returns when the broker has confirmed every one.
+
+        Raises:
+            PublishFailed: at least one event's fate is unknown; publish all of them again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """A worker's wish for jobs, held until something is ready or `deadline` (monotonic seconds) passes."""
+
+    tenant: str
+    worker: str
+    queues: tuple[str, ...]
+    slots: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedJob:
+    """One job that a claim received: `task` is the JSON text from its `Work` row."""
+
+    job_id: str
+    attempt: int
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    jobs: Sequence[GrantedJob] = ()
+    held: float = 0.0
+
+
+class WorkQueue(Protocol):
+    """Claims and leases: who runs which attempt, and until when."""
+
+    async def claim(self, request: ClaimRequest) -> Granted:
+        """Waits for work and grants it: the `Started` events are durable when this returns.
+
+        Cancelling the call before it returns grants nothing, or hands back what was granted.
+        """
+        ...
+
+    async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Confirms and extends leases; returns the (job id, attempt) pairs that are no longer valid."""
+        ...
+
+    async def lapsed(self, limit: int) -> list[LapsedLease]:
+        """Leases that have lapsed by the database clock; none while renewals could not be served."""
+        ...
+
+    async def move_due(self) -> float | None:
+        """Moves waiting jobs that are due into the ready rows; returns seconds until the next is due, if any."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LapsedLease:
+    tenant: str
+    job_id: str
+    attempt: int
+    worker: str
+    confirmed: bool
+
+
+class Readers(Protocol):
+    """Positions of the log's readers, and which process leads each of them."""
+
+    async def ensure(self, name: str, position: int = 0) -> None:
+        """Adds a reader that begins at `position`; one that is there stays as it is."""
+        ...
+
+    async def position(self, name: str) -> int:
+        """The position that the reader has saved."""
+        ...
+
+    async def advance(self, name: str, position: int) -> None:
+        """Moves a reader forward; never back."""
+        ...
+
+    async def hold(self, name: str, stream: StreamName, position: int, error: str) -> None:
+        """Notes that the reader goes on without a stream."""
+        ...
+
+    async def held_streams(self, name: str) -> set[str]:
+        """The streams that the reader goes on without."""
+        ...
+
+    def leadership(self, name: str) -> AbstractAsyncContextManager[object]:
+        """Waits until this process leads the reader; lasts as long as the context."""
+        ...
+
+
+class Clock(Protocol):
+    """The database's time, as every process sees it."""
+
+    def now(self) -> datetime: ...
+
+
+class Doorbell(Protocol):
+    """Wakes whoever tails the store. Ringing carries no data, and a missed ring only costs the polling interval."""
+
+    async def wait(self, seen: int, timeout: float) -> int:
+        """Returns the newest known position once it exceeds `seen`, or after `timeout` seconds."""
+        ...

@@ -1,0 +1,111 @@
+"""Aggregates in memory: a bounded cache of the newest states, and one lock a stream until its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from domain.aggregate import Aggregate, Event
+from domain.ports import EventStore, Metadata, StreamName
+
+SNAPSHOT_EVERY = 200
+
+
+@dataclass(slots=True)
+class Held:
+    """An aggregate as of its last commit.
+
+    Attributes:
+        origin: metadata of its first event.
+        position: of its newest event.
+    """
+
+    aggregate: Aggregate
+    origin: Metadata
+    position: int
+
+
+class Aggregates:
+    """Loads and keeps aggregates. Only committed states stay: whoever fails evicts.
+
+    Args:
+        size: most aggregates kept.
+    """
+
+    def __init__(self, store: EventStore, size: int = 20_000) -> None:
+        self._store, self._size = store, size
+        self._kept: OrderedDict[StreamName, Held] = OrderedDict()
+        self._locks: dict[StreamName, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def locked(self, streams: Iterable[StreamName]) -> AsyncIterator[None]:
+        """Holds the streams' locks, taken in one order so that two batches never wait for each other in a circle."""
+        taken: list[StreamName] = []
+        try:
+            for stream in sorted(streams, key=lambda stream: stream.text):
+                lock, users = self._locks.get(stream) or (asyncio.Lock(), 0)
+                self._locks[stream] = (lock, users + 1)
+                try:
+                    await lock.acquire()
+                except BaseException:
+                    self._leave(stream)
+                    raise
+                taken.append(stream)
+            yield
+        finally:
+            for stream in taken:
+                self._locks[stream][0].release()
+                self._leave(stream)
+
+    def _leave(self, stream: StreamName) -> None:
+        lock, users = self._locks[stream]
+        if users == 1:
+            del self._locks[stream]
+        else:
+            self._locks[stream] = (lock, users - 1)
+
+    async def load(self, streams: Sequence[StreamName], classes: dict[StreamName, type[Aggregate]]) -> set[StreamName]:
+        """Brings the streams that are not kept yet into memory, in one read; streams without events stay missing.
+
+        Returns:
+            The streams that were looked up just now; what was kept from before may have been overtaken elsewhere.
+        """
+        missing = [stream for stream in streams if stream not in self._kept]
+        if not missing:
+            return set()
+        for stream, loaded in (await self._store.load(missing)).items():
+            aggregate = classes[stream].replayed(loaded.events, loaded.snapshot)
+            if aggregate is not None:
+                self.keep(stream, Held(aggregate, loaded.origin, loaded.position))
+                if len(loaded.events) >= SNAPSHOT_EVERY:
+                    await self._store.save_snapshot(stream, aggregate)
+        return set(missing)
+
+    def advance(self, stream: StreamName, event: Event, position: int) -> None:
+        """An event was committed by other means than a command: a kept aggregate follows, or is dropped."""
+        held = self._kept.get(stream)
+        if held is None:
+            return
+        if held.aggregate.version == event.originator_version - 1:
+            event.mutate(held.aggregate)
+            held.position = position
+        else:
+            del self._kept[stream]
+
+    def get(self, stream: StreamName) -> Held | None:
+        held = self._kept.get(stream)
+        if held is not None:
+            self._kept.move_to_end(stream)
+        return held
+
+    def keep(self, stream: StreamName, held: Held) -> None:
+        self._kept[stream] = held
+        self._kept.move_to_end(stream)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+    def evict(self, stream: StreamName) -> None:
+        self._kept.pop(stream, None)

@@ -1,0 +1,107 @@
+"""Job commands: each loads, decides and answers; claims and leases go to the work queue."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, assert_never
+
+from pydantic_core import from_json
+
+from domain.job import Job
+from domain.ports import ClaimRequest, WorkQueue
+from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
+from millrace.contracts import job as contract
+from millrace.contracts.wire import Context, derived_id
+from projections.work import work_of
+
+
+def enqueue(job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
+    if job is None:
+        run_at = command.run_at if command.delay is None else at.now + timedelta(seconds=command.delay)
+        job = Job.enqueue(
+            at.stream,
+            at.now,
+            name=command.name,
+            data=command.data,
+            queue=command.queue,
+            priority=command.priority,
+            max_attempts=command.max_attempts,
+            timeout=command.timeout,
+            retry=command.retry.model_dump(),
+            run_at=run_at,
+        )
+    return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on})
+
+
+def cancel(job: Job, command: contract.Cancel, at: Moment) -> Decided:
+    job.cancel(command.reason, at.now)
+    return Decided(job, {"job_id": at.id, "status": job.status, "success": True})
+
+
+def retry(job: Job, command: contract.RetryDead, at: Moment) -> Decided:
+    job.revive(command.reason, at.now)
+    return Decided(job, {"job_id": at.id, "status": job.status})
+
+
+def remove(job: Job, command: contract.Remove, at: Moment) -> Decided:
+    job.remove(at.now)
+    return Decided(job, {"job_id": at.id, "success": True})
+
+
+def report(job: Job, command: contract.Report, at: Moment) -> Decided:
+    match command.outcome:
+        case "completed":
+            job.complete(command.attempt, command.result, at.now)
+        case "failed":
+            error = command.error.model_dump() if command.error else {}
+            job.fail(command.attempt, error, command.retryable, at.now)
+        case "returned":
+            job.give_back(command.attempt, "handed back by its worker", at.now)
+        case _:
+            assert_never(command.outcome)
+    return Decided(job, {"job_id": at.id, "status": job.status})
+
+
+def _named(command: Any, _: Context) -> str:
+    return str(command.job_id)
+
+
+def _derived(_: Any, context: Context) -> str:
+    return derived_id(context.tenant, context.message_id)
+
+
+def command_routes() -> dict[str, CommandRoute]:
+    """Commands that the job aggregate decides."""
+    return {
+        "job.enqueue": CommandRoute(
+            contract.Enqueue, Job, enqueue, _derived, creates=True, required=False, work=work_of
+        ),
+        "job.cancel": CommandRoute(contract.Cancel, Job, cancel, _named, work=work_of),
+        "job.retry": CommandRoute(contract.RetryDead, Job, retry, _named, work=work_of),
+        "job.remove": CommandRoute(contract.Remove, Job, remove, _named, work=work_of),
+        # The attempt number makes a repeated report harmless, so its answer needs no inbox row.
+        "job.report": CommandRoute(
+            contract.Report, Job, report, _named, remembered=False, continues=True, work=work_of
+        ),
+    }
+
+
+def operation_routes(queue: WorkQueue, lease: float, grant_lease: float) -> dict[str, OperationRoute]:
+    """Claims and renewals: carried out each time they arrive."""
+
+    async def claim(command: contract.Claim, context: Context) -> dict[str, Any]:
+        granted = await queue.claim(
+            ClaimRequest(context.tenant, command.worker, command.queues, command.slots, command.wait)
+        )
+        grants = [{"job_id": job.job_id, "attempt": job.attempt, **from_json(job.task)} for job in granted.jobs]
+        return {"grants": grants, "held": granted.held, "lease": grant_lease}
+
+    async def renew(command: contract.Renew, context: Context) -> dict[str, Any]:
+        attempts = [(attempt.job_id, attempt.attempt) for attempt in command.attempts]
+        lost = await queue.renew(context.tenant, command.worker, attempts)
+        return {"lease": lease, "lost": [{"job_id": job_id, "attempt": attempt} for job_id, attempt in lost]}
+
+    return {
+        "job.claim": OperationRoute(contract.Claim, claim),
+        "job.renew": OperationRoute(contract.Renew, renew),
+    }

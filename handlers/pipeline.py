@@ -1,0 +1,308 @@
+"""The path of a command: validate, load, decide, append, answer. Batches travel it together, in as few steps as one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, assert_never
+
+import structlog
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from domain.errors import Refusal
+from domain.ports import (
+    Append,
+    Appended,
+    Clock,
+    CommandKey,
+    Conflict,
+    Duplicate,
+    EventStore,
+    Metadata,
+    Outcome,
+    StoreOverloaded,
+    StoreUnavailable,
+    StreamName,
+)
+from handlers.aggregates import Aggregates, Held
+from handlers.problems import invalid, problem, refused
+from handlers.routes import CommandRoute, Moment
+from millrace.contracts.wire import Accepted, Context, Message, Problem, Refused, Token
+
+Answer = Accepted | Refused
+MAX_DECISIONS = 10
+CHUNK = 1_000
+
+log = structlog.get_logger("commands")
+
+
+@dataclass(slots=True)
+class Item:
+    """One command on its way through the pipeline."""
+
+    name: str
+    route: CommandRoute
+    command: Message
+    context: Context
+    key: CommandKey
+    stream: StreamName
+    lapsed_attempt: int | None = None
+    decisions: int = 0
+    answer: Answer | None = None
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _InFlight:
+    body_hash: bytes
+    done: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class OvertakenCopy(Exception):
+    """Raised when a decision must be made anew on a state that is looked up, not remembered."""
+
+
+class Pipeline:
+    """Executes commands that aggregates decide. Never raises for what a caller did wrong: that is a `Refused`."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, CommandRoute],
+        store: EventStore,
+        aggregates: Aggregates,
+        clock: Clock,
+        epoch: str,
+    ) -> None:
+        self._routes, self._store, self._aggregates = routes, store, aggregates
+        self._clock, self._epoch = clock, epoch
+        self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
+
+    async def execute(self, name: str, bodies: Sequence[tuple[object, Context]]) -> list[Answer]:
+        """Carries out commands of one name, each on its own: one that is refused harms no other.
+
+        Commands on one aggregate are carried out in the order given.
+        """
+        answers: list[Answer | None] = [None] * len(bodies)
+        items: list[tuple[int, Item]] = []
+        followers: list[tuple[int, asyncio.Future[Answer]]] = []
+        owned: list[tuple[int, tuple[str, str, str], _InFlight]] = []
+        for index, (body, context) in enumerate(bodies):
+            made = self._item(name, body, context)
+            if isinstance(made, Refused):
+                answers[index] = made
+                continue
+            identity = (made.key.tenant, made.key.principal, made.key.command_id)
+            running = self._in_flight.get(identity)
+            if running is None:
+                running = self._in_flight[identity] = _InFlight(made.key.body_hash)
+                owned.append((index, identity, running))
+                items.append((index, made))
+            elif running.body_hash == made.key.body_hash:
+                followers.append((index, running.done))
+            else:
+                answers[index] = _mismatch()
+        try:
+            for start in range(0, len(items), CHUNK):
+                await self._carry_out([item for _, item in items[start : start + CHUNK]])
+            for index, item in items:
+                answers[index] = item.answer
+        finally:
+            for index, identity, running in owned:
+                del self._in_flight[identity]
+                running.done.set_result(
+                    answers[index] or refused("unavailable", "interrupted; repeat", retry_after=1.0)
+                )
+        for index, done in followers:
+            answers[index] = await done
+        return [answer or refused("internal", "no answer was made") for answer in answers]
+
+    async def execute_internal(
+        self, name: str, body: Message, context: Context, lapsed_attempt: int | None = None
+    ) -> Answer:
+        """One command from inside the service; with `lapsed_attempt` it only holds while that lease has lapsed."""
+        made = self._item(name, body, context)
+        if isinstance(made, Refused):
+            return made
+        made.lapsed_attempt = lapsed_attempt
+        await self._carry_out([made])
+        return made.answer or refused("internal", "no answer was made")
+
+    def _item(self, name: str, body: object, context: Context) -> Item | Refused:
+        route = self._routes[name]
+        try:
+            command = body if isinstance(body, Message) else route.model.model_validate(body)
+        except ValidationError as error:
+            return invalid(error)
+        encoded = to_json(command)
+        if b"\\u0000" in encoded and _has_nul(from_json(encoded)):
+            return refused("invalid", "text with a NUL character cannot be stored; encode it, for example as base64")
+        digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
+        key = CommandKey(context.tenant, context.principal, context.message_id, digest)
+        stream = StreamName(route.aggregate.KIND, context.tenant, route.identify(command, context))
+        return Item(name, route, command, context, key, stream)
+
+    async def _carry_out(self, items: Sequence[Item]) -> None:
+        try:
+            waiting = list(items)
+            while waiting:
+                # Each round takes one command of each stream, the oldest.
+                round_: dict[StreamName, Item] = {}
+                rest = []
+                for item in waiting:
+                    if item.stream in round_:
+                        rest.append(item)
+                    else:
+                        round_[item.stream] = item
+                async with self._aggregates.locked(s for s, item in round_.items() if not item.route.creates):
+                    again = await self._round(list(round_.values()))
+                waiting = again + rest
+                if again:
+                    await asyncio.sleep(random.uniform(0, 0.002) * again[0].decisions)
+        except (StoreUnavailable, StoreOverloaded) as error:
+            for item in items:
+                self._aggregates.evict(item.stream)
+                item.answer = item.answer or refused("unavailable", str(error), retry_after=1.0)
+        except BaseException:
+            for item in items:
+                self._aggregates.evict(item.stream)
+            raise
+
+    async def _round(self, items: Sequence[Item]) -> list[Item]:
+        """Loads, decides and appends for items of different streams; returns those that must be decided anew."""
+        known = [item for item in items if not item.route.creates or item.decisions]
+        looked_up: set[StreamName] = set()
+        if known:
+            looked_up = await self._aggregates.load(
+                [item.stream for item in known], {item.stream: item.route.aggregate for item in known}
+            )
+        head = await self._store.head() if any(item.route.needs_head for item in items) else 0
+        now = self._clock.now()
+        appends: list[tuple[Item, Append, Held | None]] = []
+        again: list[Item] = []
+        for item in items:
+            try:
+                decided = self._decide(item, now, head, item.stream in looked_up)
+            except OvertakenCopy:
+                self._aggregates.evict(item.stream)
+                again.append(item)
+                continue
+            if decided is not None:
+                appends.append((item, *decided))
+        outcomes = await self._store.append([append for _, append, _ in appends]) if appends else []
+        for (item, append, held), outcome in zip(appends, outcomes, strict=True):
+            if not self._settle(item, append, held, outcome):
+                again.append(item)
+        return again
+
+    def _decide(self, item: Item, now: datetime, head: int, looked_up: bool) -> tuple[Append, Held | None] | None:
+        """The append that the command comes to; None where it is answered already.
+
+        Raises:
+            OvertakenCopy: the answer would be "no" or "nothing to do", but rests on a state kept in memory that another
+                process may have overtaken. Events need no such care: their version is checked when they are appended.
+        """
+        route, context = item.route, item.context
+        item.decisions += 1
+        held = self._aggregates.get(item.stream) if not route.creates or item.decisions > 1 else None
+        before = held.aggregate.version if held else 0
+        status = getattr(held.aggregate, "status", None) if held else None
+        key = item.key if route.remembered else None
+        try:
+            if held is None and route.required:
+                item.answer = refused("not-found", f"there is no {item.stream.kind} {item.stream.id!r}")
+                return None
+            moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch)
+            decided = route.decide(held.aggregate if held else None, item.command, moment)
+        except Refusal as refusal:
+            if held is not None and not looked_up:
+                raise OvertakenCopy from refusal
+            item.answer = Refused(problem(refusal.code, str(refusal)))
+            if key is None or refusal.code in ("reset", "invalid"):
+                return None
+            item.text = to_json({"error": item.answer.problem.model_dump()}).decode()
+            return Append(None, 0, (), Metadata(context.tenant), key, item.text), held
+        aggregate = decided.aggregate
+        events = aggregate.collected()
+        if not events and held is not None and not looked_up:
+            raise OvertakenCopy
+        item.answer = Accepted(decided.result)
+        item.text = to_json({"result": decided.result}).decode() if key else ""
+        origin = held.origin if held else self._metadata(context)
+        meta = self._metadata(context, origin if route.continues else None)
+        if not events:
+            position = held.position if held else None
+            item.answer = Accepted(decided.result, self._token(position))
+            if key is None:
+                return None
+            return Append(None, 0, (), meta, key, item.text), held
+        work = route.work(aggregate, status, origin) if route.work else None
+        append = Append(item.stream, before, events, meta, key, item.text, work, item.lapsed_attempt)
+        return append, Held(aggregate, origin, 0)
+
+    def _settle(self, item: Item, append: Append, held: Held | None, outcome: Outcome) -> bool:
+        """Turns an outcome into the answer; false where the command must be decided anew."""
+        match outcome:
+            case Appended(position):
+                if append.stream is not None and held is not None and position is not None:
+                    held.position = position
+                    self._aggregates.keep(item.stream, held)
+                if isinstance(item.answer, Accepted) and position is not None:
+                    item.answer = Accepted(item.answer.result, self._token(position))
+                return True
+            case Duplicate(answer, position, same_body):
+                self._aggregates.evict(item.stream)
+                item.answer = self._remembered(answer, position) if same_body else _mismatch()
+                return True
+            case Conflict():
+                self._aggregates.evict(item.stream)
+                item.answer = None
+                if item.lapsed_attempt is not None or item.decisions >= MAX_DECISIONS:
+                    item.answer = refused("conflict", "others kept changing it; try again", retry_after=0.1)
+                    return True
+                return False
+            case _:
+                assert_never(outcome)
+
+    def _metadata(self, context: Context, origin: Metadata | None = None) -> Metadata:
+        return Metadata(
+            tenant=context.tenant,
+            company=origin.company if origin else context.company,
+            correlation_id=origin.correlation_id if origin else context.correlation_id or context.message_id,
+            causation_id=context.causation_id or context.message_id,
+            actor=context.actor,
+            traceparent=origin.traceparent if origin else context.traceparent,
+        )
+
+    def _token(self, position: int | None) -> str | None:
+        return None if position is None else str(Token(epoch=self._epoch, position=position))
+
+    def _remembered(self, text: str, position: int | None) -> Answer:
+        stored = from_json(text)
+        if "error" in stored:
+            return Refused(Problem(**stored["error"]))
+        return Accepted(stored["result"], self._token(position))
+
+
+def _has_nul(value: object) -> bool:
+    """Whether text anywhere in a JSON value has a NUL, which PostgreSQL's text cannot hold."""
+    match value:
+        case str():
+            return "\x00" in value
+        case list():
+            return any(_has_nul(item) for item in value)
+        case dict():
+            return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+        case _:
+            return False
+
+
+def _mismatch() -> Refused:
+    return refused(
+        "idempotency-mismatch",
+        "this message id was used before with another body; a new command needs an id of its own",
+    )

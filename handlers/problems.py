@@ -1,0 +1,62 @@
+"""Every error that a caller can be told: its code, HTTP status and title, in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from millrace.contracts.wire import Problem, Refused
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The message cannot be read"),
+    "unauthorized": (401, "The caller is not known"),
+    "forbidden": (403, "The caller may not do this"),
+    "not-found": (404, "There is no such thing"),
+    "unknown-command": (404, "There is no such command"),
+    "unknown-query": (404, "There is no such query"),
+    "conflict": (409, "Others changed it at the same time"),
+    "refused": (409, "The rules do not allow this now"),
+    "stale-attempt": (409, "The attempt is not valid any more"),
+    "reset": (409, "The position belongs to another history"),
+    "gone": (410, "That part of the log has been archived"),
+    "too-large": (413, "The message is too large"),
+    "invalid": (422, "The message does not fit its contract"),
+    "idempotency-mismatch": (422, "The same id was used for another message"),
+    "too-many": (429, "Too many requests"),
+    "internal": (500, "Something went wrong inside"),
+    "unavailable": (503, "The service cannot do this right now"),
+    "behind": (504, "The read model has not caught up yet"),
+}
+
+
+def problem(
+    code: str, detail: str, *, errors: list[dict[str, Any]] | None = None, retry_after: float | None = None
+) -> Problem:
+    """The problem of a known code."""
+    status, title = PROBLEMS[code]
+    return Problem(
+        type=f"urn:millrace:problem:{code}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail,
+        errors=errors or [],
+        retry_after=retry_after,
+    )
+
+
+def refused(code: str, detail: str, **extra: Any) -> Refused:
+    """A refusal with the problem of a known code."""
+    return Refused(problem(code, detail, **extra))
+
+
+def invalid(error: ValidationError) -> Refused:
+    """What is wrong with a message, field by field, without repeating its values."""
+    errors: list[dict[str, Any]] = [
+        {"loc": [str(part) for part in item["loc"]], "msg": item["msg"], "type": item["type"]}
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ][:20]
+    first = errors[0]
+    where = ".".join(first["loc"])
+    return refused("invalid", f"{where}: {first['msg']}" if where else first["msg"], errors=errors)

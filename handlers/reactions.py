@@ -1,0 +1,121 @@
+"""Reactions: events in, commands out. The process managers of the system.
+
+1. A page of events is read from the store after the saved position.
+2. For each event, in order, the reaction names commands; their ids derive from (event id, reaction, index).
+3. The commands go through the ordinary pipeline, whose inbox rows make a repeated step harmless.
+4. The position is saved after all of the page's commands are committed.
+
+A crash between 3 and 4 repeats commands that are known already. Nothing runs in a rebuild: rebuilds never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from domain.ports import Doorbell, EventStore, Readers, RecordedEvent, StoreUnavailable
+from handlers.persistence import persistently
+from handlers.pipeline import Pipeline
+from millrace.contracts.wire import Context, Message, Refused
+
+PAGE = 500
+POLL_SECONDS = 1.0
+ATTEMPTS = 3
+log = structlog.get_logger("reactions")
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What follows from events.
+
+    Attributes:
+        name: durable name of its position; renaming it starts a new one.
+        react: the commands, by name and body, that follow from one event; none for events it does not care about.
+        from_beginning: a new reaction begins at the head of the log unless this is set.
+    """
+
+    name: str
+    react: Callable[[RecordedEvent], Sequence[tuple[str, Message]]]
+    from_beginning: bool = False
+
+
+class Reactor:
+    """Runs one reaction, while this process leads it."""
+
+    def __init__(
+        self, reaction: Reaction, store: EventStore, readers: Readers, doorbell: Doorbell, pipeline: Pipeline
+    ) -> None:
+        self._reaction, self._store, self._readers = reaction, store, readers
+        self._doorbell, self._pipeline = doorbell, pipeline
+        self._reader = f"reaction:{reaction.name}"
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        await self._readers.ensure(self._reader, 0 if self._reaction.from_beginning else await self._store.head())
+        await persistently(self._reader, self._lead, pause=0.1)
+
+    async def _lead(self) -> None:
+        async with self._readers.leadership(self._reader):
+            position = await self._readers.position(self._reader)
+            while True:
+                events = await self._store.read(position, PAGE)
+                if not events:
+                    await self._doorbell.wait(position, POLL_SECONDS)
+                    continue
+                held = await self._readers.held_streams(self._reader)
+                for event in events:
+                    if event.stream.text not in held:
+                        await self._react_or_hold(event, position)
+                    position = event.position
+                await self._readers.advance(self._reader, position)
+
+    async def _react_or_hold(self, event: RecordedEvent, done: int) -> None:
+        try:
+            await self._react(event)
+            self._failures = 0
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            self._failures += 1
+            await self._readers.advance(self._reader, done)
+            if self._failures < ATTEMPTS:
+                raise
+            self._failures = 0
+            await self._readers.hold(self._reader, event.stream, event.position, repr(error))
+            log.error(
+                "stream held",
+                action="stream_held",
+                reader=self._reader,
+                stream=event.stream.text,
+                position=event.position,
+                error=repr(error),
+            )
+
+    async def _react(self, event: RecordedEvent) -> None:
+        meta = event.metadata
+        for index, (name, body) in enumerate(self._reaction.react(event)):
+            context = Context(
+                tenant=meta.tenant,
+                message_id=f"{event.event_id}/{self._reaction.name}/{index}",
+                principal="millrace",
+                company=meta.company,
+                correlation_id=meta.correlation_id,
+                causation_id=event.event_id,
+                actor=meta.actor,
+                traceparent=meta.traceparent,
+            )
+            answer = await self._pipeline.execute_internal(name, body, context)
+            if isinstance(answer, Refused):
+                if answer.problem.code in ("unavailable", "conflict"):
+                    raise StoreUnavailable(answer.problem.detail)
+                log.info(
+                    "reaction refused",
+                    action="reaction_refused",
+                    reader=self._reader,
+                    command=name,
+                    event_id=event.event_id,
+                    problem=answer.problem.code,
+                )

@@ -1,0 +1,88 @@
+"""The kinds of entries in the routing tables: a name leads to exactly one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.aggregate import Aggregate
+from domain.ports import Metadata, Work
+from millrace.contracts.wire import Context, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision is told about its surroundings: time and ids are arguments, never looked up.
+
+    Attributes:
+        id: the aggregate's id.
+        stream: the aggregate's stream id.
+        head: newest position of the log, 0 where the route does not need it.
+        epoch: names the log; position tokens carry it.
+    """
+
+    now: datetime
+    id: str
+    stream: str
+    head: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The aggregate with its pending events (none when the wish is already fulfilled), and what the caller is told."""
+
+    aggregate: Aggregate
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRoute:
+    """A command that one aggregate decides.
+
+    Attributes:
+        model: validates the body.
+        aggregate: class of the aggregate.
+        identify: the aggregate's id; by default derived from (tenant, command id), for commands that create.
+        decide: guards and decides; raises a `Refusal`.
+        creates: the aggregate is expected not to exist, so nothing is loaded at first.
+        required: a missing aggregate is answered `not-found` before `decide` is asked.
+        remembered: the answer goes into the inbox; false where repetition is harmless by itself.
+        needs_head: the decision compares with the newest position, so it is read first.
+        continues: the events keep the correlation of the aggregate's first event.
+        work: inline rows that follow from the aggregate after its events and its status before.
+    """
+
+    model: type[Message]
+    aggregate: type[Aggregate]
+    decide: Callable[[Any, Any, Moment], Decided]
+    identify: Callable[[Any, Context], str]
+    creates: bool = False
+    required: bool = True
+    remembered: bool = True
+    continues: bool = False
+    needs_head: bool = False
+    work: Callable[[Any, str | None, Metadata], Work] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRoute:
+    """A command that no aggregate decides, such as a claim: it is carried out each time it arrives."""
+
+    model: type[Message]
+    perform: Callable[[Any, Context], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRoute:
+    """A question to a read model or to the log.
+
+    Attributes:
+        reader: the projection whose position `min_position` is compared with; None where the store itself is read.
+    """
+
+    model: type[Message]
+    answer: Callable[[Any, Context], Awaitable[dict[str, Any]]]
+    reader: str | None = None

@@ -1,0 +1,80 @@
+"""Durable named subscriptions: creating them, moving their place, setting events aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.subscription import Subscription
+from handlers.positions import position_of
+from handlers.routes import CommandRoute, Decided, Moment
+from millrace.contracts import event as contract
+from millrace.contracts.wire import Context, Token
+
+
+def create(subscription: Subscription | None, command: contract.Subscribe, at: Moment) -> Decided:
+    if subscription is None:
+        subscription = Subscription.create(
+            at.stream,
+            at.now,
+            name=command.name,
+            pattern=command.pattern,
+            delivery=command.delivery,
+            position=position_of(command.start, at.epoch, at.head),
+            priority=command.priority,
+            max_attempts=command.max_attempts,
+        )
+    else:
+        subscription.change(
+            pattern=command.pattern,
+            delivery=command.delivery,
+            priority=command.priority,
+            max_attempts=command.max_attempts,
+            now=at.now,
+        )
+    return _told(subscription, at)
+
+
+def acknowledge(subscription: Subscription, command: contract.Acknowledge, at: Moment) -> Decided:
+    subscription.acknowledge(position_of(command.position, at.epoch, at.head), at.head, at.now)
+    return _told(subscription, at)
+
+
+def park(subscription: Subscription, command: contract.Park, at: Moment) -> Decided:
+    position = position_of(command.position, at.epoch, at.head)
+    subscription.park(position, command.event_id, command.error, command.attempts, at.now)
+    return _told(subscription, at)
+
+
+def release(subscription: Subscription, command: contract.Release, at: Moment) -> Decided:
+    subscription.release(command.event_id, at.now)
+    return _told(subscription, at)
+
+
+def set_active(subscription: Subscription, command: contract.SetActive, at: Moment) -> Decided:
+    subscription.set_active(command.active, at.now)
+    return _told(subscription, at)
+
+
+def _told(subscription: Subscription, at: Moment) -> Decided:
+    token = Token(epoch=at.epoch, position=subscription.position)
+    return Decided(
+        subscription, {"name": subscription.name, "is_active": subscription.is_active, "position": str(token)}
+    )
+
+
+def _named(command: Any, _: Context) -> str:
+    return str(command.name)
+
+
+def command_routes() -> dict[str, CommandRoute]:
+    return {
+        "subscription.create": CommandRoute(
+            contract.Subscribe, Subscription, create, _named, required=False, needs_head=True
+        ),
+        "subscription.acknowledge": CommandRoute(
+            contract.Acknowledge, Subscription, acknowledge, _named, needs_head=True
+        ),
+        "subscription.park": CommandRoute(contract.Park, Subscription, park, _named, needs_head=True),
+        "subscription.release": CommandRoute(contract.Release, Subscription, release, _named),
+        "subscription.set_active": CommandRoute(contract.SetActive, Subscription, set_active, _named),
+    }

@@ -1,0 +1,183 @@
+"""The composition root: builds the whole service from settings, and runs the roles that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import structlog
+
+from adapters.amqp.bus import AmqpBus
+from adapters.amqp.feeder import Feeder
+from adapters.cloudevents import outgoing
+from adapters.postgres.database import Database
+from adapters.postgres.job_queries import JobQueries
+from adapters.postgres.log_queries import LogQueries
+from adapters.postgres.mapper import EventMapper
+from adapters.postgres.projector import Projector
+from adapters.postgres.subscription_queries import SubscriptionQueries
+from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from domain.ports import RecordedEvent
+from handlers import event, job, subscription, timers
+from handlers.aggregates import Aggregates
+from handlers.persistence import persistently
+from handlers.pipeline import Pipeline
+from handlers.positions import position_of
+from handlers.reactions import Reaction, Reactor
+from handlers.relay import Relay
+from handlers.routes import CommandRoute
+from handlers.service import BehindPosition, Service
+from handlers.timers import Timers
+from infra.migrate import migrate
+from infra.settings import Settings
+from infra.storage import Storage
+from projections.registry import projections
+
+Role = Literal["api", "projector", "relay", "timers"]
+ROLES: tuple[Role, ...] = ("api", "projector", "relay", "timers")
+INBOX_DAYS = 7
+CLOCK_SECONDS = 10.0
+log = structlog.get_logger("service")
+
+
+def public_commands() -> dict[str, CommandRoute]:
+    """Every command that a caller may send and one aggregate decides."""
+    return {**job.command_routes(), **event.command_routes(), **subscription.command_routes()}
+
+
+@dataclass(slots=True)
+class System:
+    """The running service: a gateway for the entry points, and the loops of its roles."""
+
+    settings: Settings
+    storage: Storage
+    gateway: Service
+    pipeline: Pipeline
+    roles: Sequence[Role]
+    reactions: Sequence[Reaction] = ()
+    bus: AmqpBus | None = None
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Starts the loops of the roles; each goes on whatever happens to what it depends on."""
+        for name, run in self._loops():
+            self._tasks.append(asyncio.create_task(run(), name=name))
+
+    async def stop(self) -> None:
+        if self.bus is not None:
+            await self.bus.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.storage.stop()
+
+    def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+        storage = self.storage
+        loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
+        if "projector" in self.roles:
+            for projection in projections():
+                projector = Projector(
+                    projection, storage.store, storage.readers, storage.doorbell, storage.positions.advanced
+                )
+                loops.append((f"projector:{projection.name}", projector.run))
+            for reaction in self.reactions:
+                reactor = Reactor(reaction, storage.store, storage.readers, storage.doorbell, self.pipeline)
+                loops.append((f"reaction:{reaction.name}", reactor.run))
+        if "relay" in self.roles and self.bus is not None:
+            relay = Relay(
+                storage.store,
+                self.bus.publisher,
+                storage.readers,
+                storage.doorbell,
+                self._outgoing,
+                storage.positions.advanced,
+            )
+            source = PostgresSubscriptionSource(storage.pool, storage.store)
+            feeder = Feeder(self.bus.publishing, self.bus.sender, source, self._outgoing, storage.doorbell)
+            loops += [("relay", relay.run), ("feeder", lambda: self._lead("feeder", feeder.run))]
+        if "timers" in self.roles:
+            timer = Timers(storage.queue, self.pipeline, self._may_sweep, self._forget)
+            loops.append(("timers", timer.run))
+        return loops
+
+    def _outgoing(self, recorded: RecordedEvent) -> Any:
+        return outgoing(recorded, self.storage.epoch)
+
+    def _may_sweep(self) -> bool:
+        return self.bus is None or "api" not in self.roles or self.bus.healthy
+
+    async def _lead(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        async def lead() -> None:
+            async with self.storage.readers.leadership(name):
+                await run()
+
+        await persistently(name, lead)
+
+    async def _watch_clock(self) -> None:
+        async def look() -> None:
+            await asyncio.sleep(CLOCK_SECONDS)
+            await self.storage.clock.look(self.storage.pool)
+
+        await persistently("clock", look, pause=0)
+
+    async def _forget(self) -> int:
+        status = await self.storage.pool.execute(
+            "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
+        )
+        return int(status.rpartition(" ")[2])
+
+
+async def build(
+    settings: Settings,
+    dsn: str,
+    roles: Sequence[Role] = ROLES,
+    *,
+    reactions: Sequence[Reaction] = (),
+    mapper: EventMapper | None = None,
+) -> System:
+    """Migrates the database and builds the service on it; `start` then runs the roles.
+
+    Args:
+        dsn: PostgreSQL, whether a server of its own or the embedded one.
+        reactions: process managers besides the built-in ones.
+        mapper: how events are stored, for compression and encryption.
+    """
+    database = Database(dsn)
+    connection = await database.connect()
+    try:
+        applied = await migrate(connection, projections())
+    finally:
+        await connection.close()
+    if applied:
+        log.info("migrated", action="migrated", migrations=applied)
+    leases = settings.modules.jobs.leases
+    storage = await Storage.started(database, mapper or EventMapper(), leases)
+    internal = timers.command_routes()
+    aggregates = Aggregates(storage.store)
+    storage.queue.observe(aggregates.advance)
+    pipeline = Pipeline({**public_commands(), **internal}, storage.store, aggregates, storage.clock, storage.epoch)
+
+    async def wait_for(reader: str, token: str) -> None:
+        wanted = position_of(token, storage.epoch, await storage.store.head())
+        reached = await storage.positions.reached(reader, wanted)
+        if reached < wanted:
+            raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
+
+    gateway = Service(
+        public_commands(),
+        job.operation_routes(storage.queue, leases.duration, leases.unconfirmed),
+        {
+            **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+            **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+            **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+        },
+        pipeline,
+        wait_for,
+    )
+    bus = None
+    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
+        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
+        await bus.start()
+    return System(settings, storage, gateway, pipeline, roles, reactions, bus)

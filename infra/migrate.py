@@ -1,0 +1,68 @@
+"""Brings a database to the newest schema: forward only, each step once, under a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.postgres.database import Connection
+from projections.projection import Projection
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK = "SELECT pg_advisory_lock(7270503)"
+UNLOCK = "SELECT pg_advisory_unlock(7270503)"
+
+
+class NewerDatabase(Exception):
+    """Raised when the database has been migrated by a newer release than this one."""
+
+    def __init__(self, applied: str) -> None:
+        super().__init__(
+            f"the database already has migration {applied}, which this release does not know; install the newer release"
+        )
+        self.applied = applied
+
+
+async def migrate(connection: Connection, projections: Sequence[Projection]) -> list[str]:
+    """Applies the migrations that are missing, and makes the tables of the read models.
+
+    Returns:
+        The names of the migrations applied now.
+
+    Raises:
+        NewerDatabase: the database is ahead of this release.
+    """
+    await connection.execute(LOCK)
+    try:
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        done = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
+        files = sorted(MIGRATIONS.glob("*.sql"))
+        unknown = done - {file.stem for file in files}
+        if unknown:
+            raise NewerDatabase(max(unknown))
+        applied = []
+        for file in files:
+            if file.stem in done:
+                continue
+            async with connection.transaction():
+                await connection.execute(file.read_text())
+                await connection.execute("INSERT INTO migrations (name) VALUES ($1)", file.stem)
+            applied.append(file.stem)
+        for projection in projections:
+            await _ensure(connection, projection)
+        return applied
+    finally:
+        await connection.execute(UNLOCK)
+
+
+async def _ensure(connection: Connection, projection: Projection) -> None:
+    """A read model that is new to this database begins with the first event."""
+    async with connection.transaction():
+        inserted = await connection.fetchval(
+            "INSERT INTO readers (name) VALUES ($1) ON CONFLICT DO NOTHING RETURNING version", projection.name
+        )
+        if inserted is not None:
+            await projection.create(connection, inserted)
+            await projection.publish(connection, inserted)

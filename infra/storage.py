@@ -1,0 +1,61 @@
+"""Everything that stands on PostgreSQL, built and started in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from adapters.postgres.clock import DatabaseClock
+from adapters.postgres.database import Database, Pool
+from adapters.postgres.doorbell import PostgresDoorbell
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.group_commit import GroupCommit
+from adapters.postgres.mapper import EventMapper
+from adapters.postgres.positions import ReaderPositions
+from adapters.postgres.readers import PostgresReaders
+from adapters.postgres.work_queue import PostgresWorkQueue
+from infra.settings_modules import Leases
+
+
+@dataclass(slots=True)
+class Storage:
+    """The store and its parts, running."""
+
+    pool: Pool
+    commits: GroupCommit
+    store: PostgresEventStore
+    queue: PostgresWorkQueue
+    doorbell: PostgresDoorbell
+    readers: PostgresReaders
+    positions: ReaderPositions
+    clock: DatabaseClock
+    epoch: str
+
+    @classmethod
+    async def started(cls, database: Database, mapper: EventMapper, leases: Leases) -> Self:
+        """Connects and starts; the schema must be there already."""
+        pool = await database.pool()
+        clock = DatabaseClock()
+        await clock.look(pool)
+        # The queue and the doorbell tell each other: a ring from another process may mean work for a held claim.
+        doorbell = PostgresDoorbell(database.connect, lambda: queue.stir())
+        commits = GroupCommit(database.connect_writer, doorbell.ring)
+        queue = PostgresWorkQueue(
+            commits,
+            pool,
+            clock,
+            mapper.to_stored_event,
+            doorbell.ring,
+            lease=leases.duration,
+            grant_lease=leases.unconfirmed,
+        )
+        store = PostgresEventStore(pool, commits, mapper)
+        readers = PostgresReaders(pool, database.connect)
+        doorbell.start(await store.head())
+        commits.start(queue)
+        return cls(pool, commits, store, queue, doorbell, readers, ReaderPositions(readers), clock, await store.epoch())
+
+    async def stop(self) -> None:
+        await self.commits.stop()
+        await self.doorbell.stop()
+        self.pool.terminate()

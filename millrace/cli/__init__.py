@@ -1,0 +1,1 @@
+"""The `millrace` command: starts the service and workers, and asks a running service."""

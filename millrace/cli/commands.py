@@ -1,0 +1,30 @@
+"""Which commands there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from millrace.cli.deadletters import deadletters
+from millrace.cli.history import history
+from millrace.cli.jobs import enqueue, jobs
+from millrace.cli.maintenance import doctor, migrate, serve, topology
+from millrace.cli.rebuild import rebuild
+from millrace.cli.up import up
+from millrace.cli.watch import watch
+from millrace.cli.why import why
+from millrace.cli.worker import worker
+
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds every command to `app`."""
+    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, rebuild]
+    for command in own:
+        app.command()(command)
+    for command in (serve, migrate, doctor):
+        app.command(context_settings=PASS_THROUGH, add_help_option=False)(command)
+    app.add_typer(topology(PASS_THROUGH), name="topology")
+    app.add_typer(deadletters(), name="deadletters")

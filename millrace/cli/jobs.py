@@ -1,0 +1,90 @@
+"""`millrace enqueue` and `millrace jobs`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from millrace import Millrace
+from millrace.cli.errors import CliError
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask
+from millrace.cli.output import print_jobs, print_json
+from millrace.contracts.job import Job, JobStatus
+
+
+def enqueue(
+    name: Annotated[str, typer.Argument(help="Which handler runs it.")],
+    data: Annotated[str, typer.Argument(help="Arguments for the handler, a JSON object.")] = "{}",
+    queue: Annotated[str, typer.Option(help="Queue.")] = "default",
+    priority: Annotated[int, typer.Option(help="-100 to 100, higher first.")] = 0,
+    delay: Annotated[float | None, typer.Option(help="Seconds to wait first.")] = None,
+    run_at: Annotated[str | None, typer.Option(help="ISO 8601 time with zone; instead of --delay.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before the dead letters.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one attempt.")] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Puts a job into a queue and prints its id."""
+    arguments = json_object(data)
+    options: dict[str, Any] = {"queue": queue, "priority": priority, "delay": delay, "max_attempts": max_attempts}
+    options |= {"timeout": timeout, "run_at": None if run_at is None else point_in_time(run_at)}
+    given = {key: value for key, value in options.items() if value is not None}
+    job = ask(url, lambda app: app.jobs.enqueue(name, arguments, **given))
+    print_json(job) if as_json else typer.echo(job.id)
+
+
+def jobs(
+    job_id: Annotated[str | None, typer.Argument(help="Show this one job in full.")] = None,
+    status: Annotated[JobStatus | None, typer.Option(help="Only jobs that are in this state.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only jobs of this handler.")] = None,
+    limit: Annotated[int, typer.Option(help="Most jobs to list.", min=1, max=1_000)] = 50,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Lists jobs, newest first, or shows one."""
+
+    async def find(app: Millrace) -> list[Job]:
+        if job_id is None:
+            return await app.jobs.list(status=status, queue=queue, name=name, limit=limit)
+        job = await app.jobs.get(job_id)
+        if job is None:
+            raise CliError(f"there is no job {job_id!r}")
+        return [job]
+
+    found = ask(url, find)
+    if not as_json and job_id is None:
+        return print_jobs(found)
+    for job in found:
+        print_json(job) if as_json else typer.echo(job.model_dump_json(indent=2, exclude_none=True))
+    return None
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Reads the arguments of a job.
+
+    Raises:
+        CliError: the text is no JSON object.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CliError(f"the data is not JSON ({error}); write it like '{{\"file_id\": 42}}'", exit_code=2) from error
+    if not isinstance(value, dict):
+        raise CliError("the data must be a JSON object, like '{\"file_id\": 42}'", exit_code=2)
+    return value
+
+
+def point_in_time(text: str) -> AwareDatetime:
+    """Reads a time that says its zone.
+
+    Raises:
+        CliError: the text is no ISO 8601 time, or has no zone.
+    """
+    try:
+        return TypeAdapter(AwareDatetime).validate_python(text)
+    except ValidationError as error:
+        raise CliError(f"{text!r} is not a time with a zone; write 2030-01-31T09:00:00Z", exit_code=2) from error

@@ -1,0 +1,31 @@
+"""Options that several commands share, and the way they reach the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from millrace import Millrace
+from millrace.contracts.wire import DEFAULT_TENANT
+
+ANSWER_TIMEOUT = 5.0
+DEFAULT_URL = "http://127.0.0.1:8000"
+T = TypeVar("T")
+
+Url = Annotated[str, typer.Option("--url", envvar="MILLRACE_URL", help="Where the service is: http://… or amqp://…")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output, one JSON value per line.")]
+
+
+def ask(url: str, question: Callable[[Millrace], Awaitable[T]]) -> T:
+    """Connects to the service at `url` in the name of the tenant in MILLRACE_TENANT, asks, disconnects."""
+    tenant = os.environ.get("MILLRACE_TENANT") or DEFAULT_TENANT
+
+    async def run() -> T:
+        async with Millrace(url, tenant=tenant, timeout=ANSWER_TIMEOUT) as app:
+            return await question(app)
+
+    return asyncio.run(run())

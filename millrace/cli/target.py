@@ -1,0 +1,52 @@
+"""Loads an application named on the command line as `module:attribute`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+from millrace import Millrace
+from millrace.cli.errors import TargetNotFound
+
+
+def check_target(target: str) -> tuple[str, str]:
+    """The two halves of `module:attribute`.
+
+    Raises:
+        TargetNotFound: the text is not of that form.
+    """
+    module_name, separator, attribute = target.partition(":")
+    if not separator or not module_name or not attribute:
+        raise TargetNotFound(target, "write it as module:attribute, for example tasks:app")
+    return module_name, attribute
+
+
+def load_app(target: str, folder: Path) -> Millrace:
+    """Imports `module:attribute` as a program in `folder` would.
+
+    Raises:
+        TargetNotFound: the text is not of that form, or the module or attribute is not there, or is no `Millrace`.
+        Exception: whatever the application's own module raises while it is imported.
+    """
+    module_name, attribute = check_target(target)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not _is_part_of(error.name, module_name):
+            raise TargetNotFound(target, f"{module_name} imports {error.name!r}, which is not installed") from error
+        raise TargetNotFound(target, f"there is no module {error.name!r} in {folder} or on the path") from error
+    found: object = module
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise TargetNotFound(target, f"module {module_name!r} ({module.__file__}) has no attribute {attribute!r}")
+        found = getattr(found, name)
+    if not isinstance(found, Millrace):
+        raise TargetNotFound(target, f"{attribute!r} is a {type(found).__name__}, not a Millrace application")
+    return found
+
+
+def _is_part_of(missing: str | None, module_name: str) -> bool:
+    return missing is not None and (module_name == missing or module_name.startswith(f"{missing}."))

@@ -1,0 +1,89 @@
+"""`millrace up`: the whole service by one command, on a data folder and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from millrace.cli.errors import AddressRefused, PortTaken
+from millrace.cli.service import service_root
+from millrace.cli.supervisor import Supervisor
+from millrace.cli.target import check_target
+
+# less than what the supervisor gives the worker, so that unfinished jobs are handed back and lose no attempt
+HANDLER_GRACE = 1.0
+
+
+def up(
+    host: Annotated[
+        str, typer.Option(envvar="MILLRACE_HOST", help="Address; off loopback an API key is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="MILLRACE_PORT", help="Port; 0 takes a free one.", min=0, max=65535)
+    ] = 8000,
+    data: Annotated[Path, typer.Option(envvar="MILLRACE_DATA", help="Folder that holds everything.")] = Path(
+        ".millrace"
+    ),
+    app: Annotated[str | None, typer.Option(help="Also run a worker for this application, module:app.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Jobs that the worker runs at once.", min=1)] = 10,
+) -> None:
+    """Starts the service on its embedded PostgreSQL, and a worker beside it when an application is named."""
+    root = service_root()
+    if app is not None:
+        check_target(app)
+    port = usable_port(host, port)
+    url = service_url(host, port)
+    folder = data.expanduser().absolute()
+    service = ["serve", "--embedded", "--data", str(folder), "--host", host, "--port", str(port)]
+    worker = None if app is None else worker_command(app, url, concurrency)
+    console = Console(stderr=True)
+
+    def announce() -> None:
+        console.print(Text.assemble(("Millrace is ready", "green"), f" at {url}, data in {folder}; Ctrl-C stops it"))
+
+    asyncio.run(Supervisor(root, service, worker, url).run(announce))
+
+
+def worker_command(target: str, url: str, concurrency: int) -> list[str]:
+    """The command line of an ordinary worker, with this process's folder and path and nothing of the service's."""
+    command = [sys.executable, "-m", "millrace.cli.main", "worker", target]
+    return [*command, "--url", url, "--concurrency", str(concurrency), "--grace", str(HANDLER_GRACE)]
+
+
+def service_url(host: str, port: int) -> str:
+    """Where a client on this machine reaches a service that listens on `host`."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"http://{host}:{port}"
+    loopback = "127.0.0.1" if address.version == 4 else "[::1]"
+    reachable = loopback if address.is_unspecified else f"[{host}]" if address.version == 6 else host
+    return f"http://{reachable}:{port}"
+
+
+def usable_port(host: str, port: int) -> int:
+    """`port` when nothing listens there, or a free one for 0.
+
+    Raises:
+        PortTaken: another program listens there.
+        AddressRefused: this machine has no such address, or ports below 1024 are not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(host, port) from error
+        raise AddressRefused(host, error.strerror or str(error)) from error

@@ -1,0 +1,45 @@
+"""`millrace why`: what led to something, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from millrace.cli.causes import Branch, causes_tree
+from millrace.cli.errors import CliError
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask
+from millrace.cli.output import detail, moment, print_json
+
+
+def why(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The id of a job or anything else.")],
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Prints the tree of causes and effects that something belongs to."""
+    events = ask(url, lambda app: app.why(id_))
+    if not events:
+        raise CliError(f"nothing is recorded about {id_!r}")
+    if as_json:
+        for event in events:
+            print_json(event)
+        return
+    tree = Tree(Text(f"correlation {events[0].correlationid or id_}", style="bold"))
+    for branch in causes_tree(events):
+        _grow(tree, branch, id_)
+    Console().print(tree)
+
+
+def _grow(tree: Tree, branch: Branch, asked: str) -> None:
+    node = tree.add(Text(f"{branch.kind} {branch.id}", style="bold yellow" if branch.id == asked else "bold"))
+    for step in branch.steps:
+        line = Text.assemble((moment(step.event.time), "dim"), " ", (step.event.eventtype, "cyan"), " ")
+        leaf = node.add(line.append(detail(step.event), style="dim"))
+        for effect in step.effects:
+            _grow(leaf, effect, asked)
+    for effect in branch.effects:
+        _grow(node, effect, asked)

@@ -1,0 +1,60 @@
+"""`millrace worker`: runs an application's jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from millrace import Millrace
+from millrace.cli.errors import CliError
+from millrace.cli.logs import configure_logs
+from millrace.cli.target import load_app
+from millrace.worker import Worker
+
+DEFAULT_QUEUE = "default"
+
+
+def worker(
+    target: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The application, for example tasks:app.")],
+    concurrency: Annotated[int, typer.Option(help="Jobs to run at once.", min=1, max=1_000)] = 10,
+    queues: Annotated[str | None, typer.Option(help="Queues, with commas; else those that the jobs name.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Where the service is, in place of the application's address.")
+    ] = None,
+    grace: Annotated[float, typer.Option(help="Seconds that running jobs get when it stops.", min=0)] = 30.0,
+    subscriptions: Annotated[bool, typer.Option(help="Also deliver events; in one worker only.")] = True,
+) -> None:
+    """Claims jobs and runs them until SIGTERM or Ctrl-C; then it finishes or hands back what it holds."""
+    app = load_app(target, Path.cwd())
+    configure_logs()
+    if url is not None:
+        app.settings = replace(app.settings, url=url)
+    names = queue_names(queues) or declared_queues(app)
+    asyncio.run(_work(app, concurrency, names, grace, subscriptions))
+
+
+async def _work(app: Millrace, concurrency: int, queues: list[str], grace: float, subscriptions: bool) -> None:
+    async with app:
+        await Worker(app, concurrency=concurrency, queues=queues, grace=grace, subscriptions=subscriptions).run()
+
+
+def declared_queues(app: Millrace) -> list[str]:
+    """The default queue and those that the application's jobs are declared with."""
+    declared = {str(job.options["queue"]) for job in app.registry.jobs.values() if "queue" in job.options}
+    return sorted(declared | {DEFAULT_QUEUE})
+
+
+def queue_names(text: str | None) -> list[str]:
+    """The names in a comma-separated list; none when there is no list.
+
+    Raises:
+        CliError: there is no name in it.
+    """
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
+        raise CliError("--queues names no queue; write it like --queues default,media", exit_code=2)
+    return names

@@ -1,0 +1,382 @@
+"""Jobs on the wire: commands, queries, the job as it is read, and the data of its events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, AwareDatetime, BeforeValidator, Field, model_validator
+
+from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
+
+Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+Priority = Annotated[int, Field(ge=-100, le=100)]
+Attempts = Annotated[int, Field(ge=1, le=1_000)]
+
+
+class JobStatus(StrEnum):
+    """What a job is doing. A job that waits for a retry is `delayed`; a dead-lettered one is `failed`."""
+
+    PENDING = "pending"
+    DELAYED = "delayed"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @classmethod
+    def _missing_(cls, value: object) -> JobStatus | None:
+        return cls.PROCESSING if value == "active" else None
+
+
+class Retry(Message):
+    """How long a failed attempt waits for the next one.
+
+    Attributes:
+        kind: `fixed` waits `delay` each time; `exponential` waits `delay * factor ** (attempt - 1)`; `none` never retries.
+        delay: first wait, in seconds.
+        factor: growth of an exponential wait.
+        max_delay: longest wait, in seconds.
+        jitter: share of the wait, 0 to 1, that is drawn at random so that retries do not come in herds.
+    """
+
+    kind: Literal["fixed", "exponential", "none"] = "exponential"
+    delay: PositiveSeconds = 1.0
+    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    max_delay: PositiveSeconds = 3_600.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+def _retry(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class Enqueue(Message):
+    """`job.enqueue`: puts a job into a queue, now or at a later time.
+
+    Attributes:
+        name: which handler runs it.
+        data: arguments for the handler, a JSON object; `payload` is accepted instead.
+        priority: -100 to 100, higher first.
+        delay: seconds to wait before the job may run; excludes `run_at`.
+        run_at: when the job may run; excludes `delay`.
+        max_attempts: attempts before the job is dead-lettered.
+        timeout: seconds that one attempt may take.
+        retry: a policy, or the name of its kind; `backoff` is accepted instead.
+    """
+
+    name: Name
+    data: dict[str, Any] = Field(default_factory=dict)
+    queue: Name = "default"
+    priority: Priority = 0
+    delay: Seconds | None = None
+    run_at: AwareDatetime | None = Field(None, validation_alias=AliasChoices("run_at", "scheduled_at"))
+    max_attempts: Attempts = 3
+    timeout: PositiveSeconds = 300.0
+    retry: Annotated[Retry, BeforeValidator(_retry)] = Field(
+        default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _payload_is_data(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "payload" in value:
+            if "data" in value:
+                raise ValueError("give either `data` or `payload`, not both")
+            value = dict(value)
+            value["data"] = value.pop("payload")
+        return value
+
+    @model_validator(mode="after")
+    def _one_due_time(self) -> Enqueue:
+        if self.delay is not None and self.run_at is not None:
+            raise ValueError("give either `delay` or `run_at`, not both")
+        return self
+
+
+class Cancel(Message):
+    """`job.cancel`: ends a waiting, delayed or running job. A running attempt is told at its next renewal."""
+
+    job_id: Identifier
+    reason: Text | None = None
+
+
+class RetryDead(Message):
+    """`job.retry`: takes a dead-lettered job out of the dead letters and gives it `max_attempts` more attempts."""
+
+    job_id: Identifier
+    reason: Text | None = None
+
+
+class Remove(Message):
+    """`job.remove`: takes a waiting or finished job out of the read models. A running one is refused."""
+
+    job_id: Identifier
+
+
+class ErrorDetail(Message):
+    """Why an attempt failed: the error's class, its message and the traceback, as text."""
+
+    type: str = Field("Error", max_length=256)
+    message: str = Field("", max_length=65_536)
+    traceback: str | None = Field(None, max_length=262_144)
+
+
+class Report(Message):
+    """`job.report`: how one attempt ended. Sent by workers; the attempt number is the fencing token.
+
+    Attributes:
+        outcome: `completed` with `result`, `failed` with `error`, or `returned` when a worker hands the job back
+            unrun (uses no attempt).
+        retryable: false sends the job to the dead letters whatever its policy says.
+    """
+
+    job_id: Identifier
+    attempt: Annotated[int, Field(ge=1)]
+    outcome: Literal["completed", "failed", "returned"]
+    result: Any = None
+    error: ErrorDetail | None = None
+    retryable: bool = True
+
+    @model_validator(mode="after")
+    def _failure_has_error(self) -> Report:
+        if self.outcome == "failed" and self.error is None:
+            raise ValueError("a failed attempt carries an `error`")
+        return self
+
+
+class Claim(Message):
+    """`job.claim`: asks for as many jobs as the worker has room for.
+
+    Attributes:
+        worker: a name unique to the worker process.
+        queues: where to look; within the claim the order of jobs goes by priority, then by age.
+        slots: most jobs to grant.
+        wait: seconds that the service may hold the claim while nothing is ready.
+    """
+
+    worker: Identifier
+    queues: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)] = ("default",)
+    slots: Annotated[int, Field(ge=1, le=1_000)] = 1
+    wait: Annotated[float, Field(ge=0, le=60)] = 0.0
+
+
+class Grant(Fact):
+    """One job that a claim received. The attempt is valid for `lease` seconds after the claim was answered."""
+
+    job_id: str
+    attempt: int
+    name: str
+    data: dict[str, Any]
+    queue: str
+    priority: int
+    attempts: int
+    max_attempts: int
+    timeout: float
+    created_at: datetime
+    correlation_id: str | None = None
+    traceparent: str | None = None
+
+
+class Grants(Fact):
+    """Answer to `job.claim`.
+
+    Attributes:
+        grants: the jobs, none when nothing became ready in time.
+        held: seconds that the service held the claim; time since sending minus `held` bounds the way back.
+        lease: seconds until an unconfirmed grant lapses; `job.renew` confirms it.
+    """
+
+    grants: tuple[Grant, ...]
+    held: float
+    lease: float
+
+
+class Attempt(Message):
+    """A job's attempt, named by its fencing number."""
+
+    job_id: Identifier
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class Renew(Message):
+    """`job.renew`: confirms and extends the leases of all attempts that a worker runs, in one message."""
+
+    worker: Identifier
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=1_000)] = ()
+
+
+class Renewed(Fact):
+    """Answer to `job.renew`: the lease in seconds, and the attempts that are no longer valid and must stop."""
+
+    lease: float
+    lost: tuple[Attempt, ...] = ()
+
+
+class GetJob(Message):
+    """Query `job.get`."""
+
+    job_id: Identifier
+
+
+class ListJobs(Message):
+    """Query `job.list`: newest first, in pages. `status=active` means `processing`."""
+
+    status: JobStatus | None = None
+    queue: Name | None = None
+    name: Name | None = None
+    dead_lettered: bool | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
+    cursor: str | None = Field(None, max_length=256)
+
+
+class JobStats(Message):
+    """Query `job.stats`: counts by status, and the workers seen within one lease."""
+
+
+class Stats(Fact):
+    """Answer to `job.stats`."""
+
+    pending: int = 0
+    processing: int = 0
+    completed: int = 0
+    failed: int = 0
+    delayed: int = 0
+    cancelled: int = 0
+    workers: int = 0
+
+
+class AttemptError(Fact):
+    """The error of one attempt, as it is read."""
+
+    attempt: int
+    type: str
+    message: str
+    traceback: str | None = None
+    at: datetime
+
+
+class Job(Fact):
+    """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`."""
+
+    id: str
+    name: str
+    data: dict[str, Any]
+    status: JobStatus
+    priority: int = 0
+    queue: str = "default"
+    attempts: int = 0
+    max_attempts: int = 3
+    timeout: float = 300.0
+    created_at: datetime
+    run_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    result: Any = None
+    error: str | None = None
+    error_detail: AttemptError | None = None
+    errors: tuple[AttemptError, ...] = ()
+    dead_lettered: bool = False
+    worker: str | None = None
+    version: int = 1
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return self.data
+
+    @property
+    def processed_at(self) -> datetime | None:
+        return self.started_at
+
+
+class JobEnqueued(Fact):
+    name: str
+    data: dict[str, Any]
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: float
+    retry: dict[str, Any]
+    run_at: datetime | None = None
+
+
+class JobStarted(Fact):
+    attempt: int
+    worker: str
+
+
+class JobCompleted(Fact):
+    attempt: int
+    result: Any = None
+
+
+class JobAttemptFailed(Fact):
+    attempt: int
+    error: ErrorDetail
+
+
+class JobAttemptLost(Fact):
+    """The worker's lease lapsed: it died, froze or was cut off."""
+
+    attempt: int
+    worker: str
+
+
+class JobAttemptReturned(Fact):
+    """The attempt was handed back unrun, or its grant was never confirmed; it does not count."""
+
+    attempt: int
+    reason: str
+
+
+class JobRetryScheduled(Fact):
+    attempt: int
+    run_at: datetime
+
+
+class JobDeadLettered(Fact):
+    attempt: int
+    reason: str
+
+
+class JobRevived(Fact):
+    """A dead-lettered job got more attempts."""
+
+    max_attempts: int
+    reason: str | None = None
+
+
+class JobCancelled(Fact):
+    reason: str | None = None
+
+
+class JobRemoved(Fact):
+    pass
+
+
+COMMANDS: dict[str, type[Message]] = {
+    "job.enqueue": Enqueue,
+    "job.cancel": Cancel,
+    "job.retry": RetryDead,
+    "job.remove": Remove,
+    "job.report": Report,
+    "job.claim": Claim,
+    "job.renew": Renew,
+}
+QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "job.stats": JobStats}
+EVENTS: dict[str, type[Fact]] = {
+    "job.enqueued": JobEnqueued,
+    "job.started": JobStarted,
+    "job.completed": JobCompleted,
+    "job.attempt_failed": JobAttemptFailed,
+    "job.attempt_lost": JobAttemptLost,
+    "job.attempt_returned": JobAttemptReturned,
+    "job.retry_scheduled": JobRetryScheduled,
+    "job.dead_lettered": JobDeadLettered,
+    "job.revived": JobRevived,
+    "job.cancelled": JobCancelled,
+    "job.removed": JobRemoved,
+}

@@ -1,0 +1,190 @@
+"""What a client raises. Programs branch on the class or on `Refused.code`, never on text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from millrace.contracts.wire import Problem
+
+if TYPE_CHECKING:
+    from millrace.contracts.job import Job
+
+
+class MillraceError(Exception):
+    """Base of everything that Millrace's client and worker raise on purpose."""
+
+
+class Unavailable(MillraceError):
+    """Raised when the service could not be reached, or said that it is overloaded; nothing was done.
+
+    Attributes:
+        retry_after: seconds that the service asked to wait, if it did.
+    """
+
+    def __init__(self, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(MillraceError):
+    """Raised when a command was sent and no answer came in time: it may or may not have been carried out.
+
+    Sending it again with the same `message_id` is safe and gives the answer.
+    """
+
+    def __init__(self, message_id: str, detail: str) -> None:
+        super().__init__(f"no answer to message {message_id}: {detail}")
+        self.message_id = message_id
+
+
+class Refused(MillraceError):
+    """Raised when the service answered that it will not do what was asked; nothing was changed.
+
+    Attributes:
+        problem: the answer, after RFC 9457.
+        code: the stable part of it.
+    """
+
+    codes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.detail or problem.title} ({problem.code})")
+        self.problem = problem
+
+    @property
+    def code(self) -> str:
+        return self.problem.code
+
+    @property
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        return self.problem.errors
+
+
+class NotFound(Refused):
+    """Raised when what was named does not exist for this tenant."""
+
+    codes = ("not-found",)
+
+
+class UnknownMessage(Refused):
+    """Raised when the service does not know the command or query: it is older, or the module is off."""
+
+    codes = ("unknown-command", "unknown-query")
+
+
+class Invalid(Refused):
+    """Raised when a field is missing, superfluous or out of range; `errors` names each."""
+
+    codes = ("invalid", "malformed", "unsupported-media-type")
+
+
+class TooLarge(Refused):
+    """Raised when a message is larger than the service accepts."""
+
+    codes = ("too-large",)
+
+
+class Unauthorized(Refused):
+    """Raised when the credentials are missing or wrong, or do not reach as far as the request."""
+
+    codes = ("unauthorized", "forbidden")
+
+
+class Conflict(Refused):
+    """Raised when something else changed, or already is, what the command is about."""
+
+    codes = ("conflict",)
+
+
+class IdempotencyMismatch(Refused):
+    """Raised when a message id was used before with another content."""
+
+    codes = ("idempotency-mismatch",)
+
+
+class StaleAttempt(Refused):
+    """Raised when a report comes from an attempt that is no longer valid."""
+
+    codes = ("stale-attempt",)
+
+
+class LogReset(Refused):
+    """Raised when a position belongs to another log: a restored backup or a new data folder. Start again."""
+
+    codes = ("reset",)
+
+
+class LogGone(Refused):
+    """Raised when the events after a position have been archived; the detail names the first available one."""
+
+    codes = ("gone",)
+
+
+class Behind(Refused):
+    """Raised when a read model did not reach the asked position in time; ask again."""
+
+    codes = ("behind",)
+
+
+class NonRetryable(MillraceError):
+    """Raised by a job's handler when another attempt cannot help: the job goes to the dead letters at once."""
+
+
+class ArgumentMismatch(NonRetryable, TypeError):
+    """Raised when a job's data does not fit the parameters of its handler."""
+
+
+class ResultRefused(NonRetryable):
+    """Raised when a handler returned what cannot be stored: not JSON, or more than 256 KiB of it."""
+
+
+class NoHandler(MillraceError):
+    """Raised when a worker received a job whose name none of its handlers has."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no handler is registered for {name!r} in this worker")
+        self.name = name
+
+
+class JobFailed(MillraceError):
+    """Raised when the awaited job ended without a result: dead-lettered, canceled or removed."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.id} ({job.name}) is {job.status.value}" + (f": {job.error}" if job.error else ""))
+        self.job = job
+
+
+class PartlyRefused(MillraceError):
+    """Raised when some items of `enqueue_many` were not accepted; the others are durable.
+
+    Attributes:
+        outcomes: for each item in order the job, or the error that it met.
+    """
+
+    def __init__(self, outcomes: Sequence[Job | MillraceError]) -> None:
+        failed = [outcome for outcome in outcomes if isinstance(outcome, MillraceError)]
+        super().__init__(f"{len(failed)} of {len(outcomes)} items were not accepted, the first because: {failed[0]}")
+        self.outcomes = list(outcomes)
+
+
+BY_CODE: Mapping[str, type[Refused]] = {
+    code: kind
+    for kind in (
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, IdempotencyMismatch, StaleAttempt,
+        LogReset, LogGone, Behind,
+    )
+    for code in kind.codes
+}  # fmt: skip
+
+TEMPORARY = frozenset({"unavailable", "too-many"})
+
+
+def error_from(problem: Mapping[str, Any]) -> MillraceError:
+    """The error that a problem on the wire stands for."""
+    code = str(problem.get("code", "refused"))
+    if code in TEMPORARY:
+        return Unavailable(str(problem.get("detail") or problem.get("title")), problem.get("retry_after"))
+    return BY_CODE.get(code, Refused)(
+        Problem.model_validate({"title": code, "status": 400, "detail": "", **problem, "code": code})
+    )

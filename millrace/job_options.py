@@ -1,0 +1,66 @@
+"""From the arguments of `enqueue` to the command, and from its answer to the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from millrace.contracts.job import Job, Retry
+from millrace.registry import Registry
+
+
+def enqueue_body(
+    registry: Registry,
+    name: str,
+    data: Mapping[str, Any] | None = None,
+    *,
+    payload: Mapping[str, Any] | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    delay: float | None = None,
+    run_at: datetime | None = None,
+    max_attempts: int | None = None,
+    timeout: float | None = None,
+    retry: Retry | Mapping[str, Any] | str | None = None,
+    backoff: Retry | Mapping[str, Any] | str | None = None,
+) -> dict[str, Any]:
+    """The body of `job.enqueue`; what is not given comes from the job's decorator.
+
+    Raises:
+        ValueError: two spellings of one thing at once, or a time without a zone.
+    """
+    if data is not None and payload is not None:
+        raise ValueError("give either `data` or `payload`, not both")
+    if retry is not None and backoff is not None:
+        raise ValueError("give either `retry` or `backoff`, not both")
+    if run_at is not None and run_at.tzinfo is None:
+        raise ValueError("`run_at` needs a time zone, for example datetime.now(UTC) + timedelta(hours=1)")
+    definition = registry.jobs.get(name)
+    given = {
+        "queue": queue,
+        "priority": priority,
+        "delay": delay,
+        "run_at": run_at,
+        "max_attempts": max_attempts,
+        "timeout": timeout,
+        "retry": retry if retry is not None else backoff,
+    }
+    body: dict[str, Any] = {"name": name, "data": dict(data if data is not None else payload or {})}
+    if definition is not None:
+        body.update(definition.options)
+    body.update((key, value) for key, value in given.items() if value is not None)
+    return body
+
+
+def enqueued_job(body: Mapping[str, Any], result: Mapping[str, Any]) -> Job:
+    """The job as it is right after it was accepted."""
+    known = {key: body[key] for key in ("queue", "priority", "max_attempts", "timeout", "run_at") if key in body}
+    return Job(
+        id=result["job_id"],
+        name=body["name"],
+        data=body["data"],
+        status=result["status"],
+        created_at=result["created_at"],
+        **known,
+    )

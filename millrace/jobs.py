@@ -1,0 +1,210 @@
+"""`app.jobs`: enqueue jobs, follow them, and declare what runs them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from millrace.contracts.job import Job, JobStatus, Retry, Stats
+from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
+from millrace.job_decorators import JobDecorators
+from millrace.job_options import enqueue_body, enqueued_job
+from millrace.link import Answer
+
+if TYPE_CHECKING:
+    from millrace.client import Millrace
+
+PAGE = 50
+# The methods below include one called `list`.
+Jobs = list[Job]
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, newest first, and the cursor of the next page, if there is one."""
+
+    jobs: Jobs
+    cursor: str | None
+
+
+class JobQueue(JobDecorators):
+    """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
+
+    def __init__(self, broker: Millrace | str | None = None) -> None:
+        from millrace.client import Millrace
+
+        super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
+
+    async def enqueue(
+        self,
+        name: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        payload: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+        retry: Retry | Mapping[str, Any] | str | None = None,
+        backoff: Retry | Mapping[str, Any] | str | None = None,
+        message_id: str | None = None,
+    ) -> Job:
+        """Puts a job into a queue; when this returns, it is durable.
+
+        Options that are not given come from the job's decorator, if this application has it, else from the service.
+
+        Args:
+            delay: seconds before the job may run.
+            run_at: time, with its zone, before which it does not run; instead of `delay`.
+            timeout: seconds that one attempt may take.
+            message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
+
+        Raises:
+            ValueError: both `data` and `payload`, both `retry` and `backoff`, or a `run_at` without a zone.
+            Invalid: the service does not accept a value.
+            Unavailable: the job was not accepted.
+            OutcomeUnknown: it may have been; repeating with the same `message_id` is safe.
+        """
+        body = enqueue_body(
+            self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
+            max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff,
+        )  # fmt: skip
+        answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
+        return enqueued_job(body, answer.result)
+
+    async def enqueue_many(self, items: Iterable[Mapping[str, Any]]) -> Jobs:
+        """Enqueues many jobs in few messages; each item has the arguments of `enqueue`.
+
+        Not a transaction: every item is accepted or refused for itself.
+
+        Raises:
+            PartlyRefused: some items were not accepted; it has the outcome of each.
+        """
+        bodies = [enqueue_body(self._app.registry, **item) for item in items]
+        outcomes: builtins.list[Job | MillraceError] = []
+        for body, outcome in zip(bodies, await self._app.link.execute_many("job.enqueue", bodies), strict=True):
+            outcomes.append(enqueued_job(body, outcome.result) if isinstance(outcome, Answer) else outcome)
+        jobs = [outcome for outcome in outcomes if isinstance(outcome, Job)]
+        if len(jobs) < len(outcomes):
+            raise PartlyRefused(outcomes)
+        return jobs
+
+    async def schedule(self, name: str, data: Mapping[str, Any] | None, scheduled_at: datetime, **options: Any) -> Job:
+        """Enqueues a job that runs at `scheduled_at` or as soon as possible after it."""
+        return await self.enqueue(name, data, run_at=scheduled_at, **options)
+
+    async def get(self, job_id: str, *, min_position: str | None = None) -> Job | None:
+        """The job, or None where this tenant has none of that id."""
+        try:
+            answer = await self._app.link.query("job.get", {"job_id": job_id}, min_position=min_position)
+        except NotFound:
+            return None
+        return Job.model_validate(answer["job"])
+
+    async def get_status(self, job_id: str) -> JobStatus | None:
+        """What the job is doing, or None where this tenant has none of that id."""
+        job = await self.get(job_id)
+        return job.status if job else None
+
+    async def page(
+        self,
+        *,
+        status: JobStatus | str | None = None,
+        queue: str | None = None,
+        name: str | None = None,
+        dead_lettered: bool | None = None,
+        limit: int = PAGE,
+        cursor: str | None = None,
+        min_position: str | None = None,
+    ) -> JobPage:
+        """One page of jobs, newest first; `cursor` is that of the page before."""
+        filters = {
+            "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered, "limit": limit,
+            "cursor": cursor,
+        }  # fmt: skip
+        body = {key: value for key, value in filters.items() if value is not None}
+        answer = await self._app.link.query("job.list", body, min_position=min_position)
+        return JobPage([Job.model_validate(job) for job in answer["jobs"]], answer.get("cursor"))
+
+    async def list(self, **filters: Any) -> Jobs:
+        """The jobs of one page; takes what `page` takes."""
+        return (await self.page(**filters)).jobs
+
+    async def iterate(self, **filters: Any) -> AsyncIterator[Job]:
+        """All jobs that `page`'s filters leave, page after page."""
+        cursor: str | None = filters.pop("cursor", None)
+        while True:
+            page = await self.page(**filters, cursor=cursor)
+            for job in page.jobs:
+                yield job
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def cancel(self, job_id: str, reason: str | None = None) -> bool:
+        """Ends a waiting, delayed or running job; false when it had already completed or failed.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        body = {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
+        try:
+            await self._app.link.execute("job.cancel", body)
+        except Refused as refusal:
+            if refusal.code == "refused":
+                return False
+            raise
+        return True
+
+    async def retry(self, job_id: str, reason: str | None = None) -> None:
+        """Takes a job out of the dead letters and gives it as many attempts as it was first given.
+
+        Raises:
+            NotFound: this tenant has no such job.
+            Refused: it is not among the dead letters.
+        """
+        body = {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
+        await self._app.link.execute("job.retry", body)
+
+    async def remove(self, job_id: str) -> bool:
+        """Takes a waiting or finished job out of what can be read; always true.
+
+        Raises:
+            NotFound: this tenant has no such job.
+            Refused: it is running.
+        """
+        await self._app.link.execute("job.remove", {"job_id": job_id})
+        return True
+
+    async def stats(self) -> Stats:
+        """How many jobs are in each status, and how many workers were seen lately."""
+        return Stats.model_validate(await self._app.link.query("job.stats", {}))
+
+    async def dead_letters(self, **filters: Any) -> Jobs:
+        """One page of the jobs whose attempts are used up; takes what `page` takes."""
+        return await self.list(**filters, dead_lettered=True)
+
+    async def result(self, job_id: str, timeout: float | None = None) -> Any:
+        """Waits for the job's end and returns its result.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            JobFailed: it ended without a result.
+            NotFound: this tenant has no such job.
+            TimeoutError: it did not end in time; it goes on.
+        """
+        return await self._app.endings.result(job_id, timeout)
+
+    get_job = get
+    get_jobs = list
+    cancel_job = cancel
+    retry_job = retry
+    remove_job = remove
+    get_stats = stats

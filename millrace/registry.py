@@ -1,0 +1,62 @@
+"""The handlers that an application has declared."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from millrace.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefinition:
+    """A job's handler, and the options that its enqueuing takes unless it brings its own."""
+
+    name: str
+    function: Callable[..., Any]
+    binding: Binding
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionDefinition:
+    """A durable named subscription and the function that handles its events."""
+
+    name: str
+    pattern: str
+    function: Callable[[Any], Awaitable[Any] | Any]
+    start: str
+    priority: int
+    max_attempts: int
+
+
+@dataclass(slots=True)
+class Registry:
+    """Handlers by name. A name is declared once."""
+
+    jobs: dict[str, JobDefinition] = field(default_factory=dict)
+    subscriptions: dict[str, SubscriptionDefinition] = field(default_factory=dict)
+
+    def add_job(self, definition: JobDefinition) -> None:
+        """Raises:
+        ValueError: another function has that name.
+        """
+        self._refuse_second("job", definition.name, self.jobs.get(definition.name), definition.function)
+        self.jobs[definition.name] = definition
+
+    def add_subscription(self, definition: SubscriptionDefinition) -> None:
+        """Raises:
+        ValueError: another function has that name.
+        """
+        self._refuse_second(
+            "subscription", definition.name, self.subscriptions.get(definition.name), definition.function
+        )
+        self.subscriptions[definition.name] = definition
+
+    @staticmethod
+    def _refuse_second(
+        what: str, name: str, known: JobDefinition | SubscriptionDefinition | None, function: Callable[..., Any]
+    ) -> None:
+        if known is not None and known.function is not function:
+            raise ValueError(f"two functions handle the {what} {name!r}: {known.function!r} and {function!r}")

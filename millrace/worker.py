@@ -1,0 +1,193 @@
+"""The worker: a process that claims jobs, runs their handlers and reports how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from millrace import worker_outcomes
+from millrace.ids import uuid7
+from millrace.worker_claims import Claims
+from millrace.worker_leases import Key, Leases, lease_clock
+from millrace.worker_renewals import Renewals
+from millrace.worker_reports import Reports
+from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
+from millrace.worker_subscriptions import Delivery
+from millrace.worker_threads import Threads
+
+if TYPE_CHECKING:
+    from millrace.client import Millrace
+
+log = structlog.get_logger("millrace.worker")
+
+MAX_UNREPORTED = 2_000
+REPORT_SECONDS = 10.0
+
+
+class Worker:
+    """Runs an application's jobs and subscriptions until it is told to stop.
+
+    A lost connection disturbs no handler: outcomes wait until they can be delivered. An attempt whose lease could not
+    be renewed in time is stopped, because another worker may have it by then.
+
+    Args:
+        concurrency: jobs at the same time.
+        queues: where to take jobs from.
+        grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
+            and their jobs handed back, which uses no attempt.
+        subscriptions: whether to deliver the application's subscriptions; in exactly one worker.
+
+    Attributes:
+        started: set once the worker asks for jobs.
+    """
+
+    def __init__(
+        self,
+        app: Millrace,
+        *,
+        concurrency: int = 10,
+        queues: Sequence[str] = ("default",),
+        grace: float = 30.0,
+        subscriptions: bool = True,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        self.id = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid7()[-12:]}"
+        self.started = asyncio.Event()
+        self._app = app
+        self._concurrency = concurrency
+        self._queues = tuple(queues)
+        self._grace = grace
+        self._with_subscriptions = subscriptions
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._runs: dict[Key, Run] = {}
+        self._leases = Leases()
+        self._threads = Threads()
+
+    def stop(self) -> None:
+        """Asks for a graceful end: no new jobs, running ones get their grace."""
+        self._stopping.set()
+
+    async def run(self, *, signals: bool = True) -> None:
+        """Works until `stop` is called or the process gets SIGTERM or SIGINT; a second signal ends it at once.
+
+        Args:
+            signals: false leaves the process's signals alone.
+        """
+        self._reports = Reports(self._app.link, self._settled)
+        self._runner = Runner(self._app.registry, self._threads, self._reports.add, self._ended)
+        self._claims = Claims(self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept)
+        renewals = Renewals(self._app.link, self.id, self._leases, self._lost)
+        keeping = asyncio.create_task(renewals.run())
+        deliveries = self._deliveries()
+        delivering = [asyncio.create_task(delivery.run()) for delivery in deliveries]
+        if signals:
+            self._listen()
+        try:
+            if self._app.registry.jobs:
+                self._claims.wake()
+            log.info("worker started", worker=self.id, queues=list(self._queues), concurrency=self._concurrency)
+            self.started.set()
+            await self._told_to_stop(keeping)
+            log.info("worker stops", worker=self.id, running=len(self._runs))
+            for delivery in deliveries:
+                delivery.stop()
+            await self._wind_down(delivering)
+        finally:
+            for task in (keeping, *delivering):
+                task.cancel()
+            await asyncio.gather(keeping, *delivering, return_exceptions=True)
+            await self._claims.stop()
+            await self._reports.close()
+            self._threads.close()
+            if signals:
+                self._stop_listening()
+            log.info("worker stopped", worker=self.id)
+
+    async def _told_to_stop(self, keeping: asyncio.Task[None]) -> None:
+        told = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({told, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if keeping.done():
+            # Without it no attempt would ever notice that it is not valid any more.
+            self.stop()
+            log.error("the watch over leases failed", error=repr(keeping.exception()))
+
+    def _occupied(self) -> int:
+        # With outcomes piling up there is no room, however idle the slots: memory is bounded too.
+        return self._concurrency if len(self._reports) >= MAX_UNREPORTED else len(self._runs)
+
+    def _accept(self, grants: list[dict[str, Any]], sent: float, held: float, lease: float) -> None:
+        now = lease_clock()
+        for grant in grants:
+            key = grant["job_id"], grant["attempt"]
+            if self._leases.grant(key, sent=sent, held=held, lease=lease, now=now) and not self._stopping.is_set():
+                self._runs[key] = self._runner.start(grant)
+            else:
+                self._reports.add(key, worker_outcomes.returned(*key))
+        if self._runs:
+            self._idle.clear()
+
+    def _ended(self, run: Run) -> None:
+        self._runs.pop(run.key, None)
+        if not self._runs:
+            self._idle.set()
+        self._claims.wake()
+
+    def _settled(self, key: Key) -> None:
+        self._leases.release(key)
+        self._claims.wake()
+
+    def _lost(self, key: Key, reason: str) -> None:
+        self._leases.release(key)
+        run = self._runs.get(key)
+        if run is not None and run.reason is not Stop.LOST:
+            log.warning("an attempt is stopped", job=run.job.name, job_id=key[0], attempt=key[1], reason=reason)
+            self._runner.stop(run, Stop.LOST)
+
+    def _deliveries(self) -> list[Delivery]:
+        if not self._with_subscriptions:
+            return []
+        definitions = sorted(self._app.registry.subscriptions.values(), key=lambda each: -each.priority)
+        return [Delivery(self._app, definition, self._threads) for definition in definitions]
+
+    async def _wind_down(self, delivering: list[asyncio.Task[None]]) -> None:
+        await self._claims.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                await self._idle.wait()
+                await asyncio.gather(*delivering, return_exceptions=True)
+        for run in list(self._runs.values()):
+            self._runner.stop(run, Stop.SHUTDOWN)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._idle.wait()
+        for run in self._runs.values():
+            self._runner.hand_back(run)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REPORT_SECONDS):
+                await self._reports.drained()
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _stop_listening(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _on_signal(self, number: int) -> None:
+        if self._stopping.is_set():
+            # Handlers that ignore everything must not keep the process; their leases lapse by themselves.
+            os._exit(128 + number)
+        self.stop()

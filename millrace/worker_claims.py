@@ -1,0 +1,116 @@
+"""Asks for as many jobs as the worker has room for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+
+from millrace.errors import MillraceError
+from millrace.ids import uuid7
+from millrace.link import Link, read_answer
+from millrace.repeating import LONGEST_PAUSE, backoff
+from millrace.worker_leases import lease_clock
+
+log = structlog.get_logger("millrace.worker")
+
+WAIT_SECONDS = 20.0
+ANSWER_SECONDS = 10.0
+MAX_SLOTS = 1_000
+MAX_CLAIMS = 2
+EMPTY_PAUSE = 0.2
+
+
+class Claims:
+    """Keeps a claim waiting at the service for every free slot.
+
+    Slots that become free while a claim waits gather for the next one. A second claim is sent beside it only for half
+    of the worker's slots or more: enough to overlap its way with running what the first one brought, and never a
+    message for each job.
+
+    Args:
+        running: slots in use.
+        accept: called with grants, the time at which their claim was sent, `held` and `lease`.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        queues: tuple[str, ...],
+        slots: int,
+        running: Callable[[], int],
+        accept: Callable[[list[dict[str, Any]], float, float, float], None],
+    ) -> None:
+        self._link = link
+        # Taken here: later code runs in the context of whichever handler ended last.
+        self._origin = link.origin()
+        self._worker = worker
+        self._queues = queues
+        self._slots = slots
+        self._running = running
+        self._accept = accept
+        self._asked = 0
+        self._failures = 0
+        self._scheduled = False
+        self._stopped = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Slots may have become free; looked at once in this turn of the event loop."""
+        if not self._scheduled and not self._stopped:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._ask)
+
+    async def stop(self) -> None:
+        """Withdraws the claims that wait."""
+        self._stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ask(self) -> None:
+        self._scheduled = False
+        free = min(self._slots - self._running() - self._asked, MAX_SLOTS)
+        enough = 1 if not self._tasks else max(1, self._slots // 2)
+        if free < enough or len(self._tasks) >= MAX_CLAIMS or self._stopped:
+            return
+        self._asked += free
+        task = asyncio.get_running_loop().create_task(self._claim(free))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("an answer to a claim could not be used", error=repr(error))
+            asyncio.get_running_loop().call_later(LONGEST_PAUSE, self.wake)
+        else:
+            self.wake()
+
+    async def _claim(self, slots: int) -> None:
+        body = to_json({"worker": self._worker, "queues": self._queues, "slots": slots, "wait": WAIT_SECONDS})
+        sent = lease_clock()
+        try:
+            # Not repeated: grants that get lost on the way lapse by themselves, and a new claim is as good.
+            reply = await self._link.transport.execute(
+                "job.claim", body, self._origin, uuid7(), timeout=ANSWER_SECONDS, hold=WAIT_SECONDS, repeat=False
+            )
+            answer = read_answer(reply).result
+        except MillraceError as error:
+            if self._failures % 10 == 0:
+                log.warning("no jobs can be claimed; trying again", error=str(error))
+            self._failures += 1
+            await asyncio.sleep(backoff(self._failures))
+            return
+        finally:
+            self._asked -= slots
+        self._failures = 0
+        if answer["grants"]:
+            self._accept(answer["grants"], sent, answer["held"], answer["lease"])
+        elif lease_clock() - sent < EMPTY_PAUSE:
+            # A service that does not hold claims, because it is stopping for example, is not asked in a tight loop.
+            await asyncio.sleep(EMPTY_PAUSE)

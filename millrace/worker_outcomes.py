@@ -1,0 +1,79 @@
+"""How an attempt ended, as the body of `job.report`."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+from typing import Any
+
+from pydantic_core import to_json
+
+from millrace.encoding import encode
+from millrace.errors import NonRetryable, ResultRefused
+from millrace.job_context import JobContext
+
+MAX_RESULT_BYTES = 262_144
+MAX_MESSAGE_CHARS = 8_192
+MAX_TRACEBACK_CHARS = 65_536
+
+
+def completed(job: JobContext, result: Any) -> bytes:
+    """The report of a success.
+
+    Raises:
+        ResultRefused: the result is not JSON or too large.
+    """
+    if result is None:
+        return _report(job, b"completed", b"")
+    try:
+        text = encode(result)
+    except (ValueError, RecursionError) as error:
+        raise ResultRefused(f"the result of job {job.name!r} is not JSON: {error}") from error
+    if len(text) > MAX_RESULT_BYTES:
+        raise ResultRefused(
+            f"the result of job {job.name!r} has {len(text)} bytes, at most {MAX_RESULT_BYTES} are kept; "
+            "store it elsewhere and return where it is"
+        )
+    return _report(job, b"completed", b',"result":' + text)
+
+
+def failed(job: JobContext, error: BaseException) -> bytes:
+    """The report of an exception, with its traceback from the handler on."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    trace = "".join(traceback.format_exception(kind, error, _below_worker(error.__traceback__)))
+    detail = {
+        "type": clean(name)[:256],
+        "message": clean(str(error))[:MAX_MESSAGE_CHARS],
+        "traceback": clean(trace)[-MAX_TRACEBACK_CHARS:],
+    }
+    retryable = b',"retryable":false' if isinstance(error, NonRetryable) else b""
+    return _report(job, b"failed", b',"error":' + to_json(detail) + retryable)
+
+
+def timed_out(job: JobContext) -> bytes:
+    """The report of an attempt that took longer than it may."""
+    detail = {"type": "Timeout", "message": f"the attempt took longer than {job.timeout:g} s"}
+    return _report(job, b"failed", b',"error":' + to_json(detail))
+
+
+def returned(job_id: str, attempt: int) -> bytes:
+    """The report that hands a job back; it uses no attempt."""
+    return b'{"job_id":%b,"attempt":%d,"outcome":"returned"}' % (to_json(job_id), attempt)
+
+
+def _report(job: JobContext, outcome: bytes, rest: bytes) -> bytes:
+    return b'{"job_id":%b,"attempt":%d,"outcome":"%b"%b}' % (to_json(job.id), job.attempt, outcome, rest)
+
+
+def clean(text: str) -> str:
+    """The text without what a database cannot store."""
+    # Neither NUL nor half a surrogate pair can be stored.
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def _below_worker(trace: TracebackType | None) -> TracebackType | None:
+    here = trace
+    while here is not None and here.tb_frame.f_globals.get("__name__", "").startswith("millrace."):
+        here = here.tb_next
+    return here or trace

@@ -1,0 +1,68 @@
+"""Keeps the leases of running attempts alive, and ends attempts that have lost theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from pydantic_core import to_json
+
+from millrace.errors import MillraceError
+from millrace.ids import uuid7
+from millrace.link import Link, read_answer
+from millrace.worker_leases import Key, Leases, lease_clock
+
+log = structlog.get_logger("millrace.worker")
+
+TICK_SECONDS = 0.25
+ANSWER_SECONDS = 5.0
+MAX_ATTEMPTS = 1_000
+
+
+class Renewals:
+    """Renews all leases in one message when the first is due, and calls `lost` for attempts that must stop."""
+
+    def __init__(self, link: Link, worker: str, leases: Leases, lost: Callable[[Key, str], None]) -> None:
+        self._link = link
+        self._origin = link.origin()
+        self._worker = worker
+        self._leases = leases
+        self._lost = lost
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Watches until it is canceled. A renewal that hangs does not keep it from seeing that a lease has run out."""
+        try:
+            while True:
+                now = lease_clock()
+                for key in self._leases.expire(now):
+                    self._lost(key, "its lease could not be renewed")
+                if self._leases.renewal_due(now) and (self._renewing is None or self._renewing.done()):
+                    self._leases.renewing(now)
+                    self._renewing = asyncio.create_task(self._renew())
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            if self._renewing is not None:
+                self._renewing.cancel()
+                await asyncio.gather(self._renewing, return_exceptions=True)
+
+    async def _renew(self) -> None:
+        keys = self._leases.keys()
+        for start in range(0, len(keys), MAX_ATTEMPTS):
+            try:
+                await self._renew_some(keys[start : start + MAX_ATTEMPTS])
+            except MillraceError as error:
+                log.warning("leases could not be renewed; trying again", count=len(keys), error=str(error))
+
+    async def _renew_some(self, keys: list[Key]) -> None:
+        attempts = [{"job_id": job_id, "attempt": attempt} for job_id, attempt in keys]
+        body = to_json({"worker": self._worker, "attempts": attempts})
+        sent = lease_clock()
+        reply = await self._link.transport.execute(
+            "job.renew", body, self._origin, uuid7(), timeout=ANSWER_SECONDS, repeat=False
+        )
+        answer = read_answer(reply).result
+        self._leases.renewed(keys, sent=sent, lease=answer["lease"])
+        for attempt in answer["lost"]:
+            self._lost((attempt["job_id"], attempt["attempt"]), "it is not valid any more")

@@ -1,0 +1,144 @@
+"""Runs attempts: one task each, ended by itself, by its timeout, or because it lost its validity."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from millrace import worker_outcomes
+from millrace.cause import CAUSE, Cause
+from millrace.errors import NoHandler
+from millrace.job_context import JobContext
+from millrace.registry import JobDefinition, Registry
+from millrace.worker_leases import Key
+from millrace.worker_threads import Threads
+
+STOP_SECONDS = 5.0
+
+
+class Stop(Enum):
+    """Why an attempt was asked to end."""
+
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+
+
+class Run:
+    """One attempt on its way through the worker."""
+
+    __slots__ = ("begun", "definition", "job", "key", "reason", "reported", "task", "timer")
+
+    def __init__(self, job: JobContext, definition: JobDefinition | None) -> None:
+        self.job = job
+        self.key: Key = (job.id, job.attempt)
+        self.definition = definition
+        self.begun = False
+        self.reported = False
+        self.reason: Stop | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Runner:
+    """Starts handlers and tells how they ended.
+
+    Args:
+        report: called once with an attempt's outcome, unless the attempt was lost.
+        ended: called when the handler has returned; only then is its slot free.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        threads: Threads,
+        report: Callable[[Key, bytes], None],
+        ended: Callable[[Run], None],
+    ) -> None:
+        self._registry = registry
+        self._threads = threads
+        self._report = report
+        self._ended = ended
+        self._context = contextvars.copy_context()
+
+    def start(self, grant: dict[str, Any]) -> Run:
+        """Starts the granted attempt."""
+        job = JobContext(grant)
+        run = Run(job, self._registry.jobs.get(job.name))
+        loop = asyncio.get_running_loop()
+        # In a context of its own: what one handler sets in context variables, the next one does not see.
+        run.task = loop.create_task(self._drive(run), context=self._context.copy())
+        run.timer = loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT)
+        return run
+
+    def stop(self, run: Run, reason: Stop) -> None:
+        """Asks the handler to end: a coroutine is canceled, a thread sees `job.cancelled`.
+
+        A lost attempt is not reported. One that timed out is reported when it ends, or after 5 s if it does not.
+        """
+        if reason is Stop.LOST:
+            run.reported = True
+        if run.reason is not None:
+            return
+        run.reason = reason
+        run.job.stop()
+        if reason is Stop.TIMEOUT:
+            outcome = worker_outcomes.timed_out(run.job)
+            asyncio.get_running_loop().call_later(STOP_SECONDS, self._report_once, run, outcome)
+        if run.task is not None and not (run.begun and self._in_thread(run)):
+            run.task.cancel()
+        if not run.begun:
+            self._finish(run, None)
+
+    def hand_back(self, run: Run) -> None:
+        """Reports a handler that does not end as handed back."""
+        self._report_once(run, worker_outcomes.returned(*run.key))
+
+    async def _drive(self, run: Run) -> None:
+        run.begun = True
+        job = run.job
+        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent))
+        outcome: bytes | None = None
+        try:
+            outcome = worker_outcomes.completed(job, await self._call(run))
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            # A cancellation that nobody asked for came out of the handler: a library's way to say that a connection
+            # was lost. It is a failure like any other.
+            if run.reason is None:
+                outcome = worker_outcomes.failed(job, error)
+        self._finish(run, outcome)
+
+    async def _call(self, run: Run) -> Any:
+        definition = run.definition
+        if definition is None:
+            raise NoHandler(run.job.name)
+        arguments = definition.binding.arguments(run.job)
+        if definition.binding.is_async:
+            return await definition.function(**arguments)
+        result = await self._threads.run(definition.function, arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    def _finish(self, run: Run, outcome: bytes | None) -> None:
+        if run.timer is not None:
+            run.timer.cancel()
+        match run.reason:
+            case Stop.TIMEOUT:
+                self._report_once(run, worker_outcomes.timed_out(run.job))
+            case _ if outcome is not None:
+                self._report_once(run, outcome)
+            case _:
+                self._report_once(run, worker_outcomes.returned(*run.key))
+        self._ended(run)
+
+    def _report_once(self, run: Run, outcome: bytes) -> None:
+        if not run.reported:
+            run.reported = True
+            self._report(run.key, outcome)
+
+    @staticmethod
+    def _in_thread(run: Run) -> bool:
+        return run.definition is not None and not run.definition.binding.is_async

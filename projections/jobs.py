@@ -1,0 +1,201 @@
+"""The `jobs` read model: one row a job, one row a failed attempt, and counts by status that need no counting."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import to_json
+
+from domain import job
+from domain.ports import RecordedEvent
+from projections import jobs_schema as sql
+from projections.projection import Connection
+
+REMEMBERED = 50_000
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class JobRow:
+    """The part of a job's row that changes."""
+
+    tenant: str
+    id: str
+    queue: str
+    version: int = 1
+    status: str = "pending"
+    attempts: int = 0
+    max_attempts: int = 1
+    run_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    worker: str | None = None
+    result: str | None = None
+    error: str | None = None
+    dead_lettered: bool = False
+
+    def values(self) -> tuple[Any, ...]:
+        return (
+            self.version,
+            self.status,
+            self.attempts,
+            self.max_attempts,
+            self.run_at,
+            self.started_at,
+            self.completed_at,
+            self.failed_at,
+            self.worker,
+            self.result,
+            self.error,
+            self.dead_lettered,
+        )
+
+
+@dataclass(slots=True)
+class _Page:
+    """What one page of events comes to, before it is written."""
+
+    created: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
+    touched: dict[Key, JobRow] = field(default_factory=dict)
+    removed: set[Key] = field(default_factory=set)
+    errors: list[tuple[Any, ...]] = field(default_factory=list)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+
+class JobsProjection:
+    """Implements `projections.projection.Projection`."""
+
+    name = "jobs"
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[Key, JobRow] = OrderedDict()
+
+    async def create(self, connection: Connection, version: int) -> None:
+        await connection.execute(sql.CREATE.format(v=version))
+
+    async def publish(self, connection: Connection, version: int) -> None:
+        await connection.execute(sql.PUBLISH.format(v=version))
+
+    async def drop(self, connection: Connection, version: int) -> None:
+        await connection.execute(sql.DROP.format(v=version))
+
+    def tables(self, version: int) -> Sequence[str]:
+        return [f"{table}_v{version}" for table in sql.TABLES]
+
+    def forget(self) -> None:
+        self._rows.clear()
+
+    async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
+        events = [event for event in events if event.stream.kind == job.KIND]
+        if not events:
+            return
+        await self._remember(connection, version, events)
+        page = _Page()
+        for event in events:
+            self._fold(page, event)
+        await _write(connection, version, page)
+        while len(self._rows) > REMEMBERED:
+            self._rows.popitem(last=False)
+
+    async def _remember(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
+        """Brings the rows into memory that the events change and this process has not just written itself."""
+        created = {(e.stream.tenant, e.stream.id) for e in events if e.version == 1}
+        missing = {(e.stream.tenant, e.stream.id) for e in events} - created - self._rows.keys()
+        if missing:
+            keys = list(zip(*missing, strict=True))
+            for row in await connection.fetch(sql.FETCH.format(v=version), *keys):
+                self._rows[row["tenant"], row["id"]] = JobRow(**row)
+
+    def _fold(self, page: _Page, recorded: RecordedEvent) -> None:
+        key = (recorded.stream.tenant, recorded.stream.id)
+        event = recorded.event
+        if isinstance(event, job.Enqueued):
+            row = JobRow(*key, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
+            row.status = "pending" if event.run_at is None else "delayed"
+            self._rows[key] = row
+            page.created[key] = (
+                recorded.position,
+                event.name,
+                to_json(event.data).decode(),
+                event.queue,
+                event.priority,
+                event.timeout,
+                recorded.metadata.company,
+                recorded.metadata.correlation_id,
+                event.timestamp,
+            )
+            page.counts[key[0], row.queue, row.status] += 1
+            page.touched[key] = row
+            return
+        existing = self._rows.get(key)
+        if existing is None or recorded.version <= existing.version:
+            return
+        before = existing.status
+        _change(existing, event, page)
+        existing.version = recorded.version
+        if isinstance(event, job.Removed):
+            page.counts[key[0], existing.queue, before] -= 1
+            page.removed.add(key)
+            page.touched.pop(key, None)
+            page.created.pop(key, None)
+            del self._rows[key]
+            return
+        if existing.status != before:
+            page.counts[key[0], existing.queue, before] -= 1
+            page.counts[key[0], existing.queue, existing.status] += 1
+        page.touched[key] = existing
+
+
+def _change(row: JobRow, event: object, page: _Page) -> None:
+    match event:
+        case job.Started(timestamp=at, worker=worker):
+            row.status, row.attempts, row.started_at = "processing", row.attempts + 1, at
+            row.worker, row.run_at = worker, None
+        case job.Completed(timestamp=at, result=result):
+            row.status, row.completed_at, row.worker = "completed", at, None
+            row.result, row.error = None if result is None else to_json(result).decode(), None
+        case job.AttemptFailed(timestamp=at, attempt=attempt, error=error):
+            row.status, row.worker, row.error = "pending", None, error["message"]
+            page.errors.append(
+                (row.tenant, row.id, attempt, error["type"], error["message"], error.get("traceback"), at)
+            )
+        case job.AttemptLost(timestamp=at, attempt=attempt, worker=worker):
+            message = f"worker {worker} stopped renewing its lease"
+            row.status, row.worker, row.error = "pending", None, message
+            page.errors.append((row.tenant, row.id, attempt, "WorkerLost", message, None, at))
+        case job.AttemptReturned():
+            row.status, row.worker, row.attempts = "pending", None, row.attempts - 1
+        case job.RetryScheduled(run_at=run_at):
+            row.status, row.run_at = "delayed", run_at
+        case job.DeadLettered(timestamp=at):
+            row.status, row.dead_lettered, row.failed_at = "failed", True, at
+        case job.Revived(max_attempts=max_attempts):
+            row.status, row.dead_lettered, row.failed_at, row.max_attempts = "pending", False, None, max_attempts
+        case job.Cancelled():
+            row.status, row.run_at, row.worker = "cancelled", None, None
+        case _:
+            return
+
+
+async def _write(connection: Connection, version: int, page: _Page) -> None:
+    inserts = [(*key, *fixed, *page.touched[key].values()) for key, fixed in page.created.items()]
+    updates = [(*key, *row.values()) for key, row in page.touched.items() if key not in page.created]
+    if inserts:
+        await connection.execute(sql.INSERT.format(v=version), *zip(*inserts, strict=True))
+    if updates:
+        await connection.execute(sql.UPDATE.format(v=version), *zip(*updates, strict=True))
+    if page.errors:
+        await connection.execute(sql.INSERT_ERRORS.format(v=version), *zip(*page.errors, strict=True))
+    if page.removed:
+        keys = list(zip(*page.removed, strict=True))
+        await connection.execute(sql.REMOVE.format(v=version), *keys)
+        await connection.execute(sql.REMOVE_ERRORS.format(v=version), *keys)
+    deltas = [(*key, n) for key, n in sorted(page.counts.items()) if n]
+    if deltas:
+        await connection.execute(sql.COUNT.format(v=version), *zip(*deltas, strict=True))
+        await connection.execute(sql.FORGET_ZEROS.format(v=version))

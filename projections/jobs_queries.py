@@ -1,0 +1,80 @@
+"""Questions to the `jobs` read model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from millrace.contracts.job import ListJobs
+from projections.projection import Connection
+
+COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, max_attempts, timeout, created_at, run_at,
+       started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, position"""
+ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
+ERRORS = """
+SELECT job_id, attempt, type, message, traceback, at FROM job_errors
+ WHERE tenant = $1 AND job_id = ANY ($2::text[]) ORDER BY job_id, attempt
+"""
+COUNTS = "SELECT status, sum(n)::bigint AS n FROM job_counts WHERE tenant = $1 GROUP BY status"
+WORKERS = """
+SELECT count(*) FROM workers WHERE tenant = $1 AND seen_at > clock_timestamp() - make_interval(secs => $2)
+"""
+
+
+async def one_job(connection: Connection, tenant: str, job_id: str) -> dict[str, Any] | None:
+    """A job with the errors of its attempts, or None."""
+    row = await connection.fetchrow(ONE, tenant, job_id)
+    if row is None:
+        return None
+    return (await _with_errors(connection, tenant, [dict(row)]))[0]
+
+
+async def listed_jobs(
+    connection: Connection, tenant: str, query: ListJobs, before: int | None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of jobs, newest first, and the position to continue before, None on the last page."""
+    conditions, values = ["tenant = $1"], [tenant]
+    filters: dict[str, Any] = {
+        "status =": query.status.value if query.status else None,
+        "queue =": query.queue,
+        "name =": query.name,
+        "dead_lettered =": query.dead_lettered,
+        "position <": before,
+    }
+    for condition, value in filters.items():
+        if value is not None:
+            values.append(value)
+            conditions.append(f"{condition} ${len(values)}")
+    values.append(query.limit + 1)  # type: ignore[arg-type]
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM jobs WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT ${len(values)}",
+        *values,
+    )
+    page = [dict(row) for row in rows[: query.limit]]
+    following = page[-1]["position"] if len(rows) > query.limit else None
+    return await _with_errors(connection, tenant, page), following
+
+
+async def job_stats(connection: Connection, tenant: str, lease: float) -> dict[str, int]:
+    """Jobs by status, and the workers seen within one lease."""
+    counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant)}
+    names = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
+    stats = {name: counts.get(name, 0) for name in names}
+    stats["workers"] = int(await connection.fetchval(WORKERS, tenant, lease))
+    return stats
+
+
+async def _with_errors(connection: Connection, tenant: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    failed = [job["id"] for job in jobs if job["error"] is not None or job["attempts"] > 1]
+    errors: dict[str, list[dict[str, Any]]] = {}
+    for row in await connection.fetch(ERRORS, tenant, failed) if failed else []:
+        error = dict(row)
+        errors.setdefault(error.pop("job_id"), []).append(error)
+    for job in jobs:
+        job.pop("position")
+        job["data"] = from_json(job["data"])
+        job["result"] = None if job["result"] is None else from_json(job["result"])
+        job["errors"] = errors.get(job["id"], [])
+        job["error_detail"] = job["errors"][-1] if job["error"] is not None and job["errors"] else None
+    return jobs

@@ -1,0 +1,100 @@
+"""The tables of the `jobs` read model. `{v}` is the version; the views `jobs`, `job_errors`, `job_counts` are public."""
+
+from __future__ import annotations
+
+TABLES = ("jobs", "job_errors", "job_counts")
+
+CREATE = """
+CREATE TABLE IF NOT EXISTS jobs_v{v} (
+    tenant        text        NOT NULL,
+    id            text        NOT NULL,
+    position      bigint      NOT NULL,
+    version       bigint      NOT NULL,
+    name          text        NOT NULL,
+    data          jsonb       NOT NULL,
+    queue         text        NOT NULL,
+    priority      integer     NOT NULL,
+    timeout       float8      NOT NULL,
+    company       text,
+    correlation_id text,
+    created_at    timestamptz NOT NULL,
+    status        text        NOT NULL,
+    attempts      integer     NOT NULL,
+    max_attempts  integer     NOT NULL,
+    run_at        timestamptz,
+    started_at    timestamptz,
+    completed_at  timestamptz,
+    failed_at     timestamptz,
+    worker        text,
+    result        jsonb,
+    error         text,
+    dead_lettered boolean     NOT NULL,
+    PRIMARY KEY (tenant, id)
+) WITH (fillfactor = 80);
+CREATE INDEX IF NOT EXISTS jobs_v{v}_status_idx ON jobs_v{v} (tenant, status, position);
+CREATE INDEX IF NOT EXISTS jobs_v{v}_position_idx ON jobs_v{v} (tenant, position);
+CREATE TABLE IF NOT EXISTS job_errors_v{v} (
+    tenant    text        NOT NULL,
+    job_id    text        NOT NULL,
+    attempt   integer     NOT NULL,
+    type      text        NOT NULL,
+    message   text        NOT NULL,
+    traceback text,
+    at        timestamptz NOT NULL,
+    PRIMARY KEY (tenant, job_id, attempt)
+);
+CREATE TABLE IF NOT EXISTS job_counts_v{v} (
+    tenant text   NOT NULL,
+    queue  text   NOT NULL,
+    status text   NOT NULL,
+    n      bigint NOT NULL,
+    PRIMARY KEY (tenant, queue, status)
+);
+"""
+PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
+DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
+
+INSERT = """
+INSERT INTO jobs_v{v} (tenant, id, position, name, data, queue, priority, timeout, company, correlation_id, created_at,
+       version, status, attempts, max_attempts, run_at, started_at, completed_at, failed_at, worker, result, error,
+       dead_lettered)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[], $6::text[], $7::int[], $8::float8[],
+       $9::text[], $10::text[], $11::timestamptz[], $12::bigint[], $13::text[], $14::int[], $15::int[],
+       $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::jsonb[],
+       $22::text[], $23::bool[])
+"""
+UPDATE = """
+UPDATE jobs_v{v} j
+   SET version = u.version, status = u.status, attempts = u.attempts, max_attempts = u.max_attempts, run_at = u.run_at,
+       started_at = u.started_at, completed_at = u.completed_at, failed_at = u.failed_at, worker = u.worker,
+       result = u.result, error = u.error, dead_lettered = u.dead_lettered
+  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::timestamptz[],
+              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::jsonb[], $13::text[],
+              $14::bool[])
+       AS u(tenant, id, version, status, attempts, max_attempts, run_at, started_at, completed_at, failed_at, worker,
+            result, error, dead_lettered)
+ WHERE j.tenant = u.tenant AND j.id = u.id
+"""
+FETCH = """
+SELECT j.tenant, j.id, j.queue, j.version, j.status, j.attempts, j.max_attempts, j.run_at, j.started_at, j.completed_at,
+       j.failed_at, j.worker, j.result::text AS result, j.error, j.dead_lettered
+  FROM jobs_v{v} j JOIN unnest($1::text[], $2::text[]) AS k(tenant, id) ON j.tenant = k.tenant AND j.id = k.id
+"""
+INSERT_ERRORS = """
+INSERT INTO job_errors_v{v} (tenant, job_id, attempt, type, message, traceback, at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+ON CONFLICT DO NOTHING
+"""
+REMOVE = """
+DELETE FROM jobs_v{v} WHERE (tenant, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""
+REMOVE_ERRORS = """
+DELETE FROM job_errors_v{v} WHERE (tenant, job_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""
+COUNT = """
+INSERT INTO job_counts_v{v} AS c (tenant, queue, status, n)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+ON CONFLICT (tenant, queue, status) DO UPDATE SET n = c.n + excluded.n
+"""
+# A count that has gone back to nothing leaves no row, so that tables filled in other steps compare equal.
+FORGET_ZEROS = "DELETE FROM job_counts_v{v} WHERE n = 0"

@@ -1,0 +1,63 @@
+"""What every asynchronous projection is: events in, rows out, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from domain.ports import RecordedEvent
+
+if TYPE_CHECKING:
+    # The stubs make these generic, the library does not.
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection | PoolConnectionProxy
+
+
+class Projection(Protocol):
+    """A read model in versioned tables, so that it can be rebuilt beside the live one.
+
+    Everything runs on a connection and in a transaction of the caller's, who saves the position with the rows. There is
+    no way to emit anything from here.
+    """
+
+    name: str
+
+    async def create(self, connection: Connection, version: int) -> None:
+        """Makes the version's empty tables, if they are not there."""
+        ...
+
+    async def publish(self, connection: Connection, version: int) -> None:
+        """Points the public views at the version's tables."""
+        ...
+
+    async def drop(self, connection: Connection, version: int) -> None:
+        """Drops the version's tables."""
+        ...
+
+    async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
+        """Folds events, in order, into the version's rows."""
+        ...
+
+    def forget(self) -> None:
+        """Drops whatever is remembered of rows: the transaction of the last `apply` did not commit."""
+        ...
+
+    def tables(self, version: int) -> Sequence[str]:
+        """The version's tables, for digests."""
+        ...
+
+
+async def digest(connection: Connection, tables: Sequence[str]) -> str:
+    """A digest of all rows of the tables, whatever their order: equal tables have equal digests."""
+    parts = []
+    for table in tables:
+        row = await connection.fetchrow(
+            f"SELECT count(*) AS n, coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint), 0) AS total FROM {table} AS t"
+        )
+        assert row is not None
+        parts.append(f"{row['n']}:{row['total']}")
+    return "/".join(parts)

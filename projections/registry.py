@@ -1,0 +1,18 @@
+"""The kinds of aggregates and the read models that exist."""
+
+from __future__ import annotations
+
+from domain.aggregate import Aggregate
+from domain.event import Publication
+from domain.job import Job
+from domain.subscription import Subscription
+from projections.jobs import JobsProjection
+from projections.projection import Projection
+from projections.subscriptions import SubscriptionsProjection
+
+AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription)}
+
+
+def projections() -> list[Projection]:
+    """The asynchronous read models, each new."""
+    return [JobsProjection(), SubscriptionsProjection()]

@@ -1,0 +1,91 @@
+"""The real broker at RABBITMQ_URL, with Millrace's topology deleted before each test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from yarl import URL
+
+from adapters.amqp.bus import AmqpBus
+from adapters.amqp.topology import topology
+from tests.integration.amqp.caller import Caller
+from tests.integration.amqp.gateway import MemoryGateway
+from tests.integration.amqp.proxy import Proxy
+
+
+@pytest.fixture
+def broker_url() -> str:
+    if "RABBITMQ_URL" not in os.environ:
+        pytest.skip("RABBITMQ_URL is not set; `infra/services.sh start` starts a broker")
+    return os.environ["RABBITMQ_URL"]
+
+
+@pytest.fixture
+async def connection(broker_url: str) -> AsyncIterator[AbstractConnection]:
+    async with await aio_pika.connect(broker_url, timeout=5) as connection:
+        async with connection.channel() as channel:
+            for queue in topology().queues:
+                await channel.queue_delete(queue.name)
+            for exchange in topology().exchanges:
+                await channel.exchange_delete(exchange.name)
+        yield connection
+
+
+@pytest.fixture
+async def channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+    async with connection.channel() as channel:
+        yield channel
+
+
+@pytest.fixture
+async def proxy(broker_url: str) -> AsyncIterator[Proxy]:
+    url = URL(broker_url)
+    proxy = Proxy(url.host or "localhost", url.port or 5672)
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
+@pytest.fixture
+def proxied_url(broker_url: str, proxy: Proxy) -> str:
+    return str(URL(broker_url).with_host("127.0.0.1").with_port(proxy.port))
+
+
+@pytest.fixture
+def gateway() -> MemoryGateway:
+    return MemoryGateway()
+
+
+@pytest.fixture
+async def bus(connection: AbstractConnection, proxied_url: str, gateway: MemoryGateway) -> AsyncIterator[AmqpBus]:
+    """The bus under test, behind the proxy; the tests' own connections go straight to the broker."""
+    bus = AmqpBus(proxied_url, gateway)
+    await bus.start()
+    await until(lambda: bus.healthy and bus.publisher.connected)
+    yield bus
+    await bus.stop()
+
+
+@pytest.fixture
+async def caller(bus: AmqpBus, channel: AbstractChannel) -> Caller:
+    return await Caller.on(channel)
+
+
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    """Waits for a condition that nothing signals, such as the state of the broker."""
+    async with asyncio.timeout(seconds):
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def messages_in(connection: AbstractConnection, queue: str) -> int:
+    async with connection.channel() as channel:
+        return (await channel.declare_queue(queue, passive=True)).declaration_result.message_count or 0
