@@ -34,7 +34,9 @@ async def until_done(app: Millrace, console: Console, jobs: int, deadline: float
     """
     begin = time.monotonic()
     if not console.is_terminal:
-        await _poll(app, jobs, begin + deadline, PLAIN_EVERY, lambda stats: console.print(_line(stats, begin)))
+        await _poll(
+            app, jobs, begin + deadline, PLAIN_EVERY, lambda stats: console.print(_line(stats, begin), soft_wrap=True)
+        )
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         draw = partial(_draw, live, begin)

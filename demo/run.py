@@ -56,7 +56,7 @@ async def _demo(console: Console, folder: Path, amqp: bool) -> list[Check]:
     console.print(f"Python {platform.python_version()}: {len(files):,} source files in its standard library.")
     expecting = asyncio.create_task(asyncio.to_thread(plain_loop, files))
     async with distributed(folder) if amqp else embedded(folder) as system:
-        console.print(f"Running: {system.description}")
+        console.print(f"Running: {system.description}", soft_wrap=True)
         expected = await expecting
         if all(facts is not None for facts in expected.values()):
             console.print(f"Python parses every file here, so {PLANTED} is planted, which it cannot.")

@@ -31,7 +31,7 @@ def show(console: Console, summary: Summary) -> None:
     )
     console.print(_pairs("Longest files (lines)", ((path, f"{lines:,}") for path, lines in summary.biggest)))
     console.print(_pairs("Most imported modules (files)", summary.most_imported))
-    dead = Table("file", "attempts", "error", title="Dead letters", title_justify="left")
+    dead = Table("file", "attempts", "last error", title="Dead letters", title_justify="left")
     for letter in summary.dead_letters:
         dead.add_row(letter.path, str(letter.attempts), letter.error)
     console.print(dead)

@@ -22,6 +22,7 @@ from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from domain.ports import RecordedEvent
 from handlers import event, job, subscription, timers
 from handlers.aggregates import Aggregates
+from handlers.gateway import Gateway
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -53,7 +54,7 @@ class System:
 
     settings: Settings
     storage: Storage
-    gateway: Service
+    gateway: Gateway
     pipeline: Pipeline
     roles: Sequence[Role]
     reactions: Sequence[Reaction] = ()
@@ -136,6 +137,7 @@ async def build(
     *,
     reactions: Sequence[Reaction] = (),
     mapper: EventMapper | None = None,
+    measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
@@ -143,6 +145,7 @@ async def build(
         dsn: PostgreSQL, whether a server of its own or the embedded one.
         reactions: process managers besides the built-in ones.
         mapper: how events are stored, for compression and encryption.
+        measured: wraps the gateway that the entry points use, given the names it knows.
     """
     database = Database(dsn)
     connection = await database.connect()
@@ -165,17 +168,15 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
-    gateway = Service(
-        public_commands(),
-        job.operation_routes(storage.queue, leases.duration, leases.unconfirmed),
-        {
-            **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
-            **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
-            **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
-        },
-        pipeline,
-        wait_for,
-    )
+    operations = job.operation_routes(storage.queue, leases.duration, leases.unconfirmed)
+    queries = {
+        **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+        **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+    }
+    gateway: Gateway = Service(public_commands(), operations, queries, pipeline, wait_for)
+    if measured is not None:
+        gateway = measured(gateway, frozenset([*public_commands(), *operations, *queries]))
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)

@@ -35,7 +35,8 @@ async def migrate(connection: Connection, projections: Sequence[Projection]) -> 
     await connection.execute(LOCK)
     try:
         await connection.execute(
-            "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+            "CREATE TABLE IF NOT EXISTS migrations"
+            " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         done = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
         files = sorted(MIGRATIONS.glob("*.sql"))

@@ -1,4 +1,4 @@
-"""The tables of the `jobs` read model. `{v}` is the version; the views `jobs`, `job_errors`, `job_counts` are public."""
+"""The tables of the `jobs` read model. `{v}` is the version; the views without it are public."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ async def digest(connection: Connection, tables: Sequence[str]) -> str:
     parts = []
     for table in tables:
         row = await connection.fetchrow(
-            f"SELECT count(*) AS n, coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint), 0) AS total FROM {table} AS t"
+            "SELECT count(*) AS n, coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint), 0) AS total"
+            f" FROM {table} AS t"
         )
         assert row is not None
         parts.append(f"{row['n']}:{row['total']}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-
 from domain import subscription
 from domain.ports import RecordedEvent
 from projections.projection import Connection
@@ -37,7 +36,9 @@ TABLES = ("subscriptions", "parked_events")
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
 DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 SELECT = "SELECT tenant, name, pattern, delivery, priority, max_attempts, is_active, position FROM subscriptions"
-PARKED = "SELECT event_id, position, error, attempts, at FROM parked_events WHERE tenant = $1 AND name = $2 ORDER BY position"
+PARKED = """
+SELECT event_id, position, error, attempts, at FROM parked_events WHERE tenant = $1 AND name = $2 ORDER BY position
+"""
 
 
 class SubscriptionsProjection:
@@ -123,7 +124,8 @@ async def subscriptions(
 ) -> list[dict[str, Any]]:
     """Subscriptions as rows: of one tenant or of all, one by name or all."""
     rows = await connection.fetch(
-        f"{SELECT} WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR name = $2) ORDER BY priority DESC, name",
+        f"{SELECT} WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR name = $2)"
+        " ORDER BY priority DESC, name",
         tenant,
         name,
     )

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: one pool for reads, dedicated connections for the flusher, the doorbell and the leaders."""
+"""Connections to PostgreSQL: one pool for reads, others of their own for whoever must not share."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from adapters.postgres.snapshots import restored, stored_snapshot
 from domain.aggregate import Aggregate, Event
 from domain.ports import Append, Loaded, Metadata, Outcome, RecordedEvent, StreamName
 
-COLUMNS = """originator_id, originator_version, topic, state, notification_id, event_id, event_type, kind, subject, tenant,
-       company, correlation_id, causation_id, metadata, recorded_at"""
+COLUMNS = """originator_id, originator_version, topic, state, notification_id, event_id, event_type, kind, subject,
+       tenant, company, correlation_id, causation_id, metadata, recorded_at"""
 LOAD = f"""
 SELECT {COLUMNS} FROM stored_events e
  WHERE originator_id = ANY ($1::text[])

@@ -1,7 +1,7 @@
 """Group commit: every append that is waiting goes into one transaction, and the next batch collects meanwhile.
 
 One flusher and one connection per process. The advisory lock comes first in each transaction, so positions are dense
-and in commit order whatever the number of processes; a version conflict or a repeated command fails only its own append.
+and in commit order whatever the number of processes; a conflict or a repeated command fails only its own append.
 """
 
 from __future__ import annotations

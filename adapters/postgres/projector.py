@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-import asyncpg
 import structlog
 
 from adapters.postgres.database import Connection
@@ -110,18 +109,6 @@ class Projector:
                 position=event.position,
                 error=repr(error),
             )
-
-    async def release(self, connection: Connection, stream: str, events: Sequence[RecordedEvent]) -> None:
-        """Digests a held stream's events, in order, from where it was held up to the projection's position."""
-        name = self._projection.name
-        async with connection.transaction():
-            version, position = await _place(connection, name, lock=True)
-            since = await connection.fetchval(
-                "DELETE FROM held WHERE reader = $1 AND stream = $2 RETURNING position", name, stream
-            )
-            missed = [event for event in events if since is not None and since <= event.position <= position]
-            self._projection.forget()
-            await self._projection.apply(connection, version, missed)
 
 
 async def _place(connection: Connection, name: str, lock: bool = False) -> tuple[int, int]:

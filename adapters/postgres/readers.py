@@ -79,7 +79,8 @@ class PostgresReaders:
         key = zlib.crc32(name.encode())
         connection = await self._connect()
         try:
-            while not await connection.fetchval("SELECT pg_try_advisory_lock(7270502, $1)", key - 2**31):
+            # Advisory locks have no queue that notifies: whoever waits asks again.
+            while not await connection.fetchval("SELECT pg_try_advisory_lock(7270502, $1)", key - 2**31):  # noqa: ASYNC110
                 await asyncio.sleep(TRY_SECONDS)
             log.debug("leading", action="leading", reader=name)
             yield connection

@@ -52,8 +52,8 @@ async def rebuild(
 ) -> Rebuilt:
     """Fills the next version from the log, resuming one that was interrupted, and switches readers and writers to it.
 
-    The last events are applied under the append lock, for half a second at most; if that is not enough the rebuild backs
-    off and comes closer first. The old version's tables stay until `confirm` or the next rebuild.
+    The last events are applied under the append lock, for half a second at most; if that is not enough the rebuild
+    backs off and comes closer first. The old version's tables stay until `confirm` or the next rebuild.
 
     Args:
         progress: called with (events done, events in all).

@@ -65,7 +65,9 @@ UPDATE lease_watch w SET beat_at = clock_timestamp() FROM lease_watch old
 RETURNING clock_timestamp() - old.beat_at AS gap
 """
 EXTEND_ALL = "UPDATE leases SET expires_at = greatest(expires_at, clock_timestamp() + $1)"
-EXPIRE_NOW = "UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2"
+EXPIRE_NOW = """
+UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2
+"""
 MOVE_DUE = """
 WITH due AS (
     DELETE FROM waiting WHERE stream IN (

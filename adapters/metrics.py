@@ -1,0 +1,80 @@
+"""What Prometheus sees of the service. The registry belongs to the service's instance, nothing is global."""
+
+from __future__ import annotations
+
+import time
+from typing import assert_never
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+from handlers.gateway import Gateway
+from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """Counters and gauges of one service process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.messages = Counter(
+            "millrace_messages_total", "Commands and queries answered.", ["name", "outcome"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "millrace_message_seconds",
+            "Time to an answer, claims excepted.",
+            ["name"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.head = Gauge("millrace_log_head", "Newest position of the log.", registry=self.registry)
+        self.lag = Gauge("millrace_reader_lag", "Events a reader is behind.", ["reader"], registry=self.registry)
+        self.held = Gauge("millrace_held_streams", "Streams that readers go on without.", registry=self.registry)
+        self.ready = Gauge("millrace_jobs_ready", "Jobs that may run now.", ["tenant", "queue"], registry=self.registry)
+        self.oldest = Gauge(
+            "millrace_oldest_ready_seconds", "Age of the oldest ready job.", ["tenant", "queue"], registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """Everything in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class MeasuredGateway:
+    """A gateway that counts and times what goes through another."""
+
+    def __init__(self, gateway: Gateway, metrics: Metrics, known: frozenset[str]) -> None:
+        self._gateway, self._metrics, self._known = gateway, metrics, known
+
+    async def execute(self, name: str, body: object, context: Context) -> Reply:
+        begun = time.perf_counter()
+        reply = await self._gateway.execute(name, body, context)
+        self._note(name, reply, begun)
+        return reply
+
+    async def query(
+        self, name: str, body: object, context: Context, min_position: str | None = None
+    ) -> Accepted | Refused:
+        begun = time.perf_counter()
+        reply = await self._gateway.query(name, body, context, min_position)
+        self._note(name, reply, begun)
+        return reply
+
+    def _note(self, name: str, reply: Reply, begun: float) -> None:
+        # Names come from outside: only known ones become labels.
+        label = name if name in self._known else "unknown"
+        match reply:
+            case Accepted():
+                self._metrics.messages.labels(label, "accepted").inc()
+            case Refused():
+                self._metrics.messages.labels(label, reply.problem.code).inc()
+            case Batch():
+                refused = sum(isinstance(item, Refused) for item in reply.items)
+                self._metrics.messages.labels(label, "refused").inc(refused)
+                self._metrics.messages.labels(label, "accepted").inc(len(reply.items) - refused)
+            case _:
+                assert_never(reply)
+        if label != "job.claim":
+            self._metrics.seconds.labels(label).observe(time.perf_counter() - begun)

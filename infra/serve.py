@@ -1,0 +1,111 @@
+"""`serve`: one process of the service, from its settings until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+
+from adapters.http.access import Access, ApiKey
+from adapters.http.app import create_app
+from adapters.http.server import serve as serve_http
+from adapters.metrics import MeasuredGateway, Metrics
+from handlers.persistence import persistently
+from infra.bootstrap import Role, System, build
+from infra.embedded_postgres import EmbeddedPostgres
+from infra.health import SystemHealth, refresh
+from infra.settings import Settings
+from infra.version import VERSION
+
+STOP_SECONDS = 3.0
+METRICS_SECONDS = 5.0
+log = structlog.get_logger("service")
+
+
+async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> None:
+    """Runs the roles until SIGINT or SIGTERM, then ends within five seconds.
+
+    Args:
+        embedded: runs PostgreSQL in the data folder; otherwise `database_url` says where it is.
+    """
+    settings.require_key_off_loopback()
+    for notice in settings.modules.jobs.require_supported():
+        log.info(notice, action="settings_notice")
+    shutdown = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, shutdown.set)
+    postgres = EmbeddedPostgres(settings.data) if embedded or settings.database_url is None else None
+    watch: asyncio.Task[None] | None = None
+    try:
+        if postgres is not None:
+            dsn = await postgres.start()
+            watch = asyncio.create_task(_keep_running(postgres))
+        else:
+            assert settings.database_url is not None
+            dsn = settings.database_url.get_secret_value()
+        await _run(settings, dsn, roles, shutdown)
+    finally:
+        if watch is not None:
+            watch.cancel()
+        if postgres is not None:
+            await postgres.stop(timeout=STOP_SECONDS)
+
+
+async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: asyncio.Event) -> None:
+    metrics = Metrics()
+    system = await build(settings, dsn, roles, measured=lambda gateway, known: MeasuredGateway(gateway, metrics, known))
+    system.start()
+    gauges = asyncio.create_task(_refresh_gauges(metrics, system))
+    log.info("started", action="started", roles=list(roles), version=VERSION)
+    try:
+        if "api" in roles:
+            await _serve_http(settings, system, metrics, shutdown)
+        else:
+            await shutdown.wait()
+    finally:
+        gauges.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(system.stop(), STOP_SECONDS)
+        log.info("stopped", action="stopped")
+
+
+async def _serve_http(settings: Settings, system: System, metrics: Metrics, shutdown: asyncio.Event) -> None:
+    keys = [ApiKey.of(key.key.get_secret_value(), key.tenant) for key in settings.api_keys]
+    app = create_app(
+        system.gateway,
+        access=Access(keys),
+        health=SystemHealth(system),
+        metrics=metrics.text,
+        allowed_hosts=[*settings.allowed_hosts, settings.host],
+        allowed_origins=settings.allowed_origins,
+        version=VERSION,
+    )
+    await serve_http(
+        app,
+        settings.host,
+        settings.port,
+        shutdown,
+        ready=lambda port: log.info("listening", action="listening", host=settings.host, port=port),
+    )
+
+
+async def _refresh_gauges(metrics: Metrics, system: System) -> None:
+    async def once() -> None:
+        await refresh(metrics, system)
+
+    await persistently("metrics", once, pause=METRICS_SECONDS)
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """A server that ended by itself (its disk was full, somebody killed it) is started again."""
+
+    async def once() -> None:
+        code = await postgres.wait()
+        log.error("embedded PostgreSQL ended and is started again", action="postgres_restart", code=code)
+        await postgres.start()
+
+    await persistently("postgres", once, pause=1.0)
