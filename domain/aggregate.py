@@ -55,6 +55,11 @@ class Aggregate(BaseAggregate[str]):
     KIND: ClassVar[str]
     TOPIC: ClassVar[str]
 
+    @property
+    def ended(self) -> bool:
+        """Whether hardly any command is to be expected any more, so that it need not be kept in memory."""
+        return False
+
     @classmethod
     def created_by(cls, event: Event) -> Self:
         """A new aggregate with `event`, its first, pending."""

@@ -35,5 +35,9 @@ class Publication(Aggregate):
     def publish(cls, stream: str, now: datetime, *, event_type: str, payload: dict[str, Any]) -> Self:
         return cls.created_by(Published(stream, 1, now, event_type, payload))
 
+    @property
+    def ended(self) -> bool:
+        return True
+
     def to_wire(self) -> dict[str, Any]:
         return {"event_type": self.event_type, "payload": self.payload}

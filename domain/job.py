@@ -178,6 +178,10 @@ class Job(Aggregate):
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(Enqueued(stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due))
 
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed", "cancelled")
+
     def complete(self, attempt: int, result: Any, now: datetime) -> None:
         """Ends the job with `result`. A repeated report of the attempt that completed it changes nothing."""
         if self.status == "completed" and attempt == self.attempt:

@@ -150,7 +150,14 @@ class Conflict:
     """Somebody else appended to the stream since the decision was made: load and decide again."""
 
 
-Outcome = Appended | Duplicate | Conflict
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The store cannot hold what the append contains; the others of its batch are not harmed."""
+
+    reason: str
+
+
+Outcome = Appended | Duplicate | Conflict | Rejected
 
 
 class StoreUnavailable(Exception):

@@ -21,11 +21,13 @@ class Held:
     Attributes:
         origin: metadata of its first event.
         position: of its newest event.
+        weight: about how many bytes it takes.
     """
 
     aggregate: Aggregate
     origin: Metadata
     position: int
+    weight: int = 1_000
 
 
 class Aggregates:
@@ -33,10 +35,12 @@ class Aggregates:
 
     Args:
         size: most aggregates kept.
+        weight: most bytes kept, about.
     """
 
-    def __init__(self, store: EventStore, size: int = 20_000) -> None:
-        self._store, self._size = store, size
+    def __init__(self, store: EventStore, size: int = 20_000, weight: int = 64_000_000) -> None:
+        self._store, self._size, self._limit = store, size, weight
+        self._weight = 0
         self._kept: OrderedDict[StreamName, Held] = OrderedDict()
         self._locks: dict[StreamName, tuple[asyncio.Lock, int]] = {}
 
@@ -93,7 +97,7 @@ class Aggregates:
             event.mutate(held.aggregate)
             held.position = position
         else:
-            del self._kept[stream]
+            self.evict(stream)
 
     def get(self, stream: StreamName) -> Held | None:
         held = self._kept.get(stream)
@@ -102,10 +106,14 @@ class Aggregates:
         return held
 
     def keep(self, stream: StreamName, held: Held) -> None:
+        self.evict(stream)
         self._kept[stream] = held
-        self._kept.move_to_end(stream)
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        self._weight += held.weight
+        while len(self._kept) > self._size or self._weight > self._limit:
+            _, oldest = self._kept.popitem(last=False)
+            self._weight -= oldest.weight
 
     def evict(self, stream: StreamName) -> None:
-        self._kept.pop(stream, None)
+        held = self._kept.pop(stream, None)
+        if held is not None:
+            self._weight -= held.weight

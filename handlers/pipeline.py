@@ -25,9 +25,11 @@ from domain.ports import (
     EventStore,
     Metadata,
     Outcome,
+    Rejected,
     StoreOverloaded,
     StoreUnavailable,
     StreamName,
+    Work,
 )
 from handlers.aggregates import Aggregates, Held
 from handlers.problems import invalid, problem, refused
@@ -250,7 +252,7 @@ class Pipeline:
             case Appended(position):
                 if append.stream is not None and held is not None and position is not None:
                     held.position = position
-                    self._aggregates.keep(item.stream, held)
+                    self._remember(item.stream, held, append.work)
                 if isinstance(item.answer, Accepted) and position is not None:
                     item.answer = Accepted(item.answer.result, self._token(position))
                 return True
@@ -265,8 +267,22 @@ class Pipeline:
                     item.answer = refused("conflict", "others kept changing it; try again", retry_after=0.1)
                     return True
                 return False
+            case Rejected(reason):
+                self._aggregates.evict(item.stream)
+                log.error("append rejected", action="append_rejected", command=item.name, reason=reason)
+                item.answer = refused("internal", "the command could not be stored; it was not carried out")
+                return True
             case _:
                 assert_never(outcome)
+
+    def _remember(self, stream: StreamName, held: Held, work: Work | None) -> None:
+        """Keeps the aggregate for its next command, unless hardly any is to be expected."""
+        if held.aggregate.ended:
+            self._aggregates.evict(stream)
+            return
+        if work is not None:
+            held.weight = max(held.weight, len(work.task))
+        self._aggregates.keep(stream, held)
 
     def _metadata(self, context: Context, origin: Metadata | None = None) -> Metadata:
         return Metadata(

@@ -40,6 +40,7 @@ Role = Literal["api", "projector", "relay", "timers"]
 ROLES: tuple[Role, ...] = ("api", "projector", "relay", "timers")
 INBOX_DAYS = 7
 CLOCK_SECONDS = 10.0
+CLAIM_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
@@ -77,6 +78,8 @@ class System:
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         storage = self.storage
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
+        if "api" in self.roles:
+            loops.append(("claims", self._look_for_work))
         if "projector" in self.roles:
             for projection in projections():
                 projector = Projector(
@@ -116,6 +119,12 @@ class System:
 
         await persistently(name, lead)
 
+    async def _look_for_work(self) -> None:
+        """Held claims look again each second, so that a lost doorbell costs no more than that."""
+        while True:
+            await asyncio.sleep(CLAIM_POLL_SECONDS)
+            self.storage.queue.stir()
+
     async def _watch_clock(self) -> None:
         async def look() -> None:
             await asyncio.sleep(CLOCK_SECONDS)
@@ -148,7 +157,7 @@ async def build(
         measured: wraps the gateway that the entry points use, given the names it knows.
     """
     database = Database(dsn)
-    connection = await database.connect()
+    connection = await database.connect(command_timeout=None)
     try:
         applied = await migrate(connection, projections())
     finally:

@@ -66,7 +66,7 @@ def database_dsn(settings: Settings, data: Path | None) -> str:
 
 async def migrate_database(dsn: str) -> list[str]:
     """Applies the missing migrations; returns their names."""
-    connection = await Database(dsn).connect()
+    connection = await Database(dsn).connect(command_timeout=None)
     try:
         return await migrate(connection, projections())
     finally:
@@ -162,7 +162,7 @@ class _Reading:
         self._database = Database(dsn)
 
     async def __aenter__(self) -> tuple[Connection, PostgresEventStore]:
-        self._connection = await self._database.connect()
+        self._connection = await self._database.connect(command_timeout=None)
         self._pool = await self._database.pool(size=2)
         commits = GroupCommit(self._database.connect_writer, lambda position: None)
         return self._connection, PostgresEventStore(self._pool, commits, EventMapper())

@@ -97,10 +97,12 @@ class Session:
     async def _publish(self, exchange: str, routing_key: str, message: aio_pika.Message, timeout: float) -> None:
         try:
             async with asyncio.timeout(timeout):
+                target = self._exchanges.get(exchange)
+                if target is None:
+                    # Asked for first: publishing to what does not exist would leave the fate of all messages open.
+                    with _library_errors(Unreached, f"RabbitMQ has no exchange {exchange!r}"):
+                        target = self._exchanges[exchange] = await self._channel.get_exchange(exchange, ensure=True)
                 with _library_errors(Unanswered, "the connection to RabbitMQ was lost"):
-                    target = self._exchanges.get(exchange)
-                    if target is None:
-                        target = self._exchanges[exchange] = await self._channel.get_exchange(exchange, ensure=False)
                     await target.publish(message, routing_key, mandatory=True)
         except TimeoutError:
             # Whatever stands in the way of this confirm stands in the way of the next one too.

@@ -15,7 +15,8 @@ from domain.ports import RecordedEvent
 from projections import jobs_schema as sql
 from projections.projection import Connection
 
-REMEMBERED = 50_000
+REMEMBERED = 20_000
+ENDED = frozenset({"completed", "failed", "cancelled"})
 Key = tuple[str, str]
 
 
@@ -99,6 +100,9 @@ class JobsProjection:
         for event in events:
             self._fold(page, event)
         await _write(connection, version, page)
+        for key, row in page.touched.items():
+            if row.status in ENDED:
+                self._rows.pop(key, None)
         while len(self._rows) > REMEMBERED:
             self._rows.popitem(last=False)
 

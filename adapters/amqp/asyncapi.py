@@ -6,6 +6,7 @@ one queue, told apart by the routing key, with a reply each, so the document is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -30,20 +31,21 @@ _REPLY_TO = "$message.header#/reply_to"
 _TENANT = {"description": "Who owns the data: 1 to 64 letters, digits, - and _; `default` without tenancy."}
 
 
-def document(version: str = "1.0.0") -> dict[str, Any]:
+def document(version: str = "1.0.0", results: Mapping[str, type[BaseModel]] = RESULT_MODELS) -> dict[str, Any]:
     """The document as JSON-ready values; the same input gives the same text.
 
     Args:
         version: of the interface, not of the program.
+        results: what commands and queries answer, by name; any object where one is not named.
     """
-    schemas, references = _schemas()
+    schemas, references = _schemas(results)
     messages: dict[str, Any] = {}
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for kind, exchange, models in (("command", COMMANDS, COMMAND_MODELS), ("query", QUERIES, QUERY_MODELS)):
         for name, model in models.items():
             messages[name] = _request(name, kind, model, references[model], batch=kind == "command")
-            messages[f"{name}.reply"] = _reply(name, kind, references)
+            messages[f"{name}.reply"] = _reply(name, kind, results.get(name), references)
             address = CLAIMS if name == "job.claim" else exchange
             channels[name] = _channel(name, address, name)
             channels[f"{name}.reply"] = {
@@ -92,9 +94,9 @@ def document(version: str = "1.0.0") -> dict[str, Any]:
     }
 
 
-def _schemas() -> tuple[dict[str, Any], dict[type[BaseModel], str]]:
+def _schemas(results: Mapping[str, type[BaseModel]]) -> tuple[dict[str, Any], dict[type[BaseModel], str]]:
     """All schemas by name, and the reference to each model's."""
-    tables = (COMMAND_MODELS, QUERY_MODELS, EVENT_MODELS, RESULT_MODELS, {"": log.CloudEvent}, {"": Problem})
+    tables = (COMMAND_MODELS, QUERY_MODELS, EVENT_MODELS, results, {"": log.CloudEvent}, {"": Problem})
     models = list(dict.fromkeys(model for table in tables for model in table.values()))
     schemas, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}"
@@ -137,8 +139,9 @@ def _request(name: str, kind: str, model: type[BaseModel], reference: str, *, ba
     }
 
 
-def _reply(name: str, kind: str, references: dict[type[BaseModel], str]) -> dict[str, Any]:
-    model = RESULT_MODELS.get(name)
+def _reply(
+    name: str, kind: str, model: type[BaseModel] | None, references: dict[type[BaseModel], str]
+) -> dict[str, Any]:
     result: dict[str, Any] = {"$ref": references[model]} if model else {"type": "object"}
     accepted = {
         "type": "object",

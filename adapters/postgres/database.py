@@ -9,6 +9,9 @@ import asyncpg
 
 CONNECT_SECONDS = 2.0
 QUERY_SECONDS = 5.0
+LEADER_SECONDS = 30.0
+# A peer that is gone without a word is noticed within about ten seconds, and its session locks with it.
+KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
 
 if TYPE_CHECKING:
     # The stubs make these generic, the library does not.
@@ -42,10 +45,17 @@ class Database:
             server_settings={"application_name": "millrace", "statement_timeout": "5000", "jit": "off"},
         )
 
-    async def connect(self) -> Connection:
-        """A connection of one's own, for a leader or a listener."""
+    async def connect(self, command_timeout: float | None = LEADER_SECONDS) -> Connection:
+        """A connection of one's own, for a leader, a listener or a maintenance command.
+
+        Args:
+            command_timeout: seconds that one statement may take; None sets no bound.
+        """
         return await asyncpg.connect(
-            self.dsn, timeout=CONNECT_SECONDS, server_settings={"application_name": "millrace", "jit": "off"}
+            self.dsn,
+            timeout=CONNECT_SECONDS,
+            command_timeout=command_timeout,
+            server_settings={"application_name": "millrace", "jit": "off", **KEEPALIVE},
         )
 
     async def connect_writer(self) -> Connection:
@@ -60,5 +70,11 @@ class Database:
                 "idle_in_transaction_session_timeout": "2000",
                 "jit": "off",
                 "plan_cache_mode": "force_generic_plan",
+                # Every statement here finds few rows by an index. The tables of ready and leased jobs swing between
+                # empty and full faster than statistics follow, and a plan made for an empty table scans a full one.
+                "enable_seqscan": "off",
+                "enable_hashjoin": "off",
+                "enable_mergejoin": "off",
+                **KEEPALIVE,
             },
         )

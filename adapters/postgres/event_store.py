@@ -16,10 +16,21 @@ from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.snapshots import restored, stored_snapshot
 from domain.aggregate import Aggregate, Event
-from domain.ports import Append, Loaded, Metadata, Outcome, RecordedEvent, StreamName
+from domain.ports import (
+    Append,
+    Loaded,
+    Metadata,
+    Outcome,
+    RecordedEvent,
+    Rejected,
+    StoreUnavailable,
+    StreamName,
+)
 
 COLUMNS = """originator_id, originator_version, topic, state, notification_id, event_id, event_type, kind, subject,
        tenant, company, correlation_id, causation_id, metadata, recorded_at"""
+# A page ends early where its events are large, so that no reader ever holds more than this.
+PAGE_BYTES = 8_000_000
 LOAD = f"""
 SELECT {COLUMNS} FROM stored_events e
  WHERE originator_id = ANY ($1::text[])
@@ -33,17 +44,28 @@ SELECT DISTINCT ON (originator_id) originator_id, originator_version, topic, sta
 """
 ORIGINS = f"SELECT {COLUMNS} FROM stored_events WHERE originator_id = ANY ($1::text[]) AND originator_version = 1"
 SAVE_SNAPSHOT = "INSERT INTO snapshots VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
-READ = f"SELECT {COLUMNS} FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2"
+READ = f"""
+SELECT {COLUMNS} FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS before
+      FROM (SELECT * FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2) AS page) AS sized
+ WHERE before < {PAGE_BYTES} ORDER BY notification_id
+"""
 HISTORY = f"""
-SELECT {COLUMNS} FROM stored_events
- WHERE originator_id = $1 AND originator_version > $2 AND ($4::timestamptz IS NULL OR recorded_at <= $4)
- ORDER BY originator_version LIMIT $3
+SELECT {COLUMNS} FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY originator_version) - octet_length(state) AS before FROM (
+        SELECT * FROM stored_events
+         WHERE originator_id = $1 AND originator_version > $2 AND ($4::timestamptz IS NULL OR recorded_at <= $4)
+         ORDER BY originator_version LIMIT $3) AS page) AS sized
+ WHERE before < {PAGE_BYTES} ORDER BY originator_version
 """
 READ_TENANT = f"""
-SELECT {COLUMNS} FROM stored_events
- WHERE notification_id > $1 AND notification_id <= $2 AND tenant = $3 AND (event_type || '.') ~ $4
-   AND (NOT $6 OR event_type <> 'subscription.advanced')
- ORDER BY notification_id LIMIT $5
+SELECT {COLUMNS} FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS before FROM (
+        SELECT * FROM stored_events
+         WHERE notification_id > $1 AND notification_id <= $2 AND tenant = $3 AND (event_type || '.') ~ $4
+           AND (NOT $6 OR event_type <> 'subscription.advanced')
+         ORDER BY notification_id LIMIT $5) AS page) AS sized
+ WHERE before < {PAGE_BYTES} ORDER BY notification_id
 """
 RELATED = f"""
 SELECT {COLUMNS} FROM stored_events WHERE tenant = $1 AND correlation_id = ANY ($2::text[])
@@ -63,11 +85,16 @@ class PostgresEventStore:
     async def append(self, appends: Sequence[Append]) -> list[Outcome]:
         encode = self._mapper.to_stored_event
         futures = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
-        try:
-            return [await future for future in futures]
-        except BaseException:
-            await asyncio.gather(*futures, return_exceptions=True)
-            raise
+        outcomes: list[Outcome] = []
+        for result in await asyncio.gather(*futures, return_exceptions=True):
+            match result:
+                case StoreUnavailable():
+                    raise result
+                case BaseException():
+                    outcomes.append(Rejected(type(result).__name__))
+                case _:
+                    outcomes.append(result)
+        return outcomes
 
     @translated
     async def load(self, streams: Sequence[StreamName]) -> dict[StreamName, Loaded]:

@@ -175,6 +175,7 @@ class GroupCommit:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             self._fail([*batch.units, *batch.operations], StoreUnavailable(f"PostgreSQL cannot be reached: {error}"))
             await asyncio.sleep(RECONNECT_SECONDS)
+            self._try_again_for_claims()
             return
         try:
             await self._transaction(connection, batch, checked=any(u.append.lapsed_attempt for u in batch.units))
@@ -281,6 +282,12 @@ class GroupCommit:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+        self._try_again_for_claims()
+
+    def _try_again_for_claims(self) -> None:
+        """Claims that are held have no append of their own to bring the flusher back to them."""
+        if self._participant is not None and self._participant.wants(set()):
+            self._wake.set()
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():

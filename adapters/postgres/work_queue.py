@@ -14,6 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from pydantic_core import from_json
 
 from adapters.postgres.database import Connection
+from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.rows import APPEND_BATCH, BatchRows
 from domain import job as job_domain
@@ -30,16 +31,20 @@ from domain.ports import (
 )
 
 Lane = tuple[str, str]
+# One claim's answer stays below every limit on message sizes on its way.
+GRANT_BYTES = 1_000_000
 
 PICK = """
 WITH heads AS (
-    SELECT head.stream
+    SELECT head.*
       FROM unnest($2::text[]) AS q(queue)
-     CROSS JOIN LATERAL (SELECT stream, rank, position FROM ready
+     CROSS JOIN LATERAL (SELECT stream, rank, position, octet_length(task) AS size FROM ready
                           WHERE tenant = $1 AND queue = q.queue ORDER BY rank, position LIMIT $3) AS head
      ORDER BY head.rank, head.position LIMIT $3),
+sized AS (
+    SELECT stream, sum(size) OVER (ORDER BY rank, position) - size AS before FROM heads),
 picked AS (
-    DELETE FROM ready WHERE stream IN (SELECT stream FROM heads)
+    DELETE FROM ready WHERE stream IN (SELECT stream FROM sized WHERE before < $6)
     RETURNING stream, tenant, job_id, rank, position, version, attempt, task),
 leased AS (
     INSERT INTO leases (stream, tenant, job_id, attempt, worker, expires_at)
@@ -133,6 +138,7 @@ class PostgresWorkQueue:
 
     # Claims -----------------------------------------------------------------------------------------------------
 
+    @translated
     async def claim(self, request: ClaimRequest) -> Granted:
         arrived = time.monotonic()
         await self._note_worker(request.tenant, request.worker)
@@ -235,7 +241,13 @@ class PostgresWorkQueue:
                 continue
             request = claim.request
             picked = await connection.fetch(
-                PICK, request.tenant, request.queues, request.slots, request.worker, timedelta(seconds=self.grant_lease)
+                PICK,
+                request.tenant,
+                request.queues,
+                request.slots,
+                request.worker,
+                timedelta(seconds=self.grant_lease),
+                GRANT_BYTES,
             )
             if not picked:
                 return
@@ -263,6 +275,7 @@ class PostgresWorkQueue:
 
     # Leases -------------------------------------------------------------------------------------------------------
 
+    @translated
     async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         streams = {StreamName(job_domain.KIND, tenant, job_id).text: (job_id, attempt) for job_id, attempt in attempts}
 
@@ -279,6 +292,7 @@ class PostgresWorkQueue:
         valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()
         return [pair for stream, pair in streams.items() if stream not in valid]
 
+    @translated
     async def lapsed(self, limit: int) -> list[LapsedLease]:
         async def run(connection: Connection) -> list[asyncpg.Record]:
             gap = await connection.fetchval(BEAT)
@@ -289,6 +303,7 @@ class PostgresWorkQueue:
 
         return [LapsedLease(**row) for row in await self._commits.perform(run)]
 
+    @translated
     async def move_due(self) -> float | None:
         due = await self._pool.fetchval(NEXT_DUE)
         if due is not None and due <= 0:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
@@ -53,6 +53,16 @@ def _retry(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
+def _second_names(schema: dict[str, Any]) -> None:
+    """The other spellings that `Enqueue` takes, for whoever validates against the schema."""
+    properties = schema["properties"]
+    policy = {key: value for key, value in properties["retry"].items() if key == "$ref"}
+    properties["retry"] = {"anyOf": [policy, {"type": "string", "enum": ["fixed", "exponential", "none"]}]}
+    for second, first in (("payload", "data"), ("scheduled_at", "run_at"), ("backoff", "retry")):
+        described = {"title": second.replace("_", " ").title(), "description": f"the same as `{first}`; give one of them"}
+        properties[second] = {**properties[first], **described}
+
+
 class Enqueue(Message):
     """`job.enqueue`: puts a job into a queue, now or at a later time.
 
@@ -66,6 +76,8 @@ class Enqueue(Message):
         timeout: seconds that one attempt may take.
         retry: a policy, or the name of its kind; `backoff` is accepted instead.
     """
+
+    model_config = ConfigDict(json_schema_extra=_second_names)
 
     name: Name
     data: dict[str, Any] = Field(default_factory=dict)

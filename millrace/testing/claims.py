@@ -1,0 +1,83 @@
+"""Claims and renewals in memory. No lease lapses here: an attempt is valid until it is reported or the job canceled."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from millrace.contracts import job as contract
+from millrace.testing.clock import VirtualClock
+from millrace.testing.job_state import JobState
+from millrace.testing.log import MemoryLog, Origin, Stream
+from millrace.testing.states import State
+from millrace.testing.work import Lanes
+
+LEASE = 30.0
+GRANT_LEASE = 5.0
+
+
+class Claims:
+    """Grants jobs, and knows which attempts are valid and which workers were seen lately."""
+
+    def __init__(self, log: MemoryLog, clock: VirtualClock) -> None:
+        self._log, self._clock = log, clock
+        self._lanes: dict[str, Lanes] = {}
+        self._seen: dict[tuple[str, str], datetime] = {}
+
+    def recorded(self, stream: Stream, state: State) -> None:
+        """A job may have become claimable, or have ceased to be."""
+        if isinstance(state, JobState):
+            self._lanes.setdefault(stream.tenant, Lanes()).place(state)
+
+    def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
+        """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
+        self._seen[tenant, worker] = self._clock.now()
+        lanes = self._lanes.get(tenant)
+        taken = lanes.take(queues, slots, self._clock.now()) if lanes else []
+        grants = [self._grant(Stream("job", tenant, job.id), job, worker) for job in taken]
+        return {"grants": grants, "held": 0.0, "lease": GRANT_LEASE}
+
+    def renew(self, tenant: str, command: contract.Renew) -> dict[str, Any]:
+        """The answer to `job.renew`: which of the attempts are not valid any more."""
+        self._seen[tenant, command.worker] = self._clock.now()
+        lost = [
+            {"job_id": each.job_id, "attempt": each.attempt}
+            for each in command.attempts
+            if not self.valid(tenant, each.job_id, each.attempt)
+        ]
+        return {"lease": LEASE, "lost": lost}
+
+    def valid(self, tenant: str, job_id: str, attempt: int) -> bool:
+        """Whether the attempt is the one that is running now."""
+        job = self._log.states.get(Stream("job", tenant, job_id))
+        return isinstance(job, JobState) and job.status == "processing" and job.attempt == attempt
+
+    def workers(self, tenant: str) -> int:
+        """How many workers were seen within one lease."""
+        oldest = self._clock.now() - timedelta(seconds=LEASE)
+        return sum(1 for (owner, _), seen in self._seen.items() if owner == tenant and seen > oldest)
+
+    def next_due(self, tenant: str) -> datetime | None:
+        """When the tenant's next delayed job may run."""
+        lanes = self._lanes.get(tenant)
+        return lanes.next_due() if lanes else None
+
+    def _grant(self, stream: Stream, job: JobState, worker: str) -> dict[str, Any]:
+        first = self._log.streams[stream][0].origin
+        origin = Origin(first.company, first.correlation_id, job.id, first.traceparent)
+        started = contract.JobStarted(attempt=job.attempt + 1, worker=worker)
+        self._log.append(stream, [started], origin, self._clock.now())
+        return {
+            "job_id": job.id,
+            "attempt": job.attempt,
+            "name": job.name,
+            "data": job.data,
+            "queue": job.queue,
+            "priority": job.priority,
+            "attempts": job.attempts,
+            "max_attempts": job.max_attempts,
+            "timeout": job.timeout,
+            "created_at": job.created_at,
+            "correlation_id": first.correlation_id,
+            "traceparent": first.traceparent,
+        }

@@ -1,0 +1,127 @@
+"""Which decision a command leads to, on which aggregate, and what the caller is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from millrace.contracts import event as event_contract
+from millrace.contracts import job as job_contract
+from millrace.contracts.wire import Context, Fact, Message, derived_id
+from millrace.testing import job_decisions, subscription_decisions
+from millrace.testing.log import MemoryLog
+from millrace.testing.states import Published
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A command of the in-memory service.
+
+    Attributes:
+        model: validates the body.
+        kind: of the aggregate.
+        identify: the aggregate's id.
+        decide: (state or None, command, now) to events; raises `Refusal`.
+        answer: (id, state) to the result.
+        creates: a missing aggregate is no refusal.
+        remembered: the same message id gives the same answer again.
+        continues: events keep the correlation of the aggregate's first.
+    """
+
+    model: type[Message]
+    kind: str
+    identify: Callable[[Any, Context], str]
+    decide: Callable[[Any, Any, datetime], list[Fact]]
+    answer: Callable[[str, Any], dict[str, Any]]
+    creates: bool = False
+    remembered: bool = True
+    continues: bool = False
+
+
+def _derived(_: Any, context: Context) -> str:
+    return derived_id(context.tenant, context.message_id)
+
+
+def _job_id(command: Any, _: Context) -> str:
+    return str(command.job_id)
+
+
+def _name(command: Any, _: Context) -> str:
+    return str(command.name)
+
+
+def _status(id: str, job: Any) -> dict[str, Any]:
+    return {"job_id": id, "status": job.status}
+
+
+def _success(id: str, job: Any) -> dict[str, Any]:
+    return {"job_id": id, "success": True}
+
+
+def job_routes() -> dict[str, Route]:
+    """Commands that a job decides."""
+    contract, decisions = job_contract, job_decisions
+    return {
+        "job.enqueue": Route(
+            contract.Enqueue,
+            "job",
+            _derived,
+            lambda job, command, now: decisions.enqueue(command, now) if job is None else [],
+            lambda id, job: _status(id, job) | {"created_at": job.created_at},
+            creates=True,
+        ),
+        "job.cancel": Route(
+            contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
+        ),
+        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status),
+        "job.remove": Route(contract.Remove, "job", _job_id, decisions.remove, _success),
+        "job.report": Route(
+            contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
+        ),
+    }
+
+
+def event_routes() -> dict[str, Route]:
+    """Publishing an application's own events."""
+
+    def publish(state: Any, command: event_contract.Publish, now: datetime) -> list[Fact]:
+        return [] if state else [Published(event_type=command.event_type, payload=command.payload)]
+
+    def answer(id: str, state: Any) -> dict[str, Any]:
+        return {"event_id": id, "event_type": state.event_type}
+
+    return {"event.publish": Route(event_contract.Publish, "event", _derived, publish, answer, creates=True)}
+
+
+def subscription_routes(log: MemoryLog) -> dict[str, Route]:
+    """Commands that a subscription decides; positions are tokens of the log."""
+    contract, decisions = event_contract, subscription_decisions
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "is_active": state.is_active, "position": log.token(state.place)}
+
+    def create(state: Any, command: event_contract.Subscribe, now: datetime) -> list[Fact]:
+        return decisions.create(state, command, log.position_of(command.start) if state is None else 0)
+
+    def acknowledge(state: Any, command: event_contract.Acknowledge, now: datetime) -> list[Fact]:
+        return decisions.acknowledge(state, log.position_of(command.position))
+
+    def park(state: Any, command: event_contract.Park, now: datetime) -> list[Fact]:
+        return decisions.park(state, command, log.position_of(command.position))
+
+    def release(state: Any, command: event_contract.Release, now: datetime) -> list[Fact]:
+        return decisions.release(state, command)
+
+    def set_active(state: Any, command: event_contract.SetActive, now: datetime) -> list[Fact]:
+        return decisions.set_active(state, command)
+
+    kind = "subscription"
+    return {
+        "subscription.create": Route(contract.Subscribe, kind, _name, create, told, creates=True),
+        "subscription.acknowledge": Route(contract.Acknowledge, kind, _name, acknowledge, told),
+        "subscription.park": Route(contract.Park, kind, _name, park, told),
+        "subscription.release": Route(contract.Release, kind, _name, release, told),
+        "subscription.set_active": Route(contract.SetActive, kind, _name, set_active, told),
+    }

@@ -1,0 +1,83 @@
+"""What follows from a command to a job: the events, or a refusal. The rules of the service, without its store."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from millrace.contracts import job as contract
+from millrace.contracts.wire import Fact
+from millrace.testing.job_state import JobState
+from millrace.testing.refusals import Refusal
+
+
+def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
+    run_at = command.run_at if command.delay is None else now + timedelta(seconds=command.delay)
+    due = None if run_at is None or run_at <= now else run_at
+    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - {"run_at"})
+    return [contract.JobEnqueued(**settings, run_at=due)]
+
+
+def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
+    attempt = command.attempt
+    if command.outcome == "completed" and job.status == "completed" and attempt == job.attempt:
+        return []
+    if job.status != "processing" or attempt != job.attempt:
+        newer = f" in attempt {job.attempt}" if job.attempt != attempt else ""
+        raise Refusal("stale-attempt", f"attempt {attempt} is not valid any more: the job is {job.status}{newer}")
+    match command.outcome:
+        case "completed":
+            return [contract.JobCompleted(attempt=attempt, result=command.result)]
+        case "failed":
+            failed = contract.JobAttemptFailed(attempt=attempt, error=command.error or contract.ErrorDetail())
+            return [failed, _after_failure(job, command.retryable, now)]
+        case "returned":
+            return [contract.JobAttemptReturned(attempt=attempt, reason="handed back by its worker")]
+
+
+def cancel(job: JobState, command: contract.Cancel, now: datetime) -> list[Fact]:
+    if job.status == "cancelled":
+        return []
+    if job.status in ("completed", "failed"):
+        raise Refusal("refused", f"the job has already ended: it is {job.status}")
+    return [contract.JobCancelled(reason=command.reason)]
+
+
+def revive(job: JobState, command: contract.RetryDead, now: datetime) -> list[Fact]:
+    if not job.dead_lettered or job.removed:
+        raise Refusal("refused", f"the job is not among the dead letters: it is {job.status}")
+    return [contract.JobRevived(max_attempts=job.attempts + job.granted_attempts, reason=command.reason)]
+
+
+def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]:
+    if job.removed:
+        return []
+    if job.status == "processing":
+        raise Refusal("refused", "the job is running; cancel it first")
+    waiting = job.status in ("pending", "delayed")
+    return [*([contract.JobCancelled(reason="removed")] if waiting else []), contract.JobRemoved()]
+
+
+def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:
+    reason: str | None = None
+    if not retryable:
+        reason = "the error is not retryable"
+    elif job.attempts >= job.max_attempts:
+        reason = f"all {job.max_attempts} attempts failed" if job.max_attempts > 1 else "its one attempt failed"
+    elif job.retry["kind"] == "none":
+        reason = "its policy is not to retry"
+    if reason is not None:
+        return contract.JobDeadLettered(attempt=job.attempt, reason=reason)
+    wait = timedelta(seconds=retry_delay(job.retry, job.attempts, job.id))
+    return contract.JobRetryScheduled(attempt=job.attempt, run_at=now + wait)
+
+
+def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:
+    """Seconds to wait after the `failures`-th failure; the jitter is the same each time for the same job."""
+    delay: float = policy["delay"]
+    if policy["kind"] == "exponential":
+        delay *= policy["factor"] ** min(failures - 1, 64)
+    delay = min(delay, policy["max_delay"])
+    draw = int.from_bytes(hashlib.sha256(f"{seed}/{failures}".encode()).digest()[:8], "big") / 2**64
+    return float(delay * (1 - policy["jitter"] * draw))

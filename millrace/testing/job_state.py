@@ -1,0 +1,118 @@
+"""One job in memory, folded from its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from millrace.contracts import job as contract
+from millrace.contracts.wire import Fact
+
+LONG_AGO = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(slots=True)
+class JobState:
+    """A job. `attempt` numbers every start for ever; `attempts` counts those that were used up.
+
+    Attributes:
+        first_position, position: of its first and its newest event.
+    """
+
+    id: str
+    version: int = 0
+    first_position: int = 0
+    position: int = 0
+    name: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int = 1
+    granted_attempts: int = 1
+    timeout: float = 300.0
+    retry: dict[str, Any] = field(default_factory=dict)
+    status: str = "pending"
+    attempt: int = 0
+    attempts: int = 0
+    worker: str | None = None
+    created_at: datetime = LONG_AGO
+    run_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: Any = None
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    dead_lettered: bool = False
+    removed: bool = False
+
+    def apply(self, fact: Fact, at: datetime, position: int) -> None:
+        self.version += 1
+        self.position = position
+        match fact:
+            case contract.JobEnqueued():
+                self.first_position, self.created_at = position, at
+                self.name, self.data, self.queue, self.priority = fact.name, fact.data, fact.queue, fact.priority
+                self.max_attempts = self.granted_attempts = fact.max_attempts
+                self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
+                self.status = "pending" if fact.run_at is None else "delayed"
+            case contract.JobStarted():
+                self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
+                self.started_at, self.run_at = at, None
+                self.attempts += 1
+            case contract.JobCompleted():
+                self.status, self.result, self.ended_at, self.worker = "completed", fact.result, at, None
+            case contract.JobAttemptFailed():
+                self.status, self.worker = "pending", None
+                self.errors.append({"attempt": fact.attempt, **fact.error.model_dump(), "at": at})
+            case contract.JobAttemptReturned():
+                self.status, self.worker = "pending", None
+                self.attempts -= 1
+            case contract.JobRetryScheduled():
+                self.status, self.run_at = "delayed", fact.run_at
+            case contract.JobDeadLettered():
+                self.status, self.dead_lettered, self.ended_at = "failed", True, at
+            case contract.JobRevived():
+                self.status, self.dead_lettered, self.ended_at = "pending", False, None
+                self.max_attempts = fact.max_attempts
+            case contract.JobCancelled():
+                self.status, self.ended_at, self.run_at, self.worker = "cancelled", at, None, None
+            case contract.JobRemoved():
+                self.removed = True
+            case _:
+                raise TypeError(f"{fact!r} is no event of a job")
+
+    def view(self) -> dict[str, Any]:
+        """The job as `job.get` and `job.list` show it."""
+        last = self.errors[-1] if self.errors and self.status != "completed" else None
+        shown = self._shown()
+        return shown | {
+            "id": self.id,
+            "version": self.version,
+            "error": last["message"] if last else None,
+            "error_detail": last,
+            "errors": list(self.errors),
+        }
+
+    def to_wire(self) -> dict[str, Any]:
+        last = self.errors[-1]["message"] if self.errors else None
+        return self._shown() | {"error": last, "removed": self.removed}
+
+    def _shown(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "data": self.data,
+            "queue": self.queue,
+            "priority": self.priority,
+            "status": self.status,
+            "attempts": self.attempts,
+            "max_attempts": self.max_attempts,
+            "timeout": self.timeout,
+            "created_at": self.created_at,
+            "run_at": self.run_at,
+            "started_at": self.started_at,
+            "completed_at": self.ended_at if self.status == "completed" else None,
+            "failed_at": self.ended_at if self.status == "failed" else None,
+            "result": self.result,
+            "dead_lettered": self.dead_lettered,
+            "worker": self.worker,
+        }

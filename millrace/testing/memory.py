@@ -1,0 +1,133 @@
+"""The service in memory: the wire's commands and queries, answered by the rules of the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from millrace.contracts import job as contract
+from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
+from millrace.settings import Settings
+from millrace.testing.claims import Claims
+from millrace.testing.clock import VirtualClock
+from millrace.testing.commands import event_routes, job_routes, subscription_routes
+from millrace.testing.log import MemoryLog
+from millrace.testing.pipeline import Pipeline
+from millrace.testing.queries import Queries
+from millrace.testing.refusals import Refusal, invalid, refused
+
+T = TypeVar("T")
+
+
+class InMemory:
+    """A service without a server: any number of applications and threads may share it.
+
+    Everything that it is told is lost with it, and time only passes by its clock.
+
+    Attributes:
+        log: every event.
+        claims: what can be claimed.
+    """
+
+    def __init__(self, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or VirtualClock()
+        self.log = MemoryLog()
+        self.claims = Claims(self.log, self.clock)
+        routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
+        self._commands = routes
+        self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
+        self._queries = Queries(self.log, self.claims).routes()
+        self._lock = threading.RLock()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self.clock.on_move(self.changed)
+
+    def transport(self, settings: Settings) -> Any:
+        """For `Millrace(transport=…)`: an application that speaks to this service."""
+        from millrace.testing.transport import MemoryTransport
+
+        return MemoryTransport(self)
+
+    def execute(self, name: str, body: object, context: Context) -> Reply:
+        """Carries out a command, or a batch of them; what is wrong with it is a `Refused`."""
+        with self._lock:
+            reply = self._execute(name, body, context)
+        self.changed()
+        return reply
+
+    def query(self, name: str, body: object, context: Context, min_position: str | None = None) -> Accepted | Refused:
+        """Answers a query as of now; its `wait` is the transport's business."""
+        route = self._queries.get(name)
+        if route is None:
+            return refused("unknown-query", f"there is no query {name!r}; known are {', '.join(sorted(self._queries))}")
+        with self._lock:
+            try:
+                question = route.model.model_validate(body)
+                if min_position is not None:
+                    self.log.position_of(min_position)
+                return Accepted(route.answer(context.tenant, question))
+            except ValidationError as error:
+                return invalid(error)
+            except Refusal as refusal:
+                return refusal.answer()
+
+    async def until(self, attempt: Callable[[], T | None]) -> T:
+        """What `attempt` returns once it is not None; it is called again after every change."""
+        while True:
+            signal = asyncio.get_running_loop().create_future()
+            with self._lock:
+                self._waiting.add(signal)
+            try:
+                result = attempt()
+                if result is not None:
+                    return result
+                await signal
+            finally:
+                with self._lock:
+                    self._waiting.discard(signal)
+
+    def changed(self) -> None:
+        """Wakes whoever waits in `until`, in whichever event loop."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for signal in waiting:
+            # A loop that was closed has nobody left who waits.
+            with suppress(RuntimeError):
+                signal.get_loop().call_soon_threadsafe(_wake, signal)
+
+    def _execute(self, name: str, body: object, context: Context) -> Reply:
+        if name in ("job.claim", "job.renew"):
+            return self._operate(name, body, context)
+        if name not in self._commands:
+            known = ", ".join(sorted([*self._commands, "job.claim", "job.renew"]))
+            return refused("unknown-command", f"there is no command {name!r}; known are {known}")
+        if not isinstance(body, list):
+            return self._pipeline.execute(name, body, context)
+        if len(body) > MAX_BATCH_ITEMS:
+            return refused("too-large", f"a batch has at most {MAX_BATCH_ITEMS} items, this one has {len(body)}")
+        return Batch([self._pipeline.execute(name, *_item(each, context, n)) for n, each in enumerate(body)])
+
+    def _operate(self, name: str, body: object, context: Context) -> Accepted | Refused:
+        try:
+            if name == "job.renew":
+                return Accepted(self.claims.renew(context.tenant, contract.Renew.model_validate(body)))
+            claim = contract.Claim.model_validate(body)
+        except ValidationError as error:
+            return invalid(error)
+        return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
+
+
+def _item(item: Any, context: Context, index: int) -> tuple[object, Context]:
+    """A batch item is the command's body, or `{"id", "body"}` where it brings an id of its own."""
+    if isinstance(item, dict) and item.keys() == {"id", "body"} and isinstance(item["id"], str):
+        return item["body"], context.item(index, item["id"] if 0 < len(item["id"]) <= 128 else None)
+    return item, context.item(index)
+
+
+def _wake(signal: asyncio.Future[None]) -> None:
+    if not signal.done():
+        signal.set_result(None)

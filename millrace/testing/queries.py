@@ -1,0 +1,160 @@
+"""The queries in memory. Nothing is ever behind: what was answered can be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from millrace.contracts import event as event_contract
+from millrace.contracts import job as job_contract
+from millrace.contracts import log as log_contract
+from millrace.contracts.wire import Message
+from millrace.testing.claims import Claims
+from millrace.testing.job_state import JobState
+from millrace.testing.log import MemoryLog, Recorded, Stream
+from millrace.testing.refusals import Refusal
+from millrace.testing.states import KINDS, State, new_state
+from millrace.testing.subscription_state import SubscriptionState
+
+STATUSES = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question: the model of its body, and (tenant, question) to the answer."""
+
+    model: type[Message]
+    answer: Callable[[str, Any], dict[str, Any]]
+
+
+class Queries:
+    """Answers from the log and the states in memory."""
+
+    def __init__(self, log: MemoryLog, claims: Claims) -> None:
+        self._log, self._claims = log, claims
+
+    def routes(self) -> dict[str, Query]:
+        return {
+            "job.get": Query(job_contract.GetJob, self._job),
+            "job.list": Query(job_contract.ListJobs, self._jobs),
+            "job.stats": Query(job_contract.JobStats, self._stats),
+            "subscription.get": Query(event_contract.GetSubscription, self._subscription),
+            "subscription.list": Query(event_contract.ListSubscriptions, self._subscriptions),
+            "log.read": Query(log_contract.ReadLog, self._read),
+            "log.history": Query(log_contract.GetHistory, self._history),
+            "log.state": Query(log_contract.GetState, self._state),
+            "log.why": Query(log_contract.GetCauses, self._why),
+        }
+
+    def _job(self, tenant: str, query: job_contract.GetJob) -> dict[str, Any]:
+        job = self._log.states.get(Stream("job", tenant, query.job_id))
+        if not isinstance(job, JobState) or job.removed:
+            raise Refusal("not-found", f"there is no job {query.job_id!r}")
+        return {"job": job.view()}
+
+    def _jobs(self, tenant: str, query: job_contract.ListJobs) -> dict[str, Any]:
+        before = self._log.head + 1
+        if query.cursor is not None:
+            if not (query.cursor.isascii() and query.cursor.isdigit()):
+                raise Refusal("invalid", "cursor: take it from the page before, as it is")
+            before = int(query.cursor)
+        wanted = {
+            "status": query.status,
+            "queue": query.queue,
+            "name": query.name,
+            "dead_lettered": query.dead_lettered,
+        }
+        filters = {name: value for name, value in wanted.items() if value is not None}
+        found = [
+            job
+            for job in self._all_jobs(tenant)
+            if job.first_position < before and all(getattr(job, name) == value for name, value in filters.items())
+        ]
+        found.sort(key=lambda job: -job.first_position)
+        page = found[: query.limit]
+        cursor = str(page[-1].first_position) if len(found) > query.limit else None
+        return {"jobs": [job.view() for job in page], "cursor": cursor}
+
+    def _stats(self, tenant: str, _: job_contract.JobStats) -> dict[str, Any]:
+        counts = Counter(job.status for job in self._all_jobs(tenant))
+        return {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
+
+    def _all_jobs(self, tenant: str) -> list[JobState]:
+        states = ((stream, state) for stream, state in self._log.states.items() if stream.tenant == tenant)
+        return [state for _, state in states if isinstance(state, JobState) and not state.removed]
+
+    def _subscription(self, tenant: str, query: event_contract.GetSubscription) -> dict[str, Any]:
+        subscription = self._log.states.get(Stream("subscription", tenant, query.name))
+        if not isinstance(subscription, SubscriptionState):
+            raise Refusal("not-found", f"there is no subscription {query.name!r}")
+        return {"subscription": subscription.view(self._log.token)}
+
+    def _subscriptions(self, tenant: str, _: event_contract.ListSubscriptions) -> dict[str, Any]:
+        found = [s for key, s in self._log.states.items() if key.tenant == tenant and isinstance(s, SubscriptionState)]
+        found.sort(key=lambda each: (-each.priority, each.name))
+        return {"subscriptions": [each.view(self._log.token, parked=False) for each in found]}
+
+    def _read(self, tenant: str, query: log_contract.ReadLog) -> dict[str, Any]:
+        after, head = self._log.position_of(query.after), self._log.head
+        events: list[Recorded] = []
+        for recorded in self._log.matching(tenant, query.pattern, after):
+            events.append(recorded)
+            if len(events) == query.limit:
+                break
+        reached = events[-1].position if len(events) == query.limit else head
+        return {
+            "events": self._told(events),
+            "position": self._log.token(reached),
+            "caught_up": reached >= head,
+        }
+
+    def _history(self, tenant: str, query: log_contract.GetHistory) -> dict[str, Any]:
+        events = self._stream(query.kind, tenant, query.id)
+        return {"events": self._told(events[query.after_version :][: query.limit])}
+
+    def _state(self, tenant: str, query: log_contract.GetState) -> dict[str, Any]:
+        reached = _moment(query.at)
+        state: State = new_state(query.kind, query.id) if query.kind in KINDS else _missing(query.kind, query.id)
+        for recorded in self._stream(query.kind, tenant, query.id):
+            if reached(recorded):
+                state.apply(recorded.fact, recorded.at, recorded.position)
+        if not state.version:
+            _missing(query.kind, query.id)
+        return {"kind": query.kind, "id": query.id, "version": state.version, "state": state.to_wire()}
+
+    def _why(self, tenant: str, query: log_contract.GetCauses) -> dict[str, Any]:
+        own = [event for kind in KINDS for event in self._log.streams.get(Stream(kind, tenant, query.id), ())]
+        if not own:
+            _missing("aggregate", query.id)
+        causes = {event.origin.correlation_id for event in own}
+        related = [e for e in self._log.events if e.stream.tenant == tenant and e.origin.correlation_id in causes]
+        return {"events": self._told(related)}
+
+    def _stream(self, kind: str, tenant: str, id: str) -> list[Recorded]:
+        return self._log.streams.get(Stream(kind, tenant, id)) or _missing(kind, id)
+
+    def _told(self, events: list[Recorded]) -> list[dict[str, Any]]:
+        return [self._log.cloud_event(event) for event in events]
+
+
+def _missing(kind: str, id: str) -> Any:
+    raise Refusal("not-found", f"there is no {kind} {id!r}")
+
+
+def _moment(at: str | None) -> Callable[[Recorded], bool]:
+    """Which events had happened at a version or time."""
+    if at is None:
+        return lambda recorded: True
+    if at.isascii() and at.isdigit():
+        return lambda recorded: recorded.version <= int(at)
+    try:
+        time = datetime.fromisoformat(at)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise Refusal("invalid", f"at: {at!r} is neither a version (1, 2, 3 …) nor a time like 2026-01-31T12:00:00Z")
+    until = time
+    return lambda recorded: recorded.at <= until

@@ -1,0 +1,52 @@
+"""The refusals of the in-memory service: the codes and statuses of the real one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from millrace.contracts.wire import Problem, Refused
+
+STATUS = {
+    "malformed": 400,
+    "not-found": 404,
+    "unknown-command": 404,
+    "unknown-query": 404,
+    "refused": 409,
+    "stale-attempt": 409,
+    "reset": 409,
+    "too-large": 413,
+    "invalid": 422,
+    "idempotency-mismatch": 422,
+}
+
+
+class Refusal(Exception):
+    """Raised by a decision that its rules do not allow; the caller is told, and nothing was changed."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+    def answer(self) -> Refused:
+        return refused(self.code, str(self))
+
+
+def refused(code: str, detail: str, errors: list[dict[str, Any]] | None = None) -> Refused:
+    """The refusal of a known code."""
+    title = code.replace("-", " ").capitalize()
+    kind = f"urn:millrace:problem:{code}"
+    return Refused(
+        Problem(type=kind, title=title, status=STATUS[code], code=code, detail=detail, errors=errors or [])
+    )
+
+
+def invalid(error: ValidationError) -> Refused:
+    """What is wrong with a message, field by field."""
+    errors: list[dict[str, Any]] = [
+        {"loc": [str(part) for part in item["loc"]], "msg": item["msg"], "type": item["type"]}
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    where = ".".join(errors[0]["loc"])
+    return refused("invalid", f"{where}: {errors[0]['msg']}" if where else errors[0]["msg"], errors)
