@@ -26,9 +26,11 @@ class Enqueued(JobEvent):
     timeout: float
     retry: dict[str, Any]
     run_at: datetime | None
+    queue_priority: int
 
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
+        job.queue_priority = self.queue_priority
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.status = "pending" if self.run_at is None else "delayed"
@@ -131,7 +133,8 @@ class Job(Aggregate):
     """One job.
 
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
-    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not.
+    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `queue_priority` is what the
+    queue added to every job's own priority when this one was enqueued.
     """
 
     KIND: ClassVar[str] = KIND
@@ -140,6 +143,7 @@ class Job(Aggregate):
     data: dict[str, Any]
     queue: str
     priority: int
+    queue_priority: int
     max_attempts: int
     granted_attempts: int
     timeout: float
@@ -173,10 +177,13 @@ class Job(Aggregate):
         timeout: float,
         retry: dict[str, Any],
         run_at: datetime | None,
+        queue_priority: int = 0,
     ) -> Self:
         """A new job; one whose `run_at` has come is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
-        return cls.created_by(Enqueued(stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due))
+        return cls.created_by(
+            Enqueued(stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority)
+        )
 
     @property
     def ended(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, assert_never
 
 from pydantic_core import from_json
@@ -15,8 +18,23 @@ from millrace.contracts.wire import Context, derived_id
 from projections.work import work_of
 
 
-def enqueue(job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
+@dataclass(frozen=True, slots=True)
+class JobPolicy:
+    """What a job gets that does not say otherwise, and what each queue adds to its jobs' priority.
+
+    Attributes:
+        timeout: seconds.
+    """
+
+    max_attempts: int = 3
+    timeout: float = 300.0
+    retry: contract.Retry = contract.Retry()
+    queue_priorities: Mapping[str, int] = field(default_factory=dict)
+
+
+def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
     if job is None:
+        given = command.model_fields_set
         run_at = command.run_at if command.delay is None else at.now + timedelta(seconds=command.delay)
         job = Job.enqueue(
             at.stream,
@@ -25,10 +43,11 @@ def enqueue(job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
             data=command.data,
             queue=command.queue,
             priority=command.priority,
-            max_attempts=command.max_attempts,
-            timeout=command.timeout,
-            retry=command.retry.model_dump(),
+            max_attempts=command.max_attempts if "max_attempts" in given else policy.max_attempts,
+            timeout=command.timeout if "timeout" in given else policy.timeout,
+            retry=(command.retry if "retry" in given else policy.retry).model_dump(),
             run_at=run_at,
+            queue_priority=policy.queue_priorities.get(command.queue, 0),
         )
     return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on})
 
@@ -70,11 +89,11 @@ def _derived(_: Any, context: Context) -> str:
     return derived_id(context.tenant, context.message_id)
 
 
-def command_routes() -> dict[str, CommandRoute]:
+def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
     """Commands that the job aggregate decides."""
     return {
         "job.enqueue": CommandRoute(
-            contract.Enqueue, Job, enqueue, _derived, creates=True, required=False, work=work_of
+            contract.Enqueue, Job, partial(enqueue, policy), _derived, creates=True, required=False, work=work_of
         ),
         "job.cancel": CommandRoute(contract.Cancel, Job, cancel, _named, work=work_of),
         "job.retry": CommandRoute(contract.RetryDead, Job, retry, _named, work=work_of),

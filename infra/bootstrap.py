@@ -23,6 +23,7 @@ from domain.ports import RecordedEvent
 from handlers import event, job, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
+from handlers.job import JobPolicy
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -44,9 +45,9 @@ CLAIM_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands() -> dict[str, CommandRoute]:
+def public_commands(policy: JobPolicy) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides."""
-    return {**job.command_routes(), **event.command_routes(), **subscription.command_routes()}
+    return {**job.command_routes(policy), **event.command_routes(), **subscription.command_routes()}
 
 
 @dataclass(slots=True)
@@ -167,9 +168,17 @@ async def build(
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
     internal = timers.command_routes()
+    jobs = settings.modules.jobs
+    policy = JobPolicy(
+        jobs.defaults.max_attempts,
+        jobs.defaults.timeout,
+        jobs.defaults.backoff,
+        {name: queue.priority for name, queue in jobs.queues.items()},
+    )
+    commands = public_commands(policy)
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
-    pipeline = Pipeline({**public_commands(), **internal}, storage.store, aggregates, storage.clock, storage.epoch)
+    pipeline = Pipeline({**commands, **internal}, storage.store, aggregates, storage.clock, storage.epoch)
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -183,9 +192,9 @@ async def build(
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
-    gateway: Gateway = Service(public_commands(), operations, queries, pipeline, wait_for)
+    gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
     if measured is not None:
-        gateway = measured(gateway, frozenset([*public_commands(), *operations, *queries]))
+        gateway = measured(gateway, frozenset([*commands, *operations, *queries]))
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)

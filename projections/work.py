@@ -27,7 +27,7 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
         place="ready" if job.status == "pending" else "waiting",
         leaves=leaves,
         queue=job.queue,
-        rank=float(-job.priority),
+        rank=float(-job.priority - job.queue_priority),
         due_at=job.run_at,
         attempt=job.attempt + 1,
         task=to_json(task_of(job, origin)).decode(),

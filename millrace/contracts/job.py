@@ -305,6 +305,8 @@ class Job(Fact):
 
 
 class JobEnqueued(Fact):
+    """`queue_priority` is what the queue added to the job's own priority."""
+
     name: str
     data: dict[str, Any]
     queue: str
@@ -313,6 +315,7 @@ class JobEnqueued(Fact):
     timeout: float
     retry: dict[str, Any]
     run_at: datetime | None = None
+    queue_priority: int = 0
 
 
 class JobStarted(Fact):
