@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
+from prometheus_client import start_http_server
 
 from adapters.http.access import Access, ApiKey
 from adapters.http.app import create_app
@@ -47,7 +48,7 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
         else:
             assert settings.database_url is not None
             dsn = settings.database_url.get_secret_value()
-        await _run(settings, dsn, roles, shutdown)
+        await _run(settings, dsn, roles, shutdown, postgres is not None)
     finally:
         if watch is not None:
             watch.cancel()
@@ -55,13 +56,16 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
             await postgres.stop(timeout=STOP_SECONDS)
 
 
-async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: asyncio.Event) -> None:
+async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: asyncio.Event, embedded: bool) -> None:
     metrics = Metrics()
     system = await build(settings, dsn, roles, measured=lambda gateway, known: MeasuredGateway(gateway, metrics, known))
     system.start()
     gauges = asyncio.create_task(_refresh_gauges(metrics, system))
     log.info("started", action="started", roles=list(roles), version=VERSION)
+    monitoring = settings.modules.jobs.monitoring
     try:
+        if monitoring.enabled and not embedded:
+            _serve_metrics(metrics, settings.host, monitoring.metrics_port)
         if "api" in roles:
             await _serve_http(settings, system, metrics, shutdown)
         else:
@@ -71,6 +75,14 @@ async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: as
         with suppress(TimeoutError):
             await asyncio.wait_for(system.stop(), STOP_SECONDS)
         log.info("stopped", action="stopped")
+
+
+def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
+    """A port of its own for Prometheus, which processes without the `api` role have no other way to be scraped by."""
+    try:
+        start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        log.warning("metrics are not served", action="metrics_unserved", host=host, port=port, error=str(error))
 
 
 async def _serve_http(settings: Settings, system: System, metrics: Metrics, shutdown: asyncio.Event) -> None:
