@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rabbitmq up test check lint types bench services clean
+.PHONY: help demo demo-rabbitmq up test check lint types bench docs services clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ types: ## types only
 
 bench: ## run the benchmarks
 	@scripts/bench.sh $(ARGS)
+
+docs: ## write the generated documents in docs/ anew
+	@scripts/docs.sh
 
 services: ## start PostgreSQL, RabbitMQ and Redis for the tests, and print how to reach them
 	@infra/services.sh start && infra/services.sh env

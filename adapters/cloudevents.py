@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from domain.aggregate import Unreadable
 from domain.event import Published
 from domain.ports import Outgoing, RecordedEvent
 from millrace.contracts.wire import Token
@@ -19,6 +20,9 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
     data: dict[str, Any]
     if isinstance(event, Published):
         type_, data = event.event_type, event.payload
+    elif isinstance(event, Unreadable):
+        # A type of its own, so that no reader takes it for the event that it stands for.
+        type_, data = "millrace.unreadable.v1", {"topic": event.topic, "error": event.error}
     else:
         type_ = f"millrace.{event.TOPIC}.v{event.class_version}"
         data = {name: value for name, value in vars(event).items() if name not in ENVELOPE}

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self, cast, dataclass_transform
 from eventsourcing.domain import BaseAggregate, CanMutateAggregate, MetaDomainEvent
 from eventsourcing.utils import get_topic
 
+from domain.errors import UnreadableHistory
+
 
 @dataclass_transform(frozen_default=True)
 class EventType(MetaDomainEvent):
@@ -43,6 +45,31 @@ class Event(CanMutateAggregate[str], metaclass=EventType):
     def routing_name(self) -> str:
         """What topic patterns are matched against: the stored name, unless the event carries a name of its own."""
         return self.TOPIC
+
+
+class Unreadable(Event):
+    """Stands for a stored event that this release cannot decode: it keeps its place, so that only its stream suffers.
+
+    Attributes:
+        topic: the name that it is stored under.
+        error: why it cannot be decoded.
+    """
+
+    TOPIC: ClassVar[str] = "unreadable"
+    topic: str
+    error: str
+
+    @property
+    def routing_name(self) -> str:
+        return self.topic
+
+    def apply(self, aggregate: object) -> None:
+        """Refuses, as no other event does: a state that leaves out what happened would be a wrong one.
+
+        Raises:
+            UnreadableHistory: always.
+        """
+        raise UnreadableHistory(self.originator_id, self.originator_version, self.topic, self.error)
 
 
 class Aggregate(BaseAggregate[str]):

@@ -59,3 +59,13 @@ class AheadOfLog(Refusal):
     def __init__(self, name: str, position: int, head: int) -> None:
         super().__init__(f"subscription {name!r} cannot acknowledge position {position}: the log ends at {head}")
         self.name, self.position, self.head = name, position, head
+
+
+class UnreadableHistory(Refusal):
+    """Raised when a stream has an event that this release cannot decode; nothing can be decided on it until it can."""
+
+    code = "internal"
+
+    def __init__(self, stream: str, version: int, topic: str, error: str) -> None:
+        super().__init__(f"event {version} of {stream} ({topic}) cannot be read: {error}")
+        self.stream, self.version, self.topic, self.error = stream, version, topic, error

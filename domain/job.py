@@ -149,6 +149,8 @@ class Job(Aggregate):
     timeout: float
     retry: dict[str, Any]
     run_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
     status: str
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
@@ -158,8 +160,8 @@ class Job(Aggregate):
         self.worker: str | None = None
         self.result: Any = None
         self.error: dict[str, Any] | None = None
-        self.started_at: datetime | None = None
-        self.ended_at: datetime | None = None
+        self.started_at = None
+        self.ended_at = None
         self.dead_lettered = False
         self.removed = False
 
@@ -234,8 +236,8 @@ class Job(Aggregate):
         Raises:
             NotDeadLettered: it is not there.
         """
-        if not self.dead_lettered:
-            raise NotDeadLettered(self.status)
+        if not self.dead_lettered or self.removed:
+            raise NotDeadLettered("removed" if self.removed else self.status)
         granted = self.attempts + self.granted_attempts
         self.trigger_event(Revived, timestamp=now, max_attempts=granted, reason=reason)
 

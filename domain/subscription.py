@@ -59,7 +59,7 @@ class Parked(Event):
             "position": self.position,
             "error": self.error,
             "attempts": self.attempts,
-            "at": self.timestamp,
+            "at": self.timestamp.isoformat(),
         }
         subscription.position = max(subscription.position, self.position)
 

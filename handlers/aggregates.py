@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from domain.aggregate import Aggregate, Event
+from domain.errors import UnreadableHistory
 from domain.ports import EventStore, Metadata, StreamName
 
 SNAPSHOT_EVERY = 200
@@ -71,22 +72,30 @@ class Aggregates:
         else:
             self._locks[stream] = (lock, users - 1)
 
-    async def load(self, streams: Sequence[StreamName], classes: dict[StreamName, type[Aggregate]]) -> set[StreamName]:
+    async def load(
+        self, streams: Sequence[StreamName], classes: dict[StreamName, type[Aggregate]]
+    ) -> dict[StreamName, UnreadableHistory | None]:
         """Brings the streams that are not kept yet into memory, in one read; streams without events stay missing.
 
         Returns:
-            The streams that were looked up just now; what was kept from before may have been overtaken elsewhere.
+            The streams that were looked up just now, each with what made it unreadable, if anything did; what was kept
+            from before may have been overtaken elsewhere.
         """
         missing = [stream for stream in streams if stream not in self._kept]
         if not missing:
-            return set()
+            return {}
+        looked_up: dict[StreamName, UnreadableHistory | None] = dict.fromkeys(missing)
         for stream, loaded in (await self._store.load(missing)).items():
-            aggregate = classes[stream].replayed(loaded.events, loaded.snapshot)
+            try:
+                aggregate = classes[stream].replayed(loaded.events, loaded.snapshot)
+            except UnreadableHistory as error:
+                looked_up[stream] = error
+                continue
             if aggregate is not None:
                 self.keep(stream, Held(aggregate, loaded.origin, loaded.position))
                 if len(loaded.events) >= SNAPSHOT_EVERY:
                     await self._store.save_snapshot(stream, aggregate)
-        return set(missing)
+        return looked_up
 
     def advance(self, stream: StreamName, event: Event, position: int) -> None:
         """An event was committed by other means than a command: a kept aggregate follows, or is dropped."""

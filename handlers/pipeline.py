@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from domain.errors import Refusal
+from domain.errors import Refusal, UnreadableHistory
 from domain.ports import (
     Append,
     Appended,
@@ -34,6 +34,7 @@ from domain.ports import (
 from handlers.aggregates import Aggregates, Held
 from handlers.problems import invalid, problem, refused
 from handlers.routes import CommandRoute, Moment
+from handlers.storable import Unstorable, storable
 from millrace.contracts.wire import Accepted, Context, Message, Problem, Refused, Token
 
 Answer = Accepted | Refused
@@ -140,9 +141,10 @@ class Pipeline:
             command = body if isinstance(body, Message) else route.model.model_validate(body)
         except ValidationError as error:
             return invalid(error)
-        encoded = to_json(command)
-        if b"\\u0000" in encoded and _has_nul(from_json(encoded)):
-            return refused("invalid", "text with a NUL character cannot be stored; encode it, for example as base64")
+        try:
+            encoded = storable(command, context)
+        except Unstorable as error:
+            return refused("invalid", str(error))
         digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
         key = CommandKey(context.tenant, context.principal, context.message_id, digest)
         stream = StreamName(route.aggregate.KIND, context.tenant, route.identify(command, context))
@@ -177,7 +179,7 @@ class Pipeline:
     async def _round(self, items: Sequence[Item]) -> list[Item]:
         """Loads, decides and appends for items of different streams; returns those that must be decided anew."""
         known = [item for item in items if not item.route.creates or item.decisions]
-        looked_up: set[StreamName] = set()
+        looked_up: dict[StreamName, UnreadableHistory | None] = {}
         if known:
             looked_up = await self._aggregates.load(
                 [item.stream for item in known], {item.stream: item.route.aggregate for item in known}
@@ -187,6 +189,9 @@ class Pipeline:
         appends: list[tuple[Item, Append, Held | None]] = []
         again: list[Item] = []
         for item in items:
+            if unreadable := looked_up.get(item.stream):
+                item.answer = Refused(problem(unreadable.code, str(unreadable)))
+                continue
             try:
                 decided = self._decide(item, now, head, item.stream in looked_up)
             except OvertakenCopy:
@@ -302,19 +307,6 @@ class Pipeline:
         if "error" in stored:
             return Refused(Problem(**stored["error"]))
         return Accepted(stored["result"], self._token(position))
-
-
-def _has_nul(value: object) -> bool:
-    """Whether text anywhere in a JSON value has a NUL, which PostgreSQL's text cannot hold."""
-    match value:
-        case str():
-            return "\x00" in value
-        case list():
-            return any(_has_nul(item) for item in value)
-        case dict():
-            return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-        case _:
-            return False
 
 
 def _mismatch() -> Refused:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from domain.aggregate import Unreadable
 from domain.ports import Doorbell, EventStore, Readers, RecordedEvent, StoreUnavailable
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
@@ -54,10 +55,10 @@ class Reactor:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        await self._readers.ensure(self._reader, 0 if self._reaction.from_beginning else await self._store.head())
         await persistently(self._reader, self._lead, pause=0.1)
 
     async def _lead(self) -> None:
+        await self._readers.ensure(self._reader, 0 if self._reaction.from_beginning else await self._store.head())
         async with self._readers.leadership(self._reader):
             position = await self._readers.position(self._reader)
             while True:
@@ -67,15 +68,17 @@ class Reactor:
                     continue
                 held = await self._readers.held_streams(self._reader)
                 for event in events:
-                    if event.stream.text not in held:
-                        await self._react_or_hold(event, position)
+                    if event.stream.text not in held and not await self._react_or_hold(event, position):
+                        held.add(event.stream.text)
                     position = event.position
                 await self._readers.advance(self._reader, position)
 
-    async def _react_or_hold(self, event: RecordedEvent, done: int) -> None:
+    async def _react_or_hold(self, event: RecordedEvent, done: int) -> bool:
+        """False where the event could not be digested and its stream is held from now on."""
         try:
             await self._react(event)
             self._failures = 0
+            return True
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -93,8 +96,11 @@ class Reactor:
                 position=event.position,
                 error=repr(error),
             )
+            return False
 
     async def _react(self, event: RecordedEvent) -> None:
+        if isinstance(event.event, Unreadable):
+            event.event.apply(None)
         meta = event.metadata
         for index, (name, body) in enumerate(self._reaction.react(event)):
             context = Context(

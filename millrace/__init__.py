@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from millrace.client import Millrace
-from millrace.contracts.job import Job, JobStatus, Retry, Stats
-from millrace.contracts.log import CloudEvent
-from millrace.errors import (
-    Conflict,
-    IdempotencyMismatch,
-    Invalid,
-    JobFailed,
-    LogGone,
-    LogReset,
-    MillraceError,
-    NonRetryable,
-    NotFound,
-    OutcomeUnknown,
-    PartlyRefused,
-    Refused,
-    StaleAttempt,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-)
-from millrace.events import Event
-from millrace.job_context import JobContext
-from millrace.jobs import JobQueue
-
 if TYPE_CHECKING:
+    from millrace.client import Millrace
+    from millrace.contracts.job import Job, JobStatus, Retry, Stats
+    from millrace.contracts.log import CloudEvent
+    from millrace.errors import (
+        Conflict,
+        IdempotencyMismatch,
+        Invalid,
+        JobFailed,
+        LogGone,
+        LogReset,
+        MillraceError,
+        NonRetryable,
+        NotFound,
+        OutcomeUnknown,
+        PartlyRefused,
+        Refused,
+        StaleAttempt,
+        TooLarge,
+        Unauthorized,
+        Unavailable,
+    )
+    from millrace.events import Event
+    from millrace.job_context import JobContext
+    from millrace.jobs import JobQueue
     from millrace.worker import Worker
 
 __all__ = [
@@ -61,11 +61,29 @@ __all__ = [
     "Worker",
 ]
 
+# Where a name of `__all__` is defined, if not in `errors`. The service and the command line import parts of this
+# package, and must not pay for a client that they do not use, so that nothing is imported before it is asked for.
+_HOMES = {
+    "CloudEvent": "contracts.log",
+    "Event": "events",
+    "Job": "contracts.job",
+    "JobContext": "job_context",
+    "JobQueue": "jobs",
+    "JobStatus": "contracts.job",
+    "Millrace": "client",
+    "Retry": "contracts.job",
+    "Stats": "contracts.job",
+    "Worker": "worker",
+}
+
 
 def __getattr__(name: str) -> object:
-    # The worker is what a client does without; it is imported by those that ask for it.
-    if name == "Worker":
-        from millrace.worker import Worker
+    if name not in __all__:
+        raise AttributeError(f"module 'millrace' has no attribute {name!r}")
+    value = getattr(import_module(f"millrace.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
 
-        return Worker
-    raise AttributeError(f"module 'millrace' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

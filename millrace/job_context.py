@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 
 class JobContext:
     """One attempt of a job, as its handler sees it.
@@ -63,6 +61,8 @@ class JobContext:
 
     def log(self, message: str, **fields: Any) -> None:
         """Writes a log line that names the job."""
+        import structlog
+
         structlog.get_logger("millrace.job").info(
             message, job=self.name, job_id=self.id, attempt=self.attempt, correlation_id=self.correlation_id, **fields
         )

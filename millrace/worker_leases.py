@@ -11,6 +11,8 @@ Key = tuple[str, int]
 SAFE_SHARE = 0.8
 CONFIRM_AFTER = 1.0
 RENEW_EVERY = 10.0
+RENEW_SHARE = 1 / 3
+CONFIRM_SHARE = 1 / 5
 TRY_AGAIN_AFTER = 1.0
 
 
@@ -45,7 +47,7 @@ class Leases:
         deadline = sent + held + SAFE_SHARE * lease
         if now >= deadline:
             return False
-        self._held[key] = _Lease(deadline, now + CONFIRM_AFTER)
+        self._held[key] = _Lease(deadline, now + min(CONFIRM_AFTER, CONFIRM_SHARE * lease))
         return True
 
     def release(self, key: Key) -> None:
@@ -68,7 +70,7 @@ class Leases:
         """The service has extended these attempts' leases."""
         for key in keys:
             if key in self._held:
-                self._held[key] = _Lease(sent + SAFE_SHARE * lease, sent + RENEW_EVERY)
+                self._held[key] = _Lease(sent + SAFE_SHARE * lease, sent + min(RENEW_EVERY, RENEW_SHARE * lease))
 
     def expire(self, now: float) -> list[Key]:
         """Gives up the attempts whose time is over and names them: whatever still runs of them must stop."""

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from domain import job
 from domain.ports import RecordedEvent
 from projections import jobs_schema as sql
-from projections.projection import Connection
+from projections.projection import Connection, events_of
 
 REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -92,7 +92,7 @@ class JobsProjection:
         self._rows.clear()
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
-        events = [event for event in events if event.stream.kind == job.KIND]
+        events = events_of(job.KIND, events)
         if not events:
             return
         await self._remember(connection, version, events)

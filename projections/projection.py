@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from domain.aggregate import Unreadable
 from domain.ports import RecordedEvent
 
 if TYPE_CHECKING:
@@ -49,6 +50,19 @@ class Projection(Protocol):
     def tables(self, version: int) -> Sequence[str]:
         """The version's tables, for digests."""
         ...
+
+
+def events_of(kind: str, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """The events of one kind of aggregate.
+
+    Raises:
+        UnreadableHistory: one of them could not be decoded.
+    """
+    own = [recorded for recorded in events if recorded.stream.kind == kind]
+    for recorded in own:
+        if isinstance(recorded.event, Unreadable):
+            recorded.event.apply(None)
+    return own
 
 
 async def digest(connection: Connection, tables: Sequence[str]) -> str:

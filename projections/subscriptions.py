@@ -7,7 +7,7 @@ from typing import Any
 
 from domain import subscription
 from domain.ports import RecordedEvent
-from projections.projection import Connection
+from projections.projection import Connection, events_of
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS subscriptions_v{v} (
@@ -62,9 +62,8 @@ class SubscriptionsProjection:
         """Nothing is remembered between pages."""
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
-        for event in events:
-            if event.stream.kind == subscription.KIND:
-                await _write(connection, version, event)
+        for event in events_of(subscription.KIND, events):
+            await _write(connection, version, event)
 
 
 async def _write(connection: Connection, version: int, recorded: RecordedEvent) -> None:

@@ -40,7 +40,8 @@ class Deletion(Message):
     """Cancels a job; with `remove` it is taken out of the read models instead."""
 
     remove: bool = False
-    reason: Text | None = None
+    # An address carries less than a body: the server reads 32 KiB of request line and headers.
+    reason: str | None = Field(None, max_length=500)
 
 
 class StateAt(Message):

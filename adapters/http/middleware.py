@@ -19,6 +19,8 @@ from adapters.http.respond import respond_problem
 logger = logging.getLogger(__name__)
 
 BODY_DEADLINE = 20.0
+LINGER_SECONDS = 2.0
+LINGER_BODIES = 4
 MAX_IN_FLIGHT = 4_000
 SECURITY_HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -93,6 +95,7 @@ class Edge:
         except ClientLeft:
             return
         except HttpProblem as error:
+            await _take_in_the_rest(call, error, receive, LINGER_BODIES * self._max_body)
             await respond_problem(call, error)(scope, receive, finish)
         except Exception:
             logger.exception("request failed", extra={"correlation_id": call.correlation_id})
@@ -185,6 +188,22 @@ def _preflight(call: Call) -> Response:
     if wished is not None:
         headers["Access-Control-Allow-Headers"] = wished.decode("latin-1")
     return Response(status_code=204, headers=headers)
+
+
+async def _take_in_the_rest(call: Call, error: HttpProblem, receive: Receive, left: int) -> None:
+    """Discards up to `left` bytes that are still on their way: closing before they came would cost the client the answer."""
+    expects_more = b"transfer-encoding" in call.headers or call.headers.get(b"content-length", b"0").strip() != b"0"
+    if not expects_more or b"expect" in call.headers or error.problem.status in (408, 503):
+        return
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -29,7 +29,7 @@ class Parking(Message):
     position: str
     event_id: Identifier
     error: Text
-    attempts: int = Field(1, ge=1)
+    attempts: int = Field(1, ge=1, le=1_000_000)
 
 
 class Releasing(Message):

@@ -15,7 +15,7 @@ from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.snapshots import restored, stored_snapshot
-from domain.aggregate import Aggregate, Event
+from domain.aggregate import Aggregate, Event, Unreadable
 from domain.ports import (
     Append,
     Loaded,
@@ -168,9 +168,18 @@ class PostgresEventStore:
         return str(await self._pool.fetchval("SELECT epoch FROM store"))
 
     def _event(self, row: asyncpg.Record) -> Event:
-        return self._mapper.to_domain_event(
-            StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"])
-        )
+        stored = StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"])
+        try:
+            return self._mapper.to_domain_event(stored)
+        except Exception as error:
+            # Whatever is wrong with one event must not stop those who read past it.
+            return Unreadable(
+                row["originator_id"],
+                stored.originator_version,
+                row["recorded_at"],
+                topic=stored.topic,
+                error=f"{type(error).__name__}: {error}"[:1_000],
+            )
 
     def _recorded(self, row: asyncpg.Record) -> RecordedEvent:
         return RecordedEvent(

@@ -17,6 +17,7 @@ import structlog
 from eventsourcing.persistence import StoredEvent
 
 from adapters.postgres.database import Connection
+from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_BATCH, BatchRows
 from adapters.postgres.verdicts import outcomes_before
 from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable, StreamName
@@ -111,7 +112,9 @@ class GroupCommit:
 
         Raises:
             StoreOverloaded: too many are waiting already.
+            StoreUnavailable: the flusher has been stopped.
         """
+        self._must_run()
         if len(self._units) + len(appends) > MAX_WAITING:
             raise StoreOverloaded(f"{len(self._units)} appends are waiting already")
         loop = asyncio.get_running_loop()
@@ -125,10 +128,15 @@ class GroupCommit:
 
     async def perform(self, run: Callable[[Connection], Awaitable[Any]]) -> Any:
         """Runs `run(connection)` under the append lock, in a transaction that may carry other work too."""
+        self._must_run()
         operation = Operation(run, asyncio.get_running_loop().create_future())
         self._operations.append(operation)
         self._wake.set()
         return await operation.done
+
+    def _must_run(self) -> None:
+        if self._task is None or self._task.done():
+            raise StoreUnavailable("the service is stopping")
 
     async def _run(self) -> None:
         while True:
@@ -169,7 +177,7 @@ class GroupCommit:
         self._units.extendleft(reversed(deferred))
         return batch
 
-    async def _commit(self, batch: _Batch) -> None:
+    async def _commit(self, batch: _Batch, checked: bool = False) -> None:
         try:
             connection = await self._connected()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
@@ -177,30 +185,16 @@ class GroupCommit:
             await asyncio.sleep(RECONNECT_SECONDS)
             self._try_again_for_claims()
             return
+        checked = checked or any(unit.append.lapsed_attempt for unit in batch.units)
         try:
-            await self._transaction(connection, batch, checked=any(u.append.lapsed_attempt for u in batch.units))
-        except asyncpg.UniqueViolationError:
-            await self._again(connection, batch)
-        except (
-            asyncpg.PostgresConnectionError,
-            asyncpg.InterfaceError,
-            asyncpg.OperatorInterventionError,
-            asyncpg.InsufficientResourcesError,
-            OSError,
-            TimeoutError,
-        ) as error:
+            await self._transaction(connection, batch, checked)
+        except asyncpg.UniqueViolationError as error:
+            # Somebody was faster with a version or a command: look first who it is, under the lock.
+            await (self._bisect(batch, error) if checked else self._commit(batch, checked=True))
+        except (*CONNECTION_ERRORS, asyncpg.LockNotAvailableError) as error:
             self._lost(batch, error)
         except Exception as error:
-            await self._bisect(connection, batch, error)
-
-    async def _again(self, connection: Connection, batch: _Batch) -> None:
-        """Somebody was faster with a version or a command: look first who it is, under the lock."""
-        try:
-            await self._transaction(connection, batch, checked=True)
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-            self._lost(batch, error)
-        except Exception as error:
-            await self._bisect(connection, batch, error)
+            await self._bisect(batch, error)
 
     async def _transaction(self, connection: Connection, batch: _Batch, checked: bool) -> None:
         rows = BatchRows()
@@ -257,8 +251,11 @@ class GroupCommit:
         if events:
             self._on_commit(base + events)
 
-    async def _bisect(self, connection: Connection, batch: _Batch, error: Exception) -> None:
-        """A batch that fails for a reason of its own is halved until the one append that causes it is alone."""
+    async def _bisect(self, batch: _Batch, error: Exception) -> None:
+        """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
+
+        The halves are checked first, for an append that stands on one that has failed must conflict.
+        """
         pieces = len(batch.units) + len(batch.operations)
         if pieces <= 1:
             log.error("append failed", action="append_failed", error=repr(error))
@@ -271,8 +268,8 @@ class GroupCommit:
                 await self._commit(_Batch(units=batch.units))
             return
         half = pieces // 2
-        await self._commit(_Batch(units=batch.units[:half]))
-        await self._commit(_Batch(units=batch.units[half:]))
+        await self._commit(_Batch(units=batch.units[:half]), checked=True)
+        await self._commit(_Batch(units=batch.units[half:]), checked=True)
 
     def _lost(self, batch: _Batch, error: Exception) -> None:
         log.warning("connection to PostgreSQL lost during an append", action="store_connection_lost", error=repr(error))

@@ -20,6 +20,7 @@ from millrace.contracts.wire import Context
 from projections.jobs_queries import job_stats, listed_jobs, one_job
 
 READER = "jobs"
+CURSOR_DIGITS = 18
 
 
 class UnreadableCursor(Refusal):
@@ -61,7 +62,7 @@ class JobQueries:
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:
         before = None
         if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit()):
+            if not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) <= CURSOR_DIGITS):
                 raise UnreadableCursor("cursor: take it from the page before, as it is")
             before = int(query.cursor)
         async with self._pool.acquire() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.cloudevents import cloud_event
@@ -127,4 +127,7 @@ def _moment(at: str | None) -> tuple[int | None, datetime | None]:
         raise UnreadableTime(at) from error
     if time_.tzinfo is None:
         raise UnreadableTime(at)
-    return None, time_
+    try:
+        return None, time_.astimezone(UTC)
+    except OverflowError as error:
+        raise UnreadableTime(at) from error

@@ -49,7 +49,10 @@ class EventMapper(Mapper[str]):
             raise MapperDeserialisationError(
                 f"{stored_event.topic} of {stored_event.originator_id} at {stored_event.originator_version}: {error}"
             ) from error
-        for version in range(state.pop("class_version", 1), cls.class_version):
+        stored_version = state.pop("class_version", 1)
+        if stored_version > cls.class_version:
+            raise MapperDeserialisationError(f"{stored_event.topic} has version {stored_version} of a newer release")
+        for version in range(stored_version, cls.class_version):
             getattr(cls, f"upcast_v{version}_v{version + 1}")(state)
         for name in _time_fields(cls):
             if state.get(name) is not None:

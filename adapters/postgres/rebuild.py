@@ -148,13 +148,14 @@ async def _advance(
 ) -> None:
     """Applies the events from a reader's position up to `until`, inside the caller's transaction."""
     projection.forget()
-    held = {
-        row["stream"] for row in await connection.fetch("SELECT stream FROM held WHERE reader = $1", projection.name)
-    }
+    # The live model has what came before the event that it could not digest, so the rebuilt one takes that too.
+    rows = await connection.fetch("SELECT stream, position FROM held WHERE reader = $1", projection.name)
+    held = {row["stream"]: row["position"] for row in rows}
     position: int = await connection.fetchval("SELECT position FROM readers WHERE name = $1", reader)
     while position < until:
         events = await store.read(position, min(PAGE, until - position))
-        await projection.apply(connection, version, [event for event in events if event.stream.text not in held])
+        wanted = [event for event in events if event.position < held.get(event.stream.text, until + 1)]
+        await projection.apply(connection, version, wanted)
         position = events[-1].position
     await connection.execute("UPDATE readers SET position = $2 WHERE name = $1", reader, position)
 

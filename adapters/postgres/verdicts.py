@@ -46,6 +46,7 @@ async def outcomes_before(
     lapsed = {(row["stream"], row["attempt"]) for row in await connection.fetch(LAPSED, guarded)} if guarded else set()
 
     outcomes: list[Outcome | None] = []
+    broken: set[str] = set()
     for index, append in enumerate(appends):
         outcome: Outcome | None = None
         row = known.get(index)
@@ -55,9 +56,11 @@ async def outcomes_before(
         elif append.stream is not None:
             text = append.stream.text
             still_leased = append.lapsed_attempt is not None and (text, append.lapsed_attempt) not in lapsed
-            if versions[text] != append.expected_version or still_leased:
+            if text in broken or versions[text] != append.expected_version or still_leased:
                 outcome = Conflict()
             else:
                 versions[text] += len(append.events)
+        if outcome is not None and append.stream is not None:
+            broken.add(append.stream.text)
         outcomes.append(outcome)
     return outcomes

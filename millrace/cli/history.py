@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from millrace.cli.errors import CliError
 from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import detail, moment, print_json
+from millrace.cli.output import console, detail, moment, print_json
 
 
 def history(
@@ -28,7 +28,9 @@ def history(
         for event in events:
             print_json(event)
         return
-    table = Table("version", "time", "event", "data", title=f"{kind} {id_}", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title=f"{kind} {id_}", title_justify="left")
+    for title in ("version", "time", "event", "data"):
+        table.add_column(title, no_wrap=True)
     for event in events:
         table.add_row(str(event.version), moment(event.time), event.eventtype, Text(detail(event)))
-    Console().print(table)
+    console().print(table)

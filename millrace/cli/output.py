@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +26,8 @@ STATUS_STYLES = {
     JobStatus.CANCELLED: "bright_black",
 }
 DETAIL_WIDTH = 100
+PIPE_WIDTH = 240
+WIDE = 130
 
 
 def print_json(value: object) -> None:
@@ -33,20 +36,29 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
+def console() -> Console:
+    """Standard output; where it is no terminal, lines are as wide as what they show."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+
+
 def print_jobs(jobs: Sequence[Job]) -> None:
-    """A table with one line for each job."""
-    table = Table("id", "name", "status", "queue", "priority", "attempts", "created", "error")
+    """A table with one line for each job, ids in full; a narrow terminal gets fewer columns."""
+    screen = console()
+    wide = screen.width >= WIDE
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("id", "name", "status", "tries", *(("queue", "priority", "created") if wide else ())):
+        table.add_column(title, no_wrap=True)
+    table.add_column("error")
     for job in jobs:
-        error = (job.error or "").partition("\n")[0][:DETAIL_WIDTH]
-        attempts = f"{job.attempts}/{job.max_attempts}"
-        place = (job.id, job.name, status(job), job.queue, str(job.priority))
-        table.add_row(*place, attempts, moment(job.created_at), Text(error))
-    Console().print(table)
+        more = (job.queue, str(job.priority), moment(job.created_at)) if wide else ()
+        error = Text((job.error or "").partition("\n")[0][:DETAIL_WIDTH], no_wrap=True, overflow="ellipsis")
+        table.add_row(job.id, job.name, status(job), f"{job.attempts}/{job.max_attempts}", *more, error)
+    screen.print(table)
 
 
 def status(job: Job) -> Text:
     """The job's status in its color."""
-    label = f"{job.status.value}, dead letter" if job.dead_lettered else job.status.value
+    label = "dead letter" if job.dead_lettered else job.status.value
     return Text(label, style=STATUS_STYLES[job.status])
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from millrace.cli.output import print_json
@@ -44,12 +42,15 @@ async def _run(arguments: list[str], as_json: bool) -> int:
     assert child.stdout is not None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True), disable=as_json) as progress:
+        with Progress(*columns, disable=as_json, transient=True) as progress:
             task = progress.add_task("starting", total=None)
             async for line in child.stdout:
                 step = progress_line(line)
-                if as_json or step is None:
-                    print_json(step) if step else sys.stdout.write(line.decode(errors="replace"))
+                text = line.decode(errors="replace").rstrip()
+                if as_json:
+                    print_json(step or {"message": text})
+                elif step is None:
+                    progress.console.print(text, markup=False, highlight=False)
                 else:
                     _advance(progress, task, step)
         return await child.wait()

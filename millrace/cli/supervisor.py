@@ -19,8 +19,8 @@ from millrace.cli.service import service_command, service_environment
 
 READY_TIMEOUT = 330.0
 READY_POLL = 0.05
-WORKER_GRACE = 2.5
-SERVICE_GRACE = 2.0
+END_WITHIN = 4.8
+WORKER_GRACE = 1.8
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0
 STABLE_AFTER = 30.0
@@ -79,10 +79,11 @@ class Supervisor:
         self._stop.set()
 
     async def _end_children(self) -> None:
+        begin = time.monotonic()
         if self._worker is not None:
             await end_child(self._worker, WORKER_GRACE)
         if self._service is not None:
-            await end_child(self._service, SERVICE_GRACE)
+            await end_child(self._service, END_WITHIN - (time.monotonic() - begin))
 
     async def _supervise(self, on_ready: Callable[[], None]) -> None:
         self._service = await self._start_service()

@@ -48,7 +48,10 @@ def up(
     console = Console(stderr=True)
 
     def announce() -> None:
-        console.print(Text.assemble(("Millrace is ready", "green"), f" at {url}, data in {folder}; Ctrl-C stops it"))
+        console.print(
+            Text.assemble(("Millrace is ready", "green"), f" at {url}, data in {folder}; Ctrl-C stops it"),
+            soft_wrap=True,
+        )
 
     asyncio.run(Supervisor(root, service, worker, url).run(announce))
 

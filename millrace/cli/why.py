@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from millrace.cli.causes import Branch, causes_tree
 from millrace.cli.errors import CliError
 from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import detail, moment, print_json
+from millrace.cli.output import console, detail, moment, print_json
 
 
 def why(
@@ -31,13 +30,14 @@ def why(
     tree = Tree(Text(f"correlation {events[0].correlationid or id_}", style="bold"))
     for branch in causes_tree(events):
         _grow(tree, branch, id_)
-    Console().print(tree)
+    console().print(tree)
 
 
 def _grow(tree: Tree, branch: Branch, asked: str) -> None:
     node = tree.add(Text(f"{branch.kind} {branch.id}", style="bold yellow" if branch.id == asked else "bold"))
     for step in branch.steps:
         line = Text.assemble((moment(step.event.time), "dim"), " ", (step.event.eventtype, "cyan"), " ")
+        line.no_wrap, line.overflow = True, "ellipsis"
         leaf = node.add(line.append(detail(step.event), style="dim"))
         for effect in step.effects:
             _grow(leaf, effect, asked)

@@ -76,7 +76,7 @@ class Park(Message):
     position: str
     event_id: Identifier
     error: Text
-    attempts: Annotated[int, Field(ge=1)] = 1
+    attempts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
 class Release(Message):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
@@ -14,6 +14,17 @@ Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
+AttemptNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class JobStatus(StrEnum):
@@ -84,7 +95,7 @@ class Enqueue(Message):
     queue: Name = "default"
     priority: Priority = 0
     delay: Seconds | None = None
-    run_at: AwareDatetime | None = Field(None, validation_alias=AliasChoices("run_at", "scheduled_at"))
+    run_at: Time | None = Field(None, validation_alias=AliasChoices("run_at", "scheduled_at"))
     max_attempts: Attempts = 3
     timeout: PositiveSeconds = 300.0
     retry: Annotated[Retry, BeforeValidator(_retry)] = Field(
@@ -146,7 +157,7 @@ class Report(Message):
     """
 
     job_id: Identifier
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: AttemptNumber
     outcome: Literal["completed", "failed", "returned"]
     result: Any = None
     error: ErrorDetail | None = None
@@ -210,7 +221,7 @@ class Attempt(Message):
     """A job's attempt, named by its fencing number."""
 
     job_id: Identifier
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: AttemptNumber
 
 
 class Renew(Message):

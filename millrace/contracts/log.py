@@ -74,7 +74,7 @@ class GetHistory(Message):
 
     kind: Name
     id: Identifier
-    after_version: Annotated[int, Field(ge=0)] = 0
+    after_version: Annotated[int, Field(ge=0, le=9_007_199_254_740_991)] = 0
     limit: Annotated[int, Field(ge=1, le=1_000)] = 1_000
 
 

@@ -5,8 +5,8 @@
     await app.run_jobs(advance=3600)
     assert (await app.jobs.get(job.id)).status == "completed"
 
-`in_memory(app)` puts an application that exists already on it. pytest finds the fixtures `millrace_app` and `run_jobs` by
-itself.
+`in_memory(app)` puts an application that exists already on it. pytest finds the fixtures `millrace_app` and `run_jobs`
+by itself.
 """
 
 from __future__ import annotations

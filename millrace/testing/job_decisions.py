@@ -30,7 +30,9 @@ def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]
         case "completed":
             return [contract.JobCompleted(attempt=attempt, result=command.result)]
         case "failed":
-            failed = contract.JobAttemptFailed(attempt=attempt, error=command.error or contract.ErrorDetail())
+            failed = contract.JobAttemptFailed(
+                attempt=attempt, error=command.error or contract.ErrorDetail.model_validate({})
+            )
             return [failed, _after_failure(job, command.retryable, now)]
         case "returned":
             return [contract.JobAttemptReturned(attempt=attempt, reason="handed back by its worker")]

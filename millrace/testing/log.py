@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
+from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state

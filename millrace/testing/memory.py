@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from millrace.contracts import job as contract
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
-from millrace.settings import Settings
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import event_routes, job_routes, subscription_routes
@@ -46,17 +45,15 @@ class InMemory:
         self._waiting: set[asyncio.Future[None]] = set()
         self.clock.on_move(self.changed)
 
-    def transport(self, settings: Settings) -> Any:
-        """For `Millrace(transport=…)`: an application that speaks to this service."""
-        from millrace.testing.transport import MemoryTransport
-
-        return MemoryTransport(self)
-
     def execute(self, name: str, body: object, context: Context) -> Reply:
         """Carries out a command, or a batch of them; what is wrong with it is a `Refused`."""
         with self._lock:
+            head = self.log.head
             reply = self._execute(name, body, context)
-        self.changed()
+            news = self.log.head > head
+        # A claim that waits in vain changes nothing; it would wake itself for ever.
+        if news:
+            self.changed()
         return reply
 
     def query(self, name: str, body: object, context: Context, min_position: str | None = None) -> Accepted | Refused:
@@ -74,6 +71,14 @@ class InMemory:
                 return invalid(error)
             except Refusal as refusal:
                 return refusal.answer()
+
+    def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
+        """Grants jobs of some queues, or of all, like `job.claim`."""
+        with self._lock:
+            answer = self.claims.claim(tenant, worker, queues, slots)
+        if answer["grants"]:
+            self.changed()
+        return answer
 
     async def until(self, attempt: Callable[[], T | None]) -> T:
         """What `attempt` returns once it is not None; it is called again after every change."""

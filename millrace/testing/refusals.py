@@ -37,9 +37,7 @@ def refused(code: str, detail: str, errors: list[dict[str, Any]] | None = None) 
     """The refusal of a known code."""
     title = code.replace("-", " ").capitalize()
     kind = f"urn:millrace:problem:{code}"
-    return Refused(
-        Problem(type=kind, title=title, status=STATUS[code], code=code, detail=detail, errors=errors or [])
-    )
+    return Refused(Problem(type=kind, title=title, status=STATUS[code], code=code, detail=detail, errors=errors or []))
 
 
 def invalid(error: ValidationError) -> Refused:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from millrace.contracts.wire import MAX_BODY_BYTES, Context
+from millrace.contracts.wire import MAX_BODY_BYTES, Context, Refused
 from millrace.contracts.wire import Reply as WireReply
 from millrace.ids import uuid7
 from millrace.testing.memory import InMemory
@@ -37,13 +38,21 @@ class MemoryTransport:
         hold: float = 0.0,
         repeat: bool = True,
     ) -> Reply:
-        decoded = await _decoded(body)
-        if isinstance(decoded, Reply):
-            return decoded
+        value, unreadable = await _decoded(body)
+        if unreadable is not None:
+            return _sent(unreadable)
         context = _context(origin, message_id)
-        if name == "job.claim":
-            return await self._claim(decoded.value, context)
-        return _sent(self._memory.execute(name, decoded.value, context))
+        arrived = time.monotonic()
+
+        def attempt() -> Reply:
+            return _sent(self._memory.execute(name, value, context))
+
+        reply = attempt()
+        if name == "job.claim" and reply["ok"]:
+            reply = await self._held(reply, value, attempt, lambda claimed: bool(claimed["result"]["grants"]))
+            # A worker counts its leases by the machine's clock, whatever the service's clock says.
+            reply["result"]["held"] = time.monotonic() - arrived
+        return reply
 
     async def query(
         self,
@@ -55,44 +64,65 @@ class MemoryTransport:
         hold: float = 0.0,
         min_position: str | None = None,
     ) -> Reply:
-        decoded = await _decoded(body)
-        if isinstance(decoded, Reply):
-            return decoded
+        value, unreadable = await _decoded(body)
+        if unreadable is not None:
+            return _sent(unreadable)
         context = _context(origin, uuid7())
-        if name == "log.read":
-            return await self._read(decoded.value, context, min_position)
-        return _sent(self._memory.query(name, decoded.value, context, min_position))
+        reply = _sent(self._memory.query(name, value, context, min_position))
+        if name != "log.read" or not reply["ok"]:
+            return reply
+        # `head` means the end of the log as it was when the query came.
+        pinned = value | {"after": reply["result"]["position"]}
+        return await self._held(
+            reply,
+            value,
+            lambda: _sent(self._memory.query(name, pinned, context, min_position)),
+            lambda read: bool(read["result"]["events"]),
+        )
 
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def _claim(self, body: Any, context: Context) -> Reply:
-        arrived = time.monotonic()
-        expired = self._expiry(body)
+    async def _held(
+        self, first: Reply, body: dict[str, Any], attempt: Callable[[], Reply], enough: Callable[[Reply], bool]
+    ) -> Reply:
+        """The first reply with something in it, or the last one within the body's `wait` seconds of the clock."""
+        clock = self._memory.clock
+        deadline = clock.now() + timedelta(seconds=float(body.get("wait", 0.0)))
+        if enough(first) or clock.now() >= deadline:
+            return first
 
-        def attempt() -> Reply | None:
-            reply = _sent(self._memory.claim(body, context))
-            return reply if not reply["ok"] or reply["result"]["grants"] or expired() else None
+        def look() -> Reply | None:
+            reply = attempt()
+            return reply if not reply["ok"] or enough(reply) or clock.now() >= deadline else None
 
-        reply = await self._memory.until(attempt)
-        if reply["ok"]:
-            reply["result"]["held"] = time.monotonic() - arrived
-        return reply
+        return await self._memory.until(look)
 
-    async def _read(self, body: Any, context: Context, min_position: str | None) -> Reply:
-        expired = self._expiry(body)
 
-        def attempt() -> Reply | None:
-            reply = _sent(self._memory.query("log.read", body, context, min_position))
-            if not reply["ok"] or reply["result"]["events"] or expired():
-                return reply
-            # `head` means the end of the log as it was when the query came.
-            body["after"] = reply["result"]["position"]
-            return None
+async def _decoded(body: bytes) -> tuple[Any, Refused | None]:
+    # Like any transport it lets others run, so that a loop around it does not keep the event loop to itself.
+    await asyncio.sleep(0)
+    if len(body) > MAX_BODY_BYTES:
+        return None, refused("too-large", f"a message has at most {MAX_BODY_BYTES} bytes, this one has {len(body)}")
+    try:
+        return from_json(body), None
+    except ValueError as error:
+        return None, refused("malformed", f"the body is not JSON: {error}")
 
-        return await self._memory.until(attempt)
 
-    def _expiry(self, body: Any) -> Any:
-        wait = body.get("wait", 0.0) if isinstance(body, dict) else 0.0
-        deadline = self._memory.clock.now() + timedelta(seconds=wait if isinstance(wait, int | float) else 0.0)
-        return lambda: self._memory.clock.now() >= deadline
+def _context(origin: Origin, message_id: str) -> Context:
+    return Context(
+        tenant=origin.tenant,
+        message_id=message_id,
+        company=origin.company,
+        correlation_id=origin.correlation_id,
+        causation_id=origin.causation_id,
+        actor=origin.actor,
+        traceparent=origin.traceparent,
+    )
+
+
+def _sent(reply: WireReply) -> Reply:
+    """The reply as it comes out of a wire: nothing in it is shared with the service."""
+    sent: Reply = from_json(to_json(reply.to_wire()))
+    return sent

@@ -41,6 +41,15 @@ def test_a_grant_is_to_be_confirmed_after_a_second_and_renewed_every_ten() -> No
     assert leases.renewal_due(111.2)
 
 
+def test_a_short_lease_is_confirmed_and_renewed_well_before_it_ends() -> None:
+    leases = Leases()
+    leases.grant(KEY, sent=100.0, held=0.0, lease=1.0, now=100.0)
+    assert leases.renewal_due(100.21)
+    leases.renewed([KEY], sent=100.2, lease=3.0)
+    assert not leases.renewal_due(101.19)
+    assert leases.renewal_due(101.21)
+
+
 def test_a_renewal_that_failed_is_tried_again_a_second_later() -> None:
     leases = Leases()
     granted(leases)

@@ -1,0 +1,83 @@
+"""Reading jobs: lists with filters, pages, and counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millrace import Invalid, JobStatus, LogReset
+from tests.contract.bench import Bench, claim, head
+
+
+class ReadingContract:
+    async def test_lists_show_the_newest_first_and_keep_to_their_filters(self, bench: Bench) -> None:
+        app = bench.app
+        running = await app.jobs.enqueue("a", queue="q", priority=9)
+        await claim(app, 1, "q")
+        waiting = await app.jobs.enqueue("a", queue="q")
+        delayed = await app.jobs.enqueue("b", delay=60)
+        cancelled = await app.jobs.enqueue("b")
+        await app.jobs.cancel(cancelled.id)
+        position = await head(app)
+        expected: list[tuple[dict[str, Any], list[str]]] = [
+            ({}, [cancelled.id, delayed.id, waiting.id, running.id]),
+            ({"status": "pending"}, [waiting.id]),
+            ({"status": JobStatus.PROCESSING}, [running.id]),
+            ({"status": "active"}, [running.id]),
+            ({"status": "delayed"}, [delayed.id]),
+            ({"status": "cancelled"}, [cancelled.id]),
+            ({"queue": "q"}, [waiting.id, running.id]),
+            ({"name": "b"}, [cancelled.id, delayed.id]),
+            ({"queue": "q", "status": "pending", "name": "a"}, [waiting.id]),
+            ({"name": "c"}, []),
+            ({"dead_lettered": True}, []),
+            ({"limit": 1}, [cancelled.id]),
+        ]
+        for filters, ids in expected:
+            listed = await app.jobs.list(**filters, min_position=position)
+            assert [job.id for job in listed] == ids, filters
+
+    async def test_pages_neither_skip_nor_repeat_while_jobs_arrive(self, bench: Bench) -> None:
+        jobs = await bench.app.jobs.enqueue_many([{"name": "n", "data": {"i": i}} for i in range(7)])
+        page = await bench.app.jobs.page(limit=3, min_position=await head(bench.app))
+        found = list(page.jobs)
+        while page.cursor is not None:
+            await bench.app.jobs.enqueue("late")
+            page = await bench.app.jobs.page(limit=3, cursor=page.cursor)
+            found += page.jobs
+        assert [job.id for job in found] == [job.id for job in reversed(jobs)]
+
+    async def test_iterating_goes_through_all_pages(self, bench: Bench) -> None:
+        jobs = await bench.app.jobs.enqueue_many([{"name": "n"}] * 5)
+        position = await head(bench.app)
+        found = [job.id async for job in bench.app.jobs.iterate(limit=2, min_position=position)]
+        assert found == [job.id for job in reversed(jobs)]
+
+    @pytest.mark.parametrize("filters", [{"status": "odd"}, {"limit": 0}, {"limit": 1_001}, {"cursor": "x"}])
+    async def test_filters_that_mean_nothing_are_refused(self, bench: Bench, filters: dict[str, Any]) -> None:
+        with pytest.raises(Invalid):
+            await bench.app.jobs.list(**filters)
+
+    async def test_counts_follow_the_jobs(self, bench: Bench) -> None:
+        app = bench.app
+        assert (await app.jobs.stats()).model_dump() == dict.fromkeys(
+            ("pending", "processing", "completed", "failed", "delayed", "cancelled", "workers"), 0
+        )
+        jobs = await app.jobs.enqueue_many([{"name": "n", "max_attempts": 1} for _ in range(5)])
+        await app.jobs.enqueue("n", delay=60)
+        await claim(app, 3)
+        await app.execute("job.report", {"job_id": jobs[0].id, "attempt": 1, "outcome": "completed"})
+        error = {"type": "E", "message": "m"}
+        await app.execute("job.report", {"job_id": jobs[1].id, "attempt": 1, "outcome": "failed", "error": error})
+        await app.jobs.cancel(jobs[4].id)
+        stats = await app.query("job.stats", {}, min_position=await head(app))
+        assert stats == {
+            "pending": 1, "processing": 1, "completed": 1, "failed": 1, "delayed": 1, "cancelled": 1, "workers": 1,
+        }  # fmt: skip
+
+    async def test_a_position_of_another_log_is_refused(self, bench: Bench) -> None:
+        with pytest.raises(LogReset):
+            await bench.app.jobs.list(min_position="abcdef-1")
+        with pytest.raises(Invalid):
+            await bench.app.jobs.list(min_position="nonsense")

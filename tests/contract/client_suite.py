@@ -1,0 +1,19 @@
+"""The contract of the client's interface: one suite for every service that it can stand on.
+
+A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
+"""
+
+from __future__ import annotations
+
+from tests.contract.client_control import ControlContract
+from tests.contract.client_enqueuing import EnqueuingContract
+from tests.contract.client_events import EventsContract
+from tests.contract.client_reading import ReadingContract
+from tests.contract.client_running import RunningContract
+from tests.contract.client_subscriptions import SubscriptionsContract
+
+
+class ClientSuite(
+    EnqueuingContract, RunningContract, ControlContract, ReadingContract, EventsContract, SubscriptionsContract
+):
+    """Everything that an application can rely on, whatever carries its messages."""

@@ -1,0 +1,63 @@
+"""Jobs as events, with fixed odd values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from domain import job
+from tests.controls.clock import NOW, later
+
+STREAM = "job:acme:11"
+FIXED = {"kind": "fixed", "delay": 11.1, "factor": 2.0, "max_delay": 3_600.0, "jitter": 0.0}
+NEVER = {**FIXED, "kind": "none"}
+EXPONENTIAL = {"kind": "exponential", "delay": 1.5, "factor": 3.0, "max_delay": 100.0, "jitter": 0.25}
+BROKEN_PIPE = {"type": "OSError", "message": "broken pipe", "traceback": "line 17"}
+
+
+def wish(**changed: Any) -> dict[str, Any]:
+    """Arguments of `Job.enqueue`."""
+    return {
+        "name": "transcribe",
+        "data": {"file": "a-17.wav", "speed": 1.1},
+        "queue": "media",
+        "priority": 7,
+        "max_attempts": 3,
+        "timeout": 61.5,
+        "retry": FIXED,
+        "run_at": None,
+        "queue_priority": 2,
+    } | changed
+
+
+def enqueued(**changed: Any) -> job.Enqueued:
+    return job.Enqueued(STREAM, 1, NOW, **wish(**changed))
+
+
+def started(version: int, attempt: int = 1, at: datetime = later(1), worker: str = "w-5") -> job.Started:
+    return job.Started(STREAM, version, at, attempt=attempt, worker=worker)
+
+
+def failed(version: int, attempt: int = 1, at: datetime = later(2)) -> job.AttemptFailed:
+    return job.AttemptFailed(STREAM, version, at, attempt=attempt, error=BROKEN_PIPE)
+
+
+def scheduled(version: int, attempt: int, at: datetime, run_at: datetime) -> job.RetryScheduled:
+    return job.RetryScheduled(STREAM, version, at, attempt=attempt, run_at=run_at)
+
+
+def completed(version: int, attempt: int = 1, at: datetime = later(3), result: Any = "done") -> job.Completed:
+    return job.Completed(STREAM, version, at, attempt=attempt, result=result)
+
+
+def dead(version: int, attempt: int, reason: str, at: datetime = later(2)) -> job.DeadLettered:
+    return job.DeadLettered(STREAM, version, at, attempt=attempt, reason=reason)
+
+
+def cancelled(version: int, at: datetime = later(4), reason: str | None = None) -> job.Cancelled:
+    return job.Cancelled(STREAM, version, at, reason=reason)
+
+
+def dead_lettered() -> tuple[job.JobEvent, ...]:
+    """A job whose one attempt has failed."""
+    return enqueued(max_attempts=1), started(2), failed(3), dead(4, 1, "its one attempt failed")

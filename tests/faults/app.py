@@ -1,0 +1,51 @@
+"""The application whose jobs run while the servers around it are killed.
+
+Every handler first adds the line `job attempt` to the file in `FAULTS_RUNS`, in one write, so that a line is there for each
+attempt that really ran, whatever happened to its process a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from millrace import JobContext, Millrace
+
+app = Millrace()
+
+
+def note_run(job: JobContext) -> None:
+    file = os.open(os.environ["FAULTS_RUNS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, f"{job.id} {job.attempt}\n".encode())
+    finally:
+        os.close(file)
+
+
+@app.job(name="step")
+async def step(job: JobContext, seconds: float = 0.0) -> dict[str, int]:
+    note_run(job)
+    await asyncio.sleep(seconds)
+    return {"attempt": job.attempt}
+
+
+@app.job(name="blocking-step")
+def blocking_step(job: JobContext, seconds: float = 0.0) -> dict[str, int]:
+    note_run(job)
+    time.sleep(seconds)
+    return {"attempt": job.attempt}
+
+
+@app.job(name="fails-once")
+async def fails_once(job: JobContext) -> dict[str, int]:
+    note_run(job)
+    if job.attempt == 1:
+        raise RuntimeError("the first attempt fails")
+    return {"attempt": job.attempt}
+
+
+@app.job(name="kills-its-worker")
+async def kills_its_worker(job: JobContext) -> None:
+    note_run(job)
+    os._exit(9)

@@ -1,0 +1,88 @@
+"""Two processes of the service on one PostgreSQL, one of which is killed or frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from millrace import Millrace
+from tests.faults.harness.bench import Bench
+from tests.faults.harness.processes import Service, Worker
+from tests.faults.harness.waiting import until
+
+JOBS = 2_000
+
+
+async def started(run: Bench, database: str) -> tuple[Service, Service]:
+    pair = [
+        await run.start(Service(run.folder, name=f"service-{n}", database=database, lease=4, unconfirmed=2))
+        for n in (1, 2)
+    ]
+    for service in pair:
+        await service.ready()
+    return pair[0], pair[1]
+
+
+async def test_one_of_two_services_dies_and_comes_back(run: Bench, fresh_database_url: str) -> None:
+    first, second = await started(run, fresh_database_url)
+    for number, service in enumerate((first, second), 1):
+        await run.start(Worker(run.folder, service.url, run.runs, name=f"worker-{number}"))
+    async with Millrace(first.url) as one, Millrace(second.url) as two:
+        enqueuing = [asyncio.create_task(run.enqueue(client, JOBS // 2)) for client in (one, two)]
+        for count in sorted(run.random.sample(range(100, JOBS - 400), 3)):
+            await run.has_run(count)
+            await run.kill(first)
+            await run.has_run(count + 100)
+            await first.start()
+            await first.ready()
+        await asyncio.gather(*enqueuing)
+        await run.all_ended(two)
+        await run.verdict(two)
+        code, output = await second.command("rebuild", "jobs")
+    assert code == 0, output
+
+
+async def test_copies_of_one_command_at_both_services_make_one_job(run: Bench, fresh_database_url: str) -> None:
+    first, second = await started(run, fresh_database_url)
+    async with Millrace(first.url) as one, Millrace(second.url) as two:
+        clients = [one, two] * 25
+        jobs = await asyncio.gather(*(c.jobs.enqueue("step", {}, message_id="the-same") for c in clients))
+        log = await run.log(one)
+    assert len({job.id for job in jobs}) == 1
+    assert [event["eventtype"] for event in log] == ["job.enqueued"]
+
+
+async def test_a_service_frozen_while_it_leads_holds_up_the_other_for_seconds_at_most(
+    run: Bench, fresh_database_url: str
+) -> None:
+    first, second = await started(run, fresh_database_url)
+    await run.start(Worker(run.folder, second.url, run.runs))
+    async with Millrace(second.url) as client:
+        await run.enqueue(client, 20, longest=0.0)
+        await run.all_ended(client)
+        first.send(signal.SIGSTOP)
+        run.history.fault("SIGSTOP", server=first.name)
+        began = time.monotonic()
+        await run.enqueue(client, 20, longest=0.0)
+        await run.has_run(40)
+        assert time.monotonic() - began < 8, "commands and claims waited for the frozen process"
+        first.send(signal.SIGCONT)
+        await run.all_ended(client)
+        await run.verdict(client)
+
+
+async def test_work_that_comes_due_in_one_service_reaches_a_worker_that_waits_at_the_other(
+    run: Bench, fresh_database_url: str
+) -> None:
+    _, second = await started(run, fresh_database_url)
+    await run.start(Worker(run.folder, second.url, run.runs, concurrency=1))
+    async with Millrace(second.url) as client:
+        for _ in range(8):
+            due = time.monotonic() + 0.3
+            await run.enqueue(client, 1, longest=0.0, delay=0.3)
+            wanted = run.sent
+            await until(lambda wanted=wanted: run.ran() >= wanted, 10, "the delayed job has begun")  # type: ignore[misc]
+            assert time.monotonic() - due < 2.5
+        await run.all_ended(client)
+        await run.verdict(client)
