@@ -52,6 +52,6 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
 def outgoing(recorded: RecordedEvent, epoch: str) -> Outgoing:
     """The event as the relay publishes it."""
     event = cloud_event(recorded, epoch)
-    return Outgoing(
-        f"{recorded.metadata.tenant}.{recorded.event_type}", recorded.event_id, event["type"], to_json(event)
-    )
+    meta = recorded.metadata
+    key = f"{meta.tenant}.{recorded.event_type}"
+    return Outgoing(key, recorded.event_id, event["type"], to_json(event), meta.traceparent)

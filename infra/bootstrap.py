@@ -17,8 +17,10 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
+from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
 from handlers import event, job, subscription, timers
 from handlers.aggregates import Aggregates
@@ -61,6 +63,7 @@ class System:
     roles: Sequence[Role]
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
+    tracing: Tracing | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -83,8 +86,9 @@ class System:
             loops.append(("claims", self._look_for_work))
         if "projector" in self.roles:
             for projection in projections():
+                traced = self.tracing.projection(projection) if self.tracing else projection
                 projector = Projector(
-                    projection, storage.store, storage.readers, storage.doorbell, storage.positions.advanced
+                    traced, storage.store, storage.readers, storage.doorbell, storage.positions.advanced
                 )
                 loops.append((f"projector:{projection.name}", projector.run))
             for reaction in self.reactions:
@@ -93,7 +97,7 @@ class System:
         if "relay" in self.roles and self.bus is not None:
             relay = Relay(
                 storage.store,
-                self.bus.publisher,
+                self.tracing.publisher(self.bus.publisher) if self.tracing else self.bus.publisher,
                 storage.readers,
                 storage.doorbell,
                 self._outgoing,
@@ -148,6 +152,7 @@ async def build(
     reactions: Sequence[Reaction] = (),
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
+    tracing: Tracing | None = None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
@@ -156,6 +161,7 @@ async def build(
         reactions: process managers besides the built-in ones.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
+        tracing: puts spans around commands, appends, the relay and projections.
     """
     database = Database(dsn)
     connection = await database.connect(command_timeout=None)
@@ -178,7 +184,8 @@ async def build(
     commands = public_commands(policy)
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
-    pipeline = Pipeline({**commands, **internal}, storage.store, aggregates, storage.clock, storage.epoch)
+    store = tracing.store(storage.store) if tracing else storage.store
+    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch)
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -186,17 +193,23 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
-    operations = job.operation_routes(storage.queue, leases.duration, leases.unconfirmed)
+    operations = {
+        **job.operation_routes(storage.queue, leases.duration, leases.unconfirmed),
+        **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
+    }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
+    known = frozenset([*commands, *operations, *queries])
     if measured is not None:
-        gateway = measured(gateway, frozenset([*commands, *operations, *queries]))
+        gateway = measured(gateway, known)
+    if tracing is not None:
+        gateway = tracing.gateway(gateway, known)
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
         await bus.start()
-    return System(settings, storage, gateway, pipeline, roles, reactions, bus)
+    return System(settings, storage, gateway, pipeline, roles, reactions, bus, tracing)

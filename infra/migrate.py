@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import asyncpg
 
 from adapters.postgres.database import Connection
 from projections.projection import Projection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = "SELECT pg_advisory_lock(7270503)"
+READER_ROLE = "millrace_reader"
 UNLOCK = "SELECT pg_advisory_unlock(7270503)"
 
 
@@ -53,9 +57,24 @@ async def migrate(connection: Connection, projections: Sequence[Projection]) -> 
             applied.append(file.stem)
         for projection in projections:
             await _ensure(connection, projection)
+        await _let_readers_read(connection, projections)
         return applied
     finally:
         await connection.execute(UNLOCK)
+
+
+async def _let_readers_read(connection: Connection, projections: Sequence[Projection]) -> None:
+    """The role `millrace_reader` may read the read models and nothing else.
+
+    It is for reports and dashboards in SQL and sees all tenants. A user that may not make roles leaves it out; whoever
+    may can make it, and the next migration grants it the same.
+    """
+    with suppress(asyncpg.InsufficientPrivilegeError, asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+        if await connection.fetchval("SELECT to_regrole($1)", READER_ROLE) is None:
+            await connection.execute(f"CREATE ROLE {READER_ROLE} NOLOGIN")
+    if await connection.fetchval("SELECT to_regrole($1)", READER_ROLE) is not None:
+        views = ", ".join(view for projection in projections for view in projection.views)
+        await connection.execute(f"GRANT SELECT ON {views} TO {READER_ROLE}")
 
 
 async def _ensure(connection: Connection, projection: Projection) -> None:

@@ -14,14 +14,19 @@ from adapters.http.access import Access, ApiKey
 from adapters.http.app import create_app
 from adapters.http.server import serve as serve_http
 from adapters.metrics import MeasuredGateway, Metrics
+from adapters.tracing import Tracing
+from handlers.gateway import Gateway
 from handlers.persistence import persistently
 from infra.bootstrap import Role, System, build
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
+from infra.logged import LoggedGateway
 from infra.settings import Settings
+from infra.tracing import shut_down, tracer_provider
 from infra.version import VERSION
 
 STOP_SECONDS = 3.0
+LAST_SPANS_SECONDS = 0.5
 METRICS_SECONDS = 5.0
 log = structlog.get_logger("service")
 
@@ -58,7 +63,12 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
 
 async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: asyncio.Event, embedded: bool) -> None:
     metrics = Metrics()
-    system = await build(settings, dsn, roles, measured=lambda gateway, known: MeasuredGateway(gateway, metrics, known))
+    spans = tracer_provider()
+
+    def observed(gateway: Gateway, known: frozenset[str]) -> Gateway:
+        return LoggedGateway(MeasuredGateway(gateway, metrics, known))
+
+    system = await build(settings, dsn, roles, measured=observed, tracing=Tracing(spans) if spans else None)
     system.start()
     gauges = asyncio.create_task(_refresh_gauges(metrics, system))
     log.info("started", action="started", roles=list(roles), version=VERSION)
@@ -74,6 +84,8 @@ async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: as
         gauges.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(system.stop(), STOP_SECONDS)
+        if spans is not None:
+            await shut_down(spans, LAST_SPANS_SECONDS)
         log.info("stopped", action="stopped")
 
 

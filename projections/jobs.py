@@ -72,6 +72,7 @@ class JobsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "jobs"
+    views: tuple[str, ...] = sql.TABLES
 
     def __init__(self) -> None:
         self._rows: OrderedDict[Key, JobRow] = OrderedDict()

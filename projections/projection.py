@@ -23,9 +23,13 @@ class Projection(Protocol):
 
     Everything runs on a connection and in a transaction of the caller's, who saves the position with the rows. There is
     no way to emit anything from here.
+
+    Attributes:
+        views: the public names of the tables, without a version.
     """
 
     name: str
+    views: tuple[str, ...]
 
     async def create(self, connection: Connection, version: int) -> None:
         """Makes the version's empty tables, if they are not there."""

@@ -45,6 +45,7 @@ class SubscriptionsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "subscriptions"
+    views: tuple[str, ...] = TABLES
 
     async def create(self, connection: Connection, version: int) -> None:
         await connection.execute(CREATE.format(v=version))

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
 from millrace.contracts import event, job, log
+from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import Problem
 
 COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **event.COMMANDS}
@@ -23,6 +24,7 @@ RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.claim": job.Grants,
     "job.renew": job.Renewed,
     "job.stats": job.Stats,
+    "subscription.lease": event.Leased,
     "log.read": log.LogPage,
 }
 
@@ -46,7 +48,7 @@ def document(version: str = "1.0.0", results: Mapping[str, type[BaseModel]] = RE
         for name, model in models.items():
             messages[name] = _request(name, kind, model, references[model], batch=kind == "command")
             messages[f"{name}.reply"] = _reply(name, kind, results.get(name), references)
-            address = CLAIMS if name == "job.claim" else exchange
+            address = CLAIMS if name in OPERATIONS else exchange
             channels[name] = _channel(name, address, name)
             channels[f"{name}.reply"] = {
                 "address": None,

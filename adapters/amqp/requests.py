@@ -1,4 +1,4 @@
-"""Queries and claims: answered while somebody waits, never kept. They are acknowledged when they arrive."""
+"""Queries, claims and renewals: answered while somebody waits, never kept. They are acknowledged when they arrive."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from adapters.amqp import envelope
-from adapters.amqp.commands import CLAIM
 from adapters.amqp.envelope import Arrived, BadMessage, Request
 from adapters.amqp.errors import BrokerUnavailable
 from adapters.amqp.replies import Replies
 from adapters.amqp.tasks import Tasks
 from handlers.gateway import Gateway
 from handlers.problems import refused
+from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import Refused, Reply
 
 log = structlog.get_logger(__name__)
@@ -69,9 +69,10 @@ def queries(gateway: Gateway, replies: Replies, most: int) -> Requests:
 
 def claims(gateway: Gateway, replies: Replies, most: int) -> Requests:
     async def answer(request: Request) -> Reply:
-        if request.name != CLAIM:
+        if request.name not in OPERATIONS:
             # What arrives here is acknowledged at once: any other command could be lost without a trace.
-            return refused("unknown-command", f"only {CLAIM} is taken here; send {request.name} to millrace.commands")
+            taken = ", ".join(sorted(OPERATIONS))
+            return refused("unknown-command", f"only {taken} are taken here; send {request.name} to millrace.commands")
         return await gateway.execute(request.name, request.body, request.context)
 
     return Requests(replies, answer, most)

@@ -54,7 +54,7 @@ class Call:
         path: as the client wrote it, with the `/api/v1` prefix if it had one.
         route_path: the path that the routes know, always without the version.
         message_id: `Idempotency-Key`, or a new id.
-        correlation_id: `X-Correlation-Id`, or the message id.
+        given_correlation: `X-Correlation-Id`; without it each command is the first of a correlation of its own.
     """
 
     path: str
@@ -62,7 +62,7 @@ class Call:
     shape: Shape
     headers: Mapping[bytes, bytes]
     message_id: str
-    correlation_id: str
+    given_correlation: str | None
     repeated: bytes | None = None
     body: bytes = b""
 
@@ -82,8 +82,13 @@ class Call:
         elif path.startswith(REPLY_PREFIXES):
             shape = Shape.REPLY
         message_id = _printable(headers.get(b"idempotency-key")) or time_ordered_id()
-        correlation_id = _printable(headers.get(b"x-correlation-id")) or message_id
+        correlation_id = _printable(headers.get(b"x-correlation-id"))
         return cls(path, route_path, shape, headers, message_id, correlation_id, repeated)
+
+    @property
+    def correlation_id(self) -> str:
+        """What the answer shows the caller for its own logs."""
+        return self.given_correlation or self.message_id
 
     def check(self) -> None:
         """Refuses a head that is ambiguous or not printable.
@@ -126,7 +131,7 @@ class Call:
             message_id=self.message_id,
             principal=caller.principal,
             company=company,
-            correlation_id=self.correlation_id,
+            correlation_id=self.given_correlation,
             causation_id=self.text(b"x-causation-id"),
             actor=self.text(b"x-actor"),
             traceparent=traceparent.decode("ascii") if TRACEPARENT.fullmatch(traceparent) else None,

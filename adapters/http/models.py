@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from millrace.contracts.event import Subscription
+from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats
 from millrace.contracts.log import CloudEvent, LogPage
 
@@ -156,6 +156,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "subscription.park": SubscriptionReply,
     "subscription.release": SubscriptionReply,
     "subscription.set_active": SubscriptionReply,
+    "subscription.lease": Leased,
 }
 QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,

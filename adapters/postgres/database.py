@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from adapters.postgres.impatience import ImpatientConnection, ImpatientPool
+
 CONNECT_SECONDS = 2.0
-QUERY_SECONDS = 5.0
+QUERY_SECONDS = 2.0
+APPEND_SECONDS = 2.0
 LEADER_SECONDS = 30.0
 # A peer that is gone without a word is noticed within about ten seconds, and its session locks with it.
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
@@ -35,14 +38,19 @@ class Database:
         return "Database(…)"
 
     async def pool(self, size: int = 8) -> Pool:
-        """A pool for short reads; one that cannot connect fails within seconds."""
-        return await asyncpg.create_pool(
+        """A pool for short reads; whatever the server does, each fails or succeeds within three seconds."""
+        return await ImpatientPool(
             self.dsn,
             min_size=1,
             max_size=size,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            connection_class=ImpatientConnection,
+            record_class=asyncpg.Record,
+            loop=None,
             timeout=CONNECT_SECONDS,
             command_timeout=QUERY_SECONDS,
-            server_settings={"application_name": "millrace", "statement_timeout": "5000", "jit": "off"},
+            server_settings={"application_name": "millrace", "statement_timeout": "2000", "jit": "off"},
         )
 
     async def connect(self, command_timeout: float | None = LEADER_SECONDS) -> Connection:
@@ -63,6 +71,8 @@ class Database:
         return await asyncpg.connect(
             self.dsn,
             timeout=CONNECT_SECONDS,
+            command_timeout=APPEND_SECONDS,
+            connection_class=ImpatientConnection,
             server_settings={
                 "application_name": "millrace-append",
                 "lock_timeout": "2000",

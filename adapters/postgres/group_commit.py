@@ -181,7 +181,9 @@ class GroupCommit:
         try:
             connection = await self._connected()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            self._fail([*batch.units, *batch.operations], StoreUnavailable(f"PostgreSQL cannot be reached: {error}"))
+            unreachable = StoreUnavailable(f"PostgreSQL cannot be reached: {error}")
+            self._fail([*batch.units, *batch.operations], unreachable)
+            self._fail_waiting(unreachable)
             await asyncio.sleep(RECONNECT_SECONDS)
             self._try_again_for_claims()
             return
@@ -279,7 +281,16 @@ class GroupCommit:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+        if isinstance(error, TimeoutError):
+            self._fail_waiting(StoreUnavailable("PostgreSQL does not answer"))
         self._try_again_for_claims()
+
+    def _fail_waiting(self, error: StoreUnavailable) -> None:
+        """What came while a dead server was waited for has waited long enough, and would wait as long again."""
+        waiting: list[Unit | Operation] = [*self._units, *self._operations]
+        self._units.clear()
+        self._operations.clear()
+        self._fail(waiting, error)
 
     def _try_again_for_claims(self) -> None:
         """Claims that are held have no append of their own to bring the flusher back to them."""

@@ -128,6 +128,15 @@ CREATE TABLE queue_fill (
     PRIMARY KEY (tenant, name)
 );
 
+-- Operational: which worker delivers a subscription, and until when nobody else may.
+CREATE TABLE subscription_leases (
+    tenant     text        NOT NULL,
+    name       text        NOT NULL,
+    worker     text        NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, name)
+);
+
 -- Appends a whole batch: positions, events, remembered answers, and the inline rows that follow from the events.
 -- Takes the advisory lock before anything else: nothing takes a row lock before it.
 CREATE FUNCTION append_batch(
