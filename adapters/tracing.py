@@ -9,13 +9,12 @@ from typing import assert_never
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
-from adapters.postgres.database import Connection
 from adapters.traced_store import TracedStore
 from adapters.traces import links, parent, traceparent_of
 from domain.ports import EventPublisher, EventStore, Outgoing, RecordedEvent
 from handlers.gateway import Gateway
 from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply
-from projections.projection import Projection
+from projections.projection import Connection, Projection
 
 # Held open until there is something to answer: their duration says nothing, and each worker has one at any time.
 HELD_OPEN = frozenset({"job.claim", "log.read"})

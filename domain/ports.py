@@ -208,12 +208,13 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One event on its way to the broker."""
+    """One event on its way to the broker. `traceparent` is the W3C trace context that `body` carries too."""
 
     routing_key: str
     message_id: str
     type: str
     body: bytes
+    traceparent: str | None = None
 
 
 class EventPublisher(Protocol):
@@ -268,6 +269,10 @@ class WorkQueue(Protocol):
         """Confirms and extends leases; returns the (job id, attempt) pairs that are no longer valid."""
         ...
 
+    async def withdraw(self, tenant: str, worker: str) -> None:
+        """Ends the worker's held claims, in whichever process they are held; it gets no grant any more."""
+        ...
+
     async def lapsed(self, limit: int) -> list[LapsedLease]:
         """Leases that have lapsed by the database clock; none while renewals could not be served."""
         ...
@@ -284,6 +289,24 @@ class LapsedLease:
     attempt: int
     worker: str
     confirmed: bool
+
+
+SubscriptionHold = Literal["held", "taken", "unknown"]
+
+
+class SubscriptionLeases(Protocol):
+    """Which worker delivers a subscription: one at a time, by the database clock."""
+
+    async def take(self, tenant: str, name: str, worker: str, seconds: float) -> SubscriptionHold:
+        """Gives the worker the subscription for `seconds` from now, or renews what it has.
+
+        `taken` means that another worker's lease has not run out; `unknown` that there is no such subscription.
+        """
+        ...
+
+    async def release(self, tenant: str, name: str, worker: str) -> None:
+        """Lets another worker have it at once; changes nothing where `worker` does not hold it."""
+        ...
 
 
 class Readers(Protocol):

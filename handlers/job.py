@@ -120,7 +120,12 @@ def operation_routes(queue: WorkQueue, lease: float, grant_lease: float) -> dict
         lost = await queue.renew(context.tenant, command.worker, attempts)
         return {"lease": lease, "lost": [{"job_id": job_id, "attempt": attempt} for job_id, attempt in lost]}
 
+    async def withdraw(command: contract.Withdraw, context: Context) -> dict[str, Any]:
+        await queue.withdraw(context.tenant, command.worker)
+        return {"worker": command.worker}
+
     return {
         "job.claim": OperationRoute(contract.Claim, claim),
         "job.renew": OperationRoute(contract.Renew, renew),
+        "job.withdraw": OperationRoute(contract.Withdraw, withdraw),
     }

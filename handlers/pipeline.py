@@ -200,7 +200,13 @@ class Pipeline:
                 continue
             if decided is not None:
                 appends.append((item, *decided))
-        outcomes = await self._store.append([append for _, append, _ in appends]) if appends else []
+        try:
+            outcomes = await self._store.append([append for _, append, _ in appends]) if appends else []
+        except BaseException:
+            # What was decided is no answer before it is stored.
+            for item, _, _ in appends:
+                item.answer = None
+            raise
         for (item, append, held), outcome in zip(appends, outcomes, strict=True):
             if not self._settle(item, append, held, outcome):
                 again.append(item)

@@ -25,7 +25,9 @@ def storable(command: Message, context: Context) -> bytes:
     try:
         encoded = to_json(command)
     except PydanticSerializationError as error:
-        raise Unstorable("a value cannot be written as JSON: it is nested too deeply or has half of a surrogate pair") from error
+        raise Unstorable(
+            "a value cannot be written as JSON: it is nested too deeply or has half of a surrogate pair"
+        ) from error
     # Only text that has one of these marks can be wrong, and next to none has; so the costly look is rare.
     if any(mark in encoded for mark in SUSPECT) or encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH:
         _check(_parsed(encoded), MAX_DEPTH)

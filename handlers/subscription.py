@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.errors import Refusal
+from domain.ports import SubscriptionLeases
 from domain.subscription import Subscription
 from handlers.positions import position_of
-from handlers.routes import CommandRoute, Decided, Moment
+from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
 from millrace.contracts import event as contract
 from millrace.contracts.wire import Context, Token
+
+
+class NoSuchSubscription(Refusal):
+    """Raised when a worker wants to deliver a subscription that the tenant does not have."""
+
+    code = "not-found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no subscription {name!r}")
+        self.name = name
 
 
 def create(subscription: Subscription | None, command: contract.Subscribe, at: Moment) -> Decided:
@@ -78,3 +90,19 @@ def command_routes() -> dict[str, CommandRoute]:
         "subscription.release": CommandRoute(contract.Release, Subscription, release, _named),
         "subscription.set_active": CommandRoute(contract.SetActive, Subscription, set_active, _named),
     }
+
+
+def operation_routes(leases: SubscriptionLeases) -> dict[str, OperationRoute]:
+    """Who delivers a subscription right now: carried out each time it arrives."""
+
+    async def lease(command: contract.Lease, context: Context) -> dict[str, Any]:
+        if command.seconds == 0:
+            await leases.release(context.tenant, command.name, command.worker)
+            return {"held": False, "lease": 0.0}
+        hold = await leases.take(context.tenant, command.name, command.worker, command.seconds)
+        if hold == "unknown":
+            raise NoSuchSubscription(command.name)
+        held = hold == "held"
+        return {"held": held, "lease": command.seconds if held else 0.0}
+
+    return {"subscription.lease": OperationRoute(contract.Lease, lease)}

@@ -19,6 +19,7 @@ MOVE_SECONDS = 0.2
 SWEEP_SECONDS = 1.0
 SWEEP_LIMIT = 500
 FORGET_SECONDS = 600.0
+FREE_RETURNS = 5
 log = structlog.get_logger("timers")
 
 
@@ -32,8 +33,12 @@ class Lapse(Message):
 
 
 def lapse(job: Job, command: Lapse, at: Moment) -> Decided:
-    """An attempt whose worker never confirmed the grant has not begun; any other may have had effects and counts."""
-    if command.confirmed:
+    """An attempt whose worker never confirmed the grant has hardly begun; any other may have had effects and counts.
+
+    A job that ends its worker at once is never confirmed either, so after some returns these attempts count too.
+    """
+    returned = job.attempt - job.attempts
+    if command.confirmed or returned >= FREE_RETURNS:
         job.lose(command.attempt, command.worker, at.now)
     else:
         job.give_back(command.attempt, "its grant was never confirmed", at.now)

@@ -9,10 +9,12 @@ from typing import Any
 
 from millrace.batching import Batcher
 from millrace.cause import CAUSE
+from millrace.contracts.operations import OPERATIONS
 from millrace.encoding import encode
 from millrace.errors import MillraceError, error_from
 from millrace.ids import uuid7
 from millrace.settings import Settings
+from millrace.tracing import current_traceparent
 from millrace.transport import Origin, Reply, Transport
 
 
@@ -41,7 +43,7 @@ class Link:
             correlation_id=cause.correlation_id if cause else None,
             causation_id=cause.causation_id if cause else None,
             actor=self.settings.actor,
-            traceparent=cause.traceparent if cause else None,
+            traceparent=current_traceparent() or (cause.traceparent if cause else None),
         )
 
     async def execute(
@@ -55,8 +57,11 @@ class Link:
             Unavailable: it was not done.
             OutcomeUnknown: it may have been done.
         """
-        answer = await self._batcher.put(name, encode(body), origin or self.origin(), message_id or uuid7())
-        return read_answer(await answer)
+        sender, message = origin or self.origin(), message_id or uuid7()
+        if name in OPERATIONS:
+            # The service answers each at its own time, so they do not come in batches.
+            return read_answer(await self._send(name, encode(body), sender, message))
+        return read_answer(await (await self._batcher.put(name, encode(body), sender, message)))
 
     async def execute_many(
         self, name: str, bodies: Iterable[Mapping[str, Any]], *, origin: Origin | None = None

@@ -13,6 +13,7 @@ from aio_pika import DeliveryMode
 from pydantic_core import from_json
 
 from millrace.amqp_session import REPLY_TO, Session
+from millrace.contracts.operations import OPERATIONS
 from millrace.ids import uuid7
 from millrace.repeating import Unanswered, repeat_until_answered
 from millrace.transport import Origin, Reply
@@ -49,10 +50,11 @@ class AmqpTransport:
         hold: float = 0.0,
         repeat: bool = True,
     ) -> Reply:
-        claim = name == "job.claim"
+        # A lease must not lapse because its renewal waits behind thousands of commands in their durable queue.
+        transient = name in OPERATIONS
         message = self._message(name, body, origin, message_id)
-        message.delivery_mode = DeliveryMode.NOT_PERSISTENT if claim else DeliveryMode.PERSISTENT
-        exchange = CLAIMS if claim else COMMANDS
+        message.delivery_mode = DeliveryMode.NOT_PERSISTENT if transient else DeliveryMode.PERSISTENT
+        exchange = CLAIMS if transient else COMMANDS
 
         async def attempt(remaining: float) -> Reply:
             return await self._request(exchange, name, origin, message, min(remaining, hold + ANSWER_SECONDS))

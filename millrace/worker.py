@@ -19,6 +19,7 @@ from millrace.worker_leases import Key, Leases, lease_clock
 from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
+from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_subscriptions import Delivery
 from millrace.worker_threads import Threads
 
@@ -42,7 +43,9 @@ class Worker:
         queues: where to take jobs from.
         grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
             and their jobs handed back, which uses no attempt.
-        subscriptions: whether to deliver the application's subscriptions; in exactly one worker.
+        subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
+            subscription is delivered by one of them at a time.
+        subscription_lease: seconds after which another worker goes on with the subscriptions of one that died.
 
     Attributes:
         started: set once the worker asks for jobs.
@@ -56,9 +59,12 @@ class Worker:
         queues: Sequence[str] = ("default",),
         grace: float = 30.0,
         subscriptions: bool = True,
+        subscription_lease: float = 30.0,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        if not 1 <= subscription_lease <= 3_600:
+            raise ValueError(f"subscription_lease must be 1 to 3600 seconds, not {subscription_lease}")
         self.id = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid7()[-12:]}"
         self.started = asyncio.Event()
         self._app = app
@@ -66,6 +72,7 @@ class Worker:
         self._queues = tuple(queues)
         self._grace = grace
         self._with_subscriptions = subscriptions
+        self._subscription_lease = subscription_lease
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -158,7 +165,10 @@ class Worker:
         if not self._with_subscriptions:
             return []
         definitions = sorted(self._app.registry.subscriptions.values(), key=lambda each: -each.priority)
-        return [Delivery(self._app, definition, self._threads) for definition in definitions]
+        return [Delivery(self._app, each, self._threads, self._lease_of(each.name)) for each in definitions]
+
+    def _lease_of(self, subscription: str) -> SubscriptionLease:
+        return SubscriptionLease(self._app.link, subscription, self.id, self._subscription_lease)
 
     async def _wind_down(self, delivering: list[asyncio.Task[None]]) -> None:
         await self._claims.stop()

@@ -19,6 +19,7 @@ log = structlog.get_logger("millrace.worker")
 
 WAIT_SECONDS = 20.0
 ANSWER_SECONDS = 10.0
+WITHDRAW_SECONDS = 1.0
 MAX_SLOTS = 1_000
 MAX_CLAIMS = 2
 EMPTY_PAUSE = 0.2
@@ -57,6 +58,7 @@ class Claims:
         self._failures = 0
         self._scheduled = False
         self._stopped = False
+        self._withdrawn = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
@@ -71,6 +73,24 @@ class Claims:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """A broker keeps a claim that nobody waits for any more; the service is told, so that it grants it nothing."""
+        if self._withdrawn:
+            return
+        self._withdrawn = True
+        try:
+            await self._link.transport.execute(
+                "job.withdraw",
+                to_json({"worker": self._worker}),
+                self._origin,
+                uuid7(),
+                timeout=WITHDRAW_SECONDS,
+                repeat=False,
+            )
+        except MillraceError as error:
+            log.info("claims could not be withdrawn; they end by themselves", error=str(error))
 
     def _ask(self) -> None:
         self._scheduled = False

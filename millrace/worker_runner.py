@@ -14,6 +14,7 @@ from millrace.cause import CAUSE, Cause
 from millrace.errors import NoHandler
 from millrace.job_context import JobContext
 from millrace.registry import JobDefinition, Registry
+from millrace.tracing import JobSpans, traceparent_of
 from millrace.worker_leases import Key
 from millrace.worker_threads import Threads
 
@@ -64,6 +65,7 @@ class Runner:
         self._report = report
         self._ended = ended
         self._context = contextvars.copy_context()
+        self._spans = JobSpans.of_application()
 
     def start(self, grant: dict[str, Any]) -> Run:
         """Starts the granted attempt."""
@@ -104,13 +106,21 @@ class Runner:
         CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent))
         outcome: bytes | None = None
         try:
-            outcome = worker_outcomes.completed(job, await self._call(run))
+            outcome = worker_outcomes.completed(job, await self._traced(run))
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             # A cancellation that nobody asked for came out of the handler: a library's way to say that a connection
             # was lost. It is a failure like any other.
             if run.reason is None:
                 outcome = worker_outcomes.failed(job, error)
         self._finish(run, outcome)
+
+    async def _traced(self, run: Run) -> Any:
+        if self._spans is None:
+            return await self._call(run)
+        job = run.job
+        with self._spans.around(job) as span:
+            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent))
+            return await self._call(run)
 
     async def _call(self, run: Run) -> Any:
         definition = run.definition

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,13 @@ import structlog
 
 from millrace.binding import Binding
 from millrace.cause import CAUSE, Cause
-from millrace.errors import MillraceError, NonRetryable
+from millrace.errors import MillraceError, NonRetryable, NotFound
 from millrace.events import Event, EventPage, EventStream
 from millrace.registry import SubscriptionDefinition
 from millrace.repeating import backoff
 from millrace.worker_outcomes import clean
+from millrace.worker_progress import Progress
+from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_threads import Threads
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ log = structlog.get_logger("millrace.worker")
 LOOK_AGAIN_SECONDS = 5.0
 # A paused subscription delivers for so long at most.
 WAIT_SECONDS = 5.0
+TAKE_OVER_SECONDS = 2.0
+ACKNOWLEDGE_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 MAX_ERROR_CHARS = 8_192
@@ -34,13 +39,21 @@ ACKNOWLEDGEMENT = "subscription.advanced"
 
 
 class Delivery:
-    """Follows one subscription from its acknowledged position on, until it is canceled or `stop` is called."""
+    """Follows one subscription from its acknowledged position on, while this worker holds its lease.
 
-    def __init__(self, app: Millrace, definition: SubscriptionDefinition, threads: Threads) -> None:
+    At least once: an event may be delivered again by the worker that takes over from one that died.
+    """
+
+    def __init__(
+        self, app: Millrace, definition: SubscriptionDefinition, threads: Threads, lease: SubscriptionLease
+    ) -> None:
         self._app = app
         self._definition = definition
         self._threads = threads
+        self._lease = lease
         self._is_async = Binding(definition.function).is_async
+        self._in_thread: asyncio.Future[Any] | None = None
+        self._progress = Progress()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -48,43 +61,77 @@ class Delivery:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Delivers; goes on by itself after any error of the service."""
+        """Delivers until `stop` is called; goes on by itself after any error of the service."""
         failures = 0
         while not self._stopping.is_set():
             try:
-                await self._declare()
-                failures = 0
-                await self._follow()
+                if await self._take():
+                    failures = 0
+                    await self._lease.keep(self._follow())
+                else:
+                    failures = 0
+                    await self._pause(TAKE_OVER_SECONDS * random.uniform(0.5, 1.0))
             except MillraceError as error:
                 failures += 1
                 log.warning("a subscription waits", subscription=self._definition.name, error=str(error))
                 await self._pause(backoff(failures))
+        if self._lease.held:
+            await self._lease.release()
 
-    async def _declare(self) -> None:
+    async def _take(self) -> bool:
+        if self._in_thread is not None:
+            # A plain function cannot be stopped when the lease is lost; it ends before another event is begun.
+            await asyncio.wait({self._in_thread})
+            self._in_thread = None
+        try:
+            return await self._lease.take()
+        except NotFound:
+            await self._declare()
+            return await self._lease.take()
+
+    async def _declare(self) -> dict[str, Any]:
+        """Creates the subscription, and returns its place as the aggregate knows it: a read model may lag behind."""
         definition = self._definition
-        await self._app.subscriptions.create(
-            definition.name,
-            definition.pattern,
-            start=definition.start,
-            priority=definition.priority,
-            max_attempts=definition.max_attempts,
-        )
+        body = {
+            "name": definition.name, "pattern": definition.pattern, "start": definition.start,
+            "priority": definition.priority, "max_attempts": definition.max_attempts,
+        }  # fmt: skip
+        return (await self._app.link.execute("subscription.create", body)).result
 
     async def _follow(self) -> None:
-        stream: EventStream | None = None
-        look_at = 0.0
+        place = await self._declare()
+        if not place["is_active"]:
+            await self._while_paused()
+            return
+        start = self._progress.resume(place["position"])
+        telling = asyncio.create_task(self._acknowledge_regularly())
+        try:
+            await self._read(EventStream(self._app, self._definition.pattern, start, WAIT_SECONDS))
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        if self._progress.pending():
+            await self._acknowledge()
+
+    async def _read(self, stream: EventStream) -> None:
+        look_at = time.monotonic() + LOOK_AGAIN_SECONDS
         while not self._stopping.is_set():
+            page = await self._unless_stopped(stream.next_page())
+            if page is not None and not await self._deliver(page):
+                return
             if time.monotonic() >= look_at:
-                subscription = await self._app.subscriptions.get(self._definition.name)
+                if await self._is_paused():
+                    return
                 look_at = time.monotonic() + LOOK_AGAIN_SECONDS
-                if subscription is None or not subscription.is_active:
-                    stream = None
-                    await self._pause(LOOK_AGAIN_SECONDS)
-                    continue
-                if stream is None:
-                    stream = EventStream(self._app, self._definition.pattern, subscription.position, WAIT_SECONDS)
-            if stream is not None and (page := await self._unless_stopped(stream.next_page())) is not None:
-                await self._deliver(page)
+
+    async def _is_paused(self) -> bool:
+        subscription = await self._app.subscriptions.get(self._definition.name)
+        return subscription is not None and not subscription.is_active
+
+    async def _while_paused(self) -> None:
+        await self._pause(LOOK_AGAIN_SECONDS)
+        while not self._stopping.is_set() and await self._is_paused():
+            await self._pause(LOOK_AGAIN_SECONDS)
 
     async def _unless_stopped(self, waiting: Coroutine[Any, Any, EventPage]) -> EventPage | None:
         reading, stopped = asyncio.create_task(waiting), asyncio.create_task(self._stopping.wait())
@@ -95,19 +142,38 @@ class Delivery:
             reading.cancel()
             stopped.cancel()
 
-    async def _deliver(self, page: EventPage) -> None:
-        position: str | None = None
+    async def _deliver(self, page: EventPage) -> bool:
+        """False where it had to leave the page before its end."""
         for event in page:
-            await self._handle(event)
+            if self._stopping.is_set() or not self._lease.held:
+                return False
+            if not await self._handle(event):
+                return False
             # An acknowledgement is an event itself: acknowledging those would never end.
-            if event.eventtype != ACKNOWLEDGEMENT:
-                position = event.position
-            if self._stopping.is_set():
-                break
-        if position is not None:
-            await self._app.subscriptions.acknowledge(self._definition.name, position)
+            self._progress.move(event.position, handled=event.eventtype != ACKNOWLEDGEMENT)
+        self._progress.move(page.position, handled=False)
+        return True
 
-    async def _handle(self, event: Event) -> None:
+    async def _acknowledge_regularly(self) -> None:
+        while True:
+            await self._progress.news()
+            try:
+                await self._acknowledge()
+            except MillraceError as error:
+                log.warning("not acknowledged yet", subscription=self._definition.name, error=str(error))
+            await asyncio.sleep(ACKNOWLEDGE_SECONDS)
+
+    async def _acknowledge(self) -> None:
+        position = self._progress.tell()
+        try:
+            await self._app.subscriptions.acknowledge(self._definition.name, position)
+        except BaseException:
+            self._progress.untold()
+            raise
+        self._progress.told(position)
+
+    async def _handle(self, event: Event) -> bool:
+        """False where the worker stops before the event was handled or set aside."""
         token = CAUSE.set(Cause(event.correlationid, event.id, event.traceparent))
         attempt = 0
         try:
@@ -115,11 +181,11 @@ class Delivery:
                 attempt += 1
                 try:
                     await self._call(event)
-                    return
+                    return True
                 except Exception as error:
                     if isinstance(error, NonRetryable) or attempt >= self._definition.max_attempts:
                         await self._park(event, error, attempt)
-                        return
+                        return True
                     log.warning(
                         "a subscription's event failed; trying again",
                         subscription=self._definition.name,
@@ -127,7 +193,9 @@ class Delivery:
                         attempt=attempt,
                         error=repr(error),
                     )
-                await asyncio.sleep(min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempt - 1)))
+                await self._pause(min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempt - 1)))
+                if self._stopping.is_set():
+                    return False
         finally:
             CAUSE.reset(token)
 
@@ -136,7 +204,8 @@ class Delivery:
             await self._definition.function(event)
             return
         name = next(iter(inspect.signature(self._definition.function).parameters))
-        await self._threads.run(self._definition.function, {name: event})
+        self._in_thread = self._threads.run(self._definition.function, {name: event})
+        await asyncio.shield(self._in_thread)
 
     async def _park(self, event: Event, error: Exception, attempts: int) -> None:
         log.error(

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS jobs_v{v} (
     position      bigint      NOT NULL,
     version       bigint      NOT NULL,
     name          text        NOT NULL,
-    data          jsonb       NOT NULL,
+    data          json       NOT NULL,
     queue         text        NOT NULL,
     priority      integer     NOT NULL,
     timeout       float8      NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS jobs_v{v} (
     completed_at  timestamptz,
     failed_at     timestamptz,
     worker        text,
-    result        jsonb,
+    result        json,
     error         text,
     dead_lettered boolean     NOT NULL,
     PRIMARY KEY (tenant, id)
@@ -58,9 +58,9 @@ INSERT = """
 INSERT INTO jobs_v{v} (tenant, id, position, name, data, queue, priority, timeout, company, correlation_id, created_at,
        version, status, attempts, max_attempts, run_at, started_at, completed_at, failed_at, worker, result, error,
        dead_lettered)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[], $6::text[], $7::int[], $8::float8[],
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::json[], $6::text[], $7::int[], $8::float8[],
        $9::text[], $10::text[], $11::timestamptz[], $12::bigint[], $13::text[], $14::int[], $15::int[],
-       $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::jsonb[],
+       $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::json[],
        $22::text[], $23::bool[])
 """
 UPDATE = """
@@ -69,7 +69,7 @@ UPDATE jobs_v{v} j
        started_at = u.started_at, completed_at = u.completed_at, failed_at = u.failed_at, worker = u.worker,
        result = u.result, error = u.error, dead_lettered = u.dead_lettered
   FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::timestamptz[],
-              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::jsonb[], $13::text[],
+              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::json[], $13::text[],
               $14::bool[])
        AS u(tenant, id, version, status, attempts, max_attempts, run_at, started_at, completed_at, failed_at, worker,
             result, error, dead_lettered)

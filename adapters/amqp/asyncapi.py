@@ -23,6 +23,7 @@ EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **event.EVENTS}
 RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.claim": job.Grants,
     "job.renew": job.Renewed,
+    "job.withdraw": job.Withdrawn,
     "job.stats": job.Stats,
     "subscription.lease": event.Leased,
     "log.read": log.LogPage,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from millrace.contracts.event import Leased, Subscription
-from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats
+from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.log import CloudEvent, LogPage
 
 
@@ -150,6 +150,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.report": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
+    "job.withdraw": Withdrawn,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,

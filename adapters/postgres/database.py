@@ -75,8 +75,9 @@ class Database:
             connection_class=ImpatientConnection,
             server_settings={
                 "application_name": "millrace-append",
-                "lock_timeout": "2000",
-                "statement_timeout": "2000",
+                # The server gives up before we stop listening to it, so that the outcome is known.
+                "lock_timeout": "1500",
+                "statement_timeout": "1800",
                 "idle_in_transaction_session_timeout": "2000",
                 "jit": "off",
                 "plan_cache_mode": "force_generic_plan",

@@ -75,7 +75,10 @@ class PostgresDoorbell:
             try:
                 connection = await self._connect()
                 try:
+                    connection.add_termination_listener(lambda _: self._due.set())
                     await connection.add_listener(CHANNEL, self._heard)
+                    # Whatever was rung while nobody listened may have meant work for a held claim.
+                    self._on_foreign_ring()
                     await self._announce(connection)
                 finally:
                     connection.terminate()
@@ -91,6 +94,8 @@ class PostgresDoorbell:
                 await connection.execute("SELECT 1", timeout=5)
                 continue
             self._due.clear()
+            if connection.is_closed():
+                raise asyncpg.InterfaceError("the connection was closed by the server")
             if self._head > self._announced:
                 self._announced = self._head
                 await connection.execute(f"SELECT pg_notify('{CHANNEL}', $1)", str(self._head), timeout=5)

@@ -20,7 +20,8 @@ else:
 class ImpatientConnection(_Connection):
     """A connection that is gone after a statement that took too long.
 
-    The library would ask the server to cancel the statement and wait for its answer, as long again as the statement had.
+    The library would ask the server to cancel the statement and wait for its answer, as long again as the statement
+    had.
     """
 
     __slots__ = ()

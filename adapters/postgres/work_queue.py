@@ -31,6 +31,8 @@ from domain.ports import (
 )
 
 Lane = tuple[str, str]
+# A claim that was held for longer may be that of a worker which has stopped since.
+LONG_HELD = 0.5
 # One claim's answer stays below every limit on message sizes on its way.
 GRANT_BYTES = 1_000_000
 
@@ -61,6 +63,11 @@ SEEN = """
 INSERT INTO workers (tenant, worker, seen_at) VALUES ($1, $2, clock_timestamp())
 ON CONFLICT (tenant, worker) DO UPDATE SET seen_at = excluded.seen_at
 """
+STOP = """
+INSERT INTO workers (tenant, worker, seen_at, stopped) VALUES ($1, $2, clock_timestamp(), true)
+ON CONFLICT (tenant, worker) DO UPDATE SET stopped = true
+"""
+STOPPED = "SELECT worker FROM workers WHERE stopped AND tenant = $1 AND worker = ANY ($2::text[])"
 LAPSED = """
 SELECT tenant, job_id, attempt, worker, confirmed FROM leases
  WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1
@@ -90,6 +97,7 @@ NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 F
 class _Claim:
     request: ClaimRequest
     done: asyncio.Future[list[GrantedJob]]
+    arrived: float
     picked: bool = False
 
 
@@ -142,7 +150,7 @@ class PostgresWorkQueue:
     async def claim(self, request: ClaimRequest) -> Granted:
         arrived = time.monotonic()
         await self._note_worker(request.tenant, request.worker)
-        claim = _Claim(request, asyncio.get_running_loop().create_future())
+        claim = _Claim(request, asyncio.get_running_loop().create_future(), arrived)
         key = (request.tenant, request.queues)
         lanes = frozenset((request.tenant, queue) for queue in request.queues)
         group = self._groups.setdefault(key, _Group(lanes))
@@ -236,6 +244,7 @@ class PostgresWorkQueue:
 
     async def _grant(self, connection: Connection, group: _Group, rows: BatchRows, now: Any) -> None:
         group.stirred = False
+        await self._end_stopped(connection, group)
         for claim in tuple(group.claims):
             if claim.picked or claim.done.done():
                 continue
@@ -265,6 +274,19 @@ class PostgresWorkQueue:
             claim.picked = True
             self._running.append((claim, jobs))
 
+    async def _end_stopped(self, connection: Connection, group: _Group) -> None:
+        """Ends the held claims of workers that have withdrawn; a claim that has just come needs no such look."""
+        long_held = time.monotonic() - LONG_HELD
+        old = [claim for claim in group.claims if claim.arrived < long_held and not claim.done.done()]
+        if not old:
+            return
+        tenant = old[0].request.tenant
+        rows = await connection.fetch(STOPPED, tenant, [claim.request.worker for claim in old])
+        stopped = {row["worker"] for row in rows}
+        for claim in old:
+            if claim.request.worker in stopped:
+                claim.done.set_result([])
+
     def failed(self) -> None:
         for claim, _ in self._running:
             if not claim.done.done():
@@ -291,6 +313,15 @@ class PostgresWorkQueue:
         await self._note_worker(tenant, worker)
         valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()
         return [pair for stream, pair in streams.items() if stream not in valid]
+
+    @translated
+    async def withdraw(self, tenant: str, worker: str) -> None:
+        await self._pool.execute(STOP, tenant, worker)
+        for group in self._groups.values():
+            for claim in group.claims:
+                mine = (claim.request.tenant, claim.request.worker) == (tenant, worker)
+                if mine and not claim.picked and not claim.done.done():
+                    claim.done.set_result([])
 
     @translated
     async def lapsed(self, limit: int) -> list[LapsedLease]:

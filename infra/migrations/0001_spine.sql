@@ -94,6 +94,7 @@ CREATE TABLE workers (
     tenant  text        NOT NULL,
     worker  text        NOT NULL,
     seen_at timestamptz NOT NULL,
+    stopped boolean     NOT NULL DEFAULT false,
     PRIMARY KEY (tenant, worker)
 );
 

@@ -26,7 +26,7 @@ def worker(
         str | None, typer.Option(help="Where the service is, in place of the application's address.")
     ] = None,
     grace: Annotated[float, typer.Option(help="Seconds that running jobs get when it stops.", min=0)] = 30.0,
-    subscriptions: Annotated[bool, typer.Option(help="Also deliver events; in one worker only.")] = True,
+    subscriptions: Annotated[bool, typer.Option(help="Also deliver events; one worker at a time does.")] = True,
 ) -> None:
     """Claims jobs and runs them until SIGTERM or Ctrl-C; then it finishes or hands back what it holds."""
     app = load_app(target, Path.cwd())

@@ -93,6 +93,25 @@ class SetActive(Message):
     active: bool
 
 
+class Lease(Message):
+    """`subscription.lease`: makes one worker the only one that delivers a subscription, or renews that.
+
+    Attributes:
+        seconds: how long nobody else gets it; 0 gives it up.
+    """
+
+    name: Name
+    worker: Identifier
+    seconds: Annotated[float, Field(ge=0, le=3_600)] = 30.0
+
+
+class Leased(Fact):
+    """Answer to `subscription.lease`: whether the worker has it now, and for how many seconds (0 when not)."""
+
+    held: bool
+    lease: float
+
+
 class GetSubscription(Message):
     """Query `subscription.get`."""
 
@@ -162,6 +181,7 @@ COMMANDS: dict[str, type[Message]] = {
     "subscription.park": Park,
     "subscription.release": Release,
     "subscription.set_active": SetActive,
+    "subscription.lease": Lease,
 }
 QUERIES: dict[str, type[Message]] = {
     "subscription.get": GetSubscription,

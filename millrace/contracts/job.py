@@ -70,7 +70,10 @@ def _second_names(schema: dict[str, Any]) -> None:
     policy = {key: value for key, value in properties["retry"].items() if key == "$ref"}
     properties["retry"] = {"anyOf": [policy, {"type": "string", "enum": ["fixed", "exponential", "none"]}]}
     for second, first in (("payload", "data"), ("scheduled_at", "run_at"), ("backoff", "retry")):
-        described = {"title": second.replace("_", " ").title(), "description": f"the same as `{first}`; give one of them"}
+        described = {
+            "title": second.replace("_", " ").title(),
+            "description": f"the same as `{first}`; give one of them",
+        }
         properties[second] = {**properties[first], **described}
 
 
@@ -238,6 +241,18 @@ class Renewed(Fact):
     lost: tuple[Attempt, ...] = ()
 
 
+class Withdraw(Message):
+    """`job.withdraw`: a worker that stops wants nothing more; claims of its that are still held anywhere get no grant."""
+
+    worker: Identifier
+
+
+class Withdrawn(Fact):
+    """Answer to `job.withdraw`."""
+
+    worker: str
+
+
 class GetJob(Message):
     """Query `job.get`."""
 
@@ -391,6 +406,7 @@ COMMANDS: dict[str, type[Message]] = {
     "job.report": Report,
     "job.claim": Claim,
     "job.renew": Renew,
+    "job.withdraw": Withdraw,
 }
 QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "job.stats": JobStats}
 EVENTS: dict[str, type[Fact]] = {

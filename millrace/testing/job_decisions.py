@@ -11,12 +11,15 @@ from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
 from millrace.testing.refusals import Refusal
 
+# What the service adds where its configuration does not say otherwise.
+QUEUE_PRIORITIES = {"high_priority": 10, "low_priority": -10}
+
 
 def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     run_at = command.run_at if command.delay is None else now + timedelta(seconds=command.delay)
     due = None if run_at is None or run_at <= now else run_at
     settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - {"run_at"})
-    return [contract.JobEnqueued(**settings, run_at=due)]
+    return [contract.JobEnqueued(**settings, run_at=due, queue_priority=QUEUE_PRIORITIES.get(command.queue, 0))]
 
 
 def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:

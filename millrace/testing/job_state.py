@@ -28,6 +28,7 @@ class JobState:
     data: dict[str, Any] = field(default_factory=dict)
     queue: str = "default"
     priority: int = 0
+    queue_priority: int = 0
     max_attempts: int = 1
     granted_attempts: int = 1
     timeout: float = 300.0
@@ -52,6 +53,7 @@ class JobState:
             case contract.JobEnqueued():
                 self.first_position, self.created_at = position, at
                 self.name, self.data, self.queue, self.priority = fact.name, fact.data, fact.queue, fact.priority
+                self.queue_priority = fact.queue_priority
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
                 self.status = "pending" if fact.run_at is None else "delayed"

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from millrace.contracts import job as contract
+from millrace.contracts.event import Lease
+from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
@@ -19,6 +21,7 @@ from millrace.testing.log import MemoryLog
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
+from millrace.testing.subscription_leases import SubscriptionLeases
 
 T = TypeVar("T")
 
@@ -31,12 +34,14 @@ class InMemory:
     Attributes:
         log: every event.
         claims: what can be claimed.
+        subscription_leases: which worker delivers which subscription.
     """
 
     def __init__(self, clock: VirtualClock | None = None) -> None:
         self.clock = clock or VirtualClock()
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
+        self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
         self._commands = routes
         self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
@@ -105,10 +110,10 @@ class InMemory:
                 signal.get_loop().call_soon_threadsafe(_wake, signal)
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
-        if name in ("job.claim", "job.renew"):
+        if name in OPERATIONS:
             return self._operate(name, body, context)
         if name not in self._commands:
-            known = ", ".join(sorted([*self._commands, "job.claim", "job.renew"]))
+            known = ", ".join(sorted([*self._commands, *OPERATIONS]))
             return refused("unknown-command", f"there is no command {name!r}; known are {known}")
         if not isinstance(body, list):
             return self._pipeline.execute(name, body, context)
@@ -120,9 +125,16 @@ class InMemory:
         try:
             if name == "job.renew":
                 return Accepted(self.claims.renew(context.tenant, contract.Renew.model_validate(body)))
+            if name == "job.withdraw":
+                # Nobody holds claims in memory: each is answered with what is there.
+                return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+            if name == "subscription.lease":
+                return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             claim = contract.Claim.model_validate(body)
         except ValidationError as error:
             return invalid(error)
+        except Refusal as refusal:
+            return refusal.answer()
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
 
 

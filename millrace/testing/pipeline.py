@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
 
 from millrace.contracts.wire import Accepted, Context, Refused
 from millrace.testing.clock import VirtualClock
@@ -15,6 +13,7 @@ from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Origin, Stream
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.states import State
+from millrace.testing.storable import storable
 
 Answer = Accepted | Refused
 # A position of another log says nothing about the command; with a right one it may be given again.
@@ -39,11 +38,11 @@ class Pipeline:
         route = self._routes[name]
         try:
             command = route.model.model_validate(body)
+            encoded = storable(command, context)
         except ValidationError as error:
             return invalid(error)
-        encoded = to_json(command)
-        if b"\\u0000" in encoded and _has_nul(from_json(encoded)):
-            return refused("invalid", "text with a NUL character cannot be stored; encode it, for example as base64")
+        except Refusal as refusal:
+            return refusal.answer()
         digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
         key = context.tenant, context.message_id
         known, answer = self._inbox.get(key, (None, None))
@@ -69,18 +68,6 @@ class Pipeline:
             self._recorded(stream, state)
         position = self._log.streams[stream][-1].position
         return Accepted(route.answer(stream.id, state), self._log.token(position))
-
-
-def _has_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\x00" in value
-        case list():
-            return any(_has_nul(item) for item in value)
-        case dict():
-            return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-        case _:
-            return False
 
 
 def _mismatch() -> Refused:

@@ -61,7 +61,9 @@ class Lanes:
             self._push(self._jobs[heapq.heappop(self._delayed)[2]])
 
     def _push(self, job: JobState) -> None:
-        heapq.heappush(self._ready.setdefault(job.queue, []), (-job.priority, job.position, job.id))
+        heapq.heappush(
+            self._ready.setdefault(job.queue, []), (-job.priority - job.queue_priority, job.position, job.id)
+        )
 
     def _settle(self, lane: list[Ready]) -> bool:
         while lane and not self._valid(lane[0][2], lane[0][1]):

@@ -43,7 +43,7 @@ class EnqueuingContract:
     async def test_every_json_value_comes_back_as_it_was(self, bench: Bench) -> None:
         data = {
             "text": 'Ünïcode \U0001f600 "quotes"',
-            "n": [1, -2.5, 1e300, 2**53],
+            "n": [1, -2.5, 1e-7, 2**53],
             "nested": {"null": None, "t": True},
         }
         job = await bench.app.jobs.enqueue("n", data)
@@ -122,6 +122,13 @@ class EnqueuingContract:
         assert refused.value.problem.status == 422
         if value != {"nul": "\x00"}:
             assert any(field in error["loc"] for error in refused.value.errors)
+
+    async def test_data_that_is_nested_too_deeply_is_refused(self, bench: Bench) -> None:
+        deep: dict[str, Any] = {}
+        for _ in range(120):
+            deep = {"deeper": deep}
+        with pytest.raises(Invalid):
+            await bench.app.jobs.enqueue("n", deep)
 
     async def test_a_message_that_is_too_large_is_refused(self, bench: Bench) -> None:
         with pytest.raises(TooLarge):

@@ -1,7 +1,7 @@
 """The application whose jobs run while the servers around it are killed.
 
-Every handler first adds the line `job attempt` to the file in `FAULTS_RUNS`, in one write, so that a line is there for each
-attempt that really ran, whatever happened to its process a moment later.
+Every handler first adds the line `job attempt` to the file in `FAULTS_RUNS`, in one write, so that a line is there for
+each attempt that really ran, whatever happened to its process a moment later.
 """
 
 from __future__ import annotations

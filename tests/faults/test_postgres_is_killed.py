@@ -1,4 +1,4 @@
-"""PostgreSQL killed under load, its sessions ended, and frozen: the service answers meanwhile and recovers by itself."""
+"""PostgreSQL killed under load, its sessions ended, frozen: the service answers meanwhile and recovers by itself."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from tests.faults.harness.processes import Service, Worker
 
 JOBS = 2_000
 ANSWER_SECONDS = 3.0
-END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
-STATUSES = {200, 503}
-QUESTIONS = {
+END_SESSIONS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL
+"""
+QUESTIONS: dict[str, dict[str, object]] = {
     "/api/commands/job.enqueue": {"name": "probe", "queue": "nobody-works-here"},
     "/api/commands/job.claim": {"worker": "probe", "queues": ["nobody-works-here"]},
     "/api/commands/job.renew": {"worker": "probe", "attempts": [{"job_id": "none", "attempt": 1}]},
@@ -36,15 +37,15 @@ def postmaster(data: Path) -> int:
     return int((data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
 
 
-async def answers_in_time(client: httpx.AsyncClient, path: str, body: dict[str, object], statuses: set[int]) -> str | None:
-    """A complaint, or None."""
+async def refused_in_time(client: httpx.AsyncClient, path: str, body: dict[str, object]) -> str | None:
+    """A complaint, or None where the service says in time that it cannot."""
     began = time.monotonic()
     try:
         response = await client.post(path, json=body)
     except httpx.TransportError as error:
         return f"{path}: no answer ({error!r}) after {time.monotonic() - began:.1f} s"
     took = time.monotonic() - began
-    if took > ANSWER_SECONDS or response.status_code not in statuses:
+    if took > ANSWER_SECONDS or response.status_code != 503:
         return f"{path}: {response.status_code} after {took:.1f} s: {response.text[:200]}"
     return None
 
@@ -86,7 +87,7 @@ async def test_without_postgres_every_question_gets_a_503_in_time(run: Bench) ->
         try:
             for round_ in range(3):
                 complaints = await asyncio.gather(
-                    *(answers_in_time(client, path, body, {503}) for path, body in QUESTIONS.items())
+                    *(refused_in_time(client, path, body) for path, body in QUESTIONS.items())
                 )
                 assert not any(complaints), (round_, [each for each in complaints if each])
             live = await client.get("/health/live")
@@ -97,6 +98,5 @@ async def test_without_postgres_every_question_gets_a_503_in_time(run: Bench) ->
         finally:
             for process in family:
                 process.resume()
-        run.sent += 1
-        answer = await client.post("/api/commands/job.enqueue", json={"name": "after"}, headers={"Idempotency-Key": "x"})
+        answer = await client.post("/api/commands/job.enqueue", json={"name": "after"})
         assert answer.status_code == 200, answer.text

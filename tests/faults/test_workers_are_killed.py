@@ -68,3 +68,24 @@ async def test_what_a_frozen_worker_says_after_its_lease_is_refused(run: Bench) 
         log = await run.verdict(client)
     superseded = [event for event in log if event["eventtype"] in ("job.attempt_lost", "job.attempt_returned")]
     assert superseded, "the freeze hit no running attempt"
+
+
+async def test_a_job_that_kills_every_worker_at_once_joins_the_dead_letters(run: Bench) -> None:
+    service = await run.start(Service(run.folder, unconfirmed=0.5))
+    await service.ready()
+    worker = await run.start(Worker(run.folder, service.url, run.runs))
+    async with Millrace(service.url) as client:
+        retry = {"kind": "fixed", "delay": 0.1}
+        await run.enqueue(client, 1, name="kills-its-worker", longest=0, max_attempts=2, retry=retry)
+        ending = asyncio.create_task(run.all_ended(client))
+        while not ending.done():
+            gone = asyncio.create_task(worker.ended(30))
+            await asyncio.wait({ending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                await worker.start()
+            gone.cancel()
+        await ending
+        await run.verdict(client)
+        (job,) = (await client.jobs.page(status="failed")).jobs
+    assert job.dead_lettered
+    assert run.ran() < 10

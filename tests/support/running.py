@@ -14,6 +14,7 @@ from adapters.http.access import Access
 from adapters.http.app import create_app
 from adapters.http.server import serve
 from adapters.metrics import Metrics
+from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from infra.bootstrap import System, build
 from infra.health import SystemHealth
@@ -24,7 +25,7 @@ READY_SECONDS = 20.0
 
 @dataclass(slots=True)
 class Running:
-    """A running service. `url` is empty where it has no HTTP server; `known` holds the names that its gateway routes."""
+    """A running service. `url` is empty where it has no HTTP server; `known` are the names that its gateway routes."""
 
     system: System
     known: frozenset[str]
@@ -36,7 +37,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(database_url: str, rabbitmq_url: str | None = None, *, http: bool = True) -> AsyncIterator[Running]:
+async def running(
+    database_url: str, rabbitmq_url: str | None = None, *, http: bool = True, tracing: Tracing | None = None
+) -> AsyncIterator[Running]:
     """The service with all roles, once it can work."""
     names: list[frozenset[str]] = []
 
@@ -46,7 +49,7 @@ async def running(database_url: str, rabbitmq_url: str | None = None, *, http: b
 
     given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url}
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
-    system = await build(settings, database_url, measured=noted)
+    system = await build(settings, database_url, measured=noted, tracing=tracing)
     system.start()
     service = Running(system, names[0])
     try:
@@ -54,7 +57,7 @@ async def running(database_url: str, rabbitmq_url: str | None = None, *, http: b
             bus = system.bus
             await until(lambda: bus.healthy and bus.publisher.connected)
         if http:
-            async with _listening(app_of(system)) as port:
+            async with listening(app_of(system)) as port:
                 service.url = f"http://127.0.0.1:{port}"
                 yield service
         else:
@@ -76,7 +79,8 @@ def app_of(system: System) -> FastAPI:
 
 
 @asynccontextmanager
-async def _listening(app: FastAPI) -> AsyncIterator[int]:
+async def listening(app: FastAPI) -> AsyncIterator[int]:
+    """The port on which an application answers."""
     shutdown = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve(app, "127.0.0.1", 0, shutdown, ready=port.set_result))

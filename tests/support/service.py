@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -47,7 +48,8 @@ async def running_service(database_url: str, rabbitmq_url: str | None = None) ->
     serving = asyncio.create_task(serve(app, "127.0.0.1", 0, shutdown, ready=port.set_result))
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await asyncio.wait({serving, port}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {serving, port}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             await serving
         yield RunningService(f"http://127.0.0.1:{port.result()}", rabbitmq_url, system)

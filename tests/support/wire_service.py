@@ -24,7 +24,7 @@ from millrace.contracts.job import COMMANDS as JOB_COMMANDS
 from millrace.contracts.wire import derived_id, matches
 
 COMMANDS = {**JOB_COMMANDS, **EVENT_COMMANDS}
-NOT_RECORDED = ("job.claim", "job.renew")
+NOT_RECORDED = ("job.claim", "job.renew", "job.withdraw", "subscription.lease")
 ENDINGS = {"completed": "job.completed", "failed": "job.dead_lettered", "returned": "job.attempt_returned"}
 
 
@@ -162,6 +162,9 @@ class WireService:
             )
         return {"grants": grants, "held": time.monotonic() - started, "lease": self.unconfirmed}
 
+    async def _job_withdraw(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
+        return {"worker": command.worker}
+
     async def _job_renew(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         if self.refuse_renewals:
             raise Refusal(503, "unavailable", "no renewals")
@@ -201,8 +204,13 @@ class WireService:
     async def _subscription_create(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         place = {"head": f"e-{len(self.log)}", "beginning": "e-0"}.get(command.start, command.start)
         created = {**command.model_dump(exclude={"start"}), "position": place, "is_active": True, "parked": []}
-        self.subscriptions.setdefault(command.name, created)
-        return {}
+        subscription = self.subscriptions.setdefault(command.name, created)
+        return {key: subscription[key] for key in ("name", "is_active", "position")}
+
+    async def _subscription_lease(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
+        if command.name not in self.subscriptions:
+            raise Refusal(404, "not-found", f"no subscription {command.name}")
+        return {"held": command.seconds > 0, "lease": command.seconds}
 
     async def _subscription_acknowledge(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         self.subscriptions[command.name]["position"] = command.position

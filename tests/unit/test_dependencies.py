@@ -72,7 +72,7 @@ def imported(*folders: str) -> set[str]:
                     modules.add(node.module.partition(".")[0])
     modules -= {*sys.stdlib_module_names, *SERVICE, "millrace", "millrace_server"}
     found = packages_distributions()
-    return {OWNERS.get(module) or found[module][0].lower() for module in modules}
+    return {OWNERS.get(module) or found[module][0].lower().replace("_", "-") for module in modules}
 
 
 def test_the_service_declares_every_package_that_it_imports() -> None:

@@ -153,4 +153,3 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
         yield run
     finally:
         await run.close()
-

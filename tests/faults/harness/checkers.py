@@ -1,4 +1,4 @@
-"""Judges a finished run from the client's history, the log and the lines that handlers wrote. Pure; each returns findings."""
+"""Judges a finished run from the client's history, the log and the handlers' lines. Pure; each returns findings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def doubled(accepted: Iterable[Accepted], log: Sequence[Event]) -> list[str]:
 
 
 def broken_jobs(log: Sequence[Event]) -> list[str]:
-    """C3: jobs that ended twice, used more attempts than they have, or were changed by an attempt that was superseded."""
+    """C3: jobs that ended twice, used more attempts than they have, or were changed by a superseded attempt."""
     streams: dict[str, list[Event]] = defaultdict(list)
     for event in log:
         if event["eventtype"].startswith("job."):
@@ -98,7 +98,9 @@ def run_twice(runs: Iterable[tuple[str, int]]) -> list[str]:
 def ran_unasked(runs: Iterable[tuple[str, int]], log: Sequence[Event]) -> list[str]:
     """Attempts whose handler was called although the log has no start of them."""
     started = {(event["subject"], event["data"]["attempt"]) for event in log if event["eventtype"] == "job.started"}
-    return [f"{job} attempt {attempt} ran and was never started" for job, attempt in runs if (job, attempt) not in started]
+    return [
+        f"{job} attempt {attempt} ran and was never started" for job, attempt in runs if (job, attempt) not in started
+    ]
 
 
 def completed_unrun(runs: Iterable[tuple[str, int]], log: Sequence[Event]) -> list[str]:

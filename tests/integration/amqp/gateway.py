@@ -10,7 +10,7 @@ from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply
 
 
 class MemoryGateway:
-    """Knows `job.enqueue`, `job.claim` and `test.crash`; the query `job.get`.
+    """Knows `job.enqueue`, `job.claim`, `job.renew`, `subscription.lease` and `test.crash`; the query `job.get`.
 
     Attributes:
         available: false makes it answer `unavailable`, as a service without its store does.
@@ -63,6 +63,8 @@ class MemoryGateway:
             return refused("unavailable", "there is no store", retry_after=1.0)
         if name == "job.claim":
             return Accepted({"grants": [], "held": 0.0, "lease": 5.0})
+        if name in ("job.renew", "subscription.lease"):
+            return Accepted({"lease": 30.0})
         if name != "job.enqueue":
             return refused("unknown-command", f"there is no command {name!r}")
         if not isinstance(body, dict) or not isinstance(body.get("name"), str):

@@ -241,7 +241,21 @@ async def test_claims_are_acknowledged_on_receipt_wherever_they_are_sent(
     assert [reply["result"]["grants"] for reply in await asyncio.gather(*calls)] == [[], []]
 
 
-async def test_only_claims_are_taken_where_messages_may_be_lost(caller: Caller) -> None:
+@pytest.mark.parametrize("name", ["job.renew", "subscription.lease"])
+async def test_leases_are_served_beside_the_claims_or_the_commands(caller: Caller, name: str) -> None:
+    for exchange in (CLAIMS, COMMANDS):
+        assert (await caller.call(f"default.{name}", {}, exchange=exchange))["ok"]
+
+
+async def test_only_headers_say_what_a_command_belongs_to(caller: Caller, gateway: MemoryGateway) -> None:
+    await caller.call("default.job.enqueue", JOB)
+    await caller.call("default.job.enqueue", JOB, headers={"correlation": "c-1", "causation": "e-1"})
+    first, second = (context for _, _, context in gateway.calls)
+    assert (first.correlation_id, first.causation_id) == (None, None), "the property only matches replies"
+    assert (second.correlation_id, second.causation_id) == ("c-1", "e-1")
+
+
+async def test_only_claims_and_leases_are_taken_where_messages_may_be_lost(caller: Caller) -> None:
     reply = await caller.call("default.job.enqueue", JOB, exchange=CLAIMS)
     assert reply["error"]["code"] == "unknown-command"
 

@@ -113,10 +113,12 @@ async def test_headers_become_the_context(client: httpx.AsyncClient, gateway: Me
 
 
 async def test_a_context_without_headers_has_defaults(client: httpx.AsyncClient, gateway: MemoryGateway) -> None:
-    await client.post("/api/jobs", json={"name": "x"}, headers={"traceparent": "00-zz-zz-01"})
+    response = await client.post("/api/jobs", json={"name": "x"}, headers={"traceparent": "00-zz-zz-01"})
     (context,) = gateway.contexts
     assert (context.tenant, context.principal, context.traceparent) == ("default", "anonymous", None)
-    assert context.correlation_id == context.message_id
+    # Commands that happen to share a request must not share a correlation; the answer only shows the request's id.
+    assert context.correlation_id is None
+    assert response.headers["x-correlation-id"] == context.message_id
     assert context.message_id[14] == "7"
 
 

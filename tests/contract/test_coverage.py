@@ -1,0 +1,39 @@
+"""Every route of the OpenAPI document and every message of the AsyncAPI document has an integration test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.documents import DOCS
+from tests.contract.coverage import MESSAGES, ROUTES
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_route_has_a_test() -> None:
+    paths = json.loads((DOCS / "openapi.json").read_text())["paths"]
+    named = {operation["operationId"].removeprefix("v1_") for path in paths.values() for operation in path.values()}
+    assert named == ROUTES.keys()
+
+
+def test_every_message_has_a_test() -> None:
+    messages = json.loads((DOCS / "asyncapi.json").read_text())["components"]["messages"]
+    assert {name.removesuffix(".reply") for name in messages} == MESSAGES.keys()
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    named = {*ROUTES.values(), *MESSAGES.values()}
+    files = sorted({node.partition("::")[0] for node in named})
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    nodes = {line.partition("[")[0] for line in collected.stdout.splitlines()}
+    assert named - nodes == set()

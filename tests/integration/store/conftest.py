@@ -1,0 +1,71 @@
+"""Every test of the store runs on PostgreSQL as a server of its own and on the embedded one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from infra.embedded_postgres import DATABASE, EmbeddedPostgres
+from infra.storage import Storage
+from tests.conftest import Databases
+from tests.support.stores import migrated, storing
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[str]:
+    """The embedded server, started by a thread that outlives the tests, for the server ends with it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="embedded-postgres")
+    thread.start()
+    with tempfile.TemporaryDirectory(prefix="millrace-store-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "data")
+        try:
+            yield asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+        finally:
+            asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+
+@pytest.fixture(params=["server", "embedded"])
+async def dsn(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """An empty, migrated database."""
+    if request.param == "server":
+        databases: Databases = request.getfixturevalue("databases")
+        url = databases.create()
+        try:
+            yield await migrated(url)
+        finally:
+            databases.drop(url)
+        return
+    server: str = request.getfixturevalue("embedded_server")
+    database = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {database}")
+        yield await migrated(server.replace(f"/{DATABASE}?", f"/{database}?"))
+        await connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def storage(dsn: str) -> AsyncIterator[Storage]:
+    async with storing(dsn) as storage:
+        yield storage
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A look at the database from the side."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()

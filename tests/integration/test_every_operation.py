@@ -1,0 +1,249 @@
+"""Every route, command, query and event of the documents, used once over real HTTP and AMQP as its contract says.
+
+What each does is tested elsewhere; here each is reached through the entry point that the document names, answers with
+what the document promises, and every event arrives at a consumer of `millrace.events`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import httpx
+import jsonschema
+import pytest
+import pytest_asyncio
+from aio_pika.abc import AbstractQueue
+
+from infra.document_schemas import EVENTS
+from infra.documents import DOCS
+from tests.integration.amqp.caller import Caller
+from tests.support.running import Running, running, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SPECIFICATION: dict[str, Any] = json.loads((DOCS / "asyncapi.json").read_text())
+OPENAPI: dict[str, Any] = json.loads((DOCS / "openapi.json").read_text())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(database_url: str, rabbitmq_url: str) -> AsyncIterator[Running]:
+    async with running(database_url, rabbitmq_url) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(service: Running, rabbitmq_url: str) -> AsyncIterator[Bench]:
+    async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+        caller = await Caller.on(channel)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind("millrace.events", routing_key="every.#")
+        async with service.client("every") as client:
+            yield Bench(caller, client, queue)
+
+
+class Bench:
+    """Calls over AMQP, with every message checked against the AsyncAPI document."""
+
+    def __init__(self, caller: Caller, client: httpx.AsyncClient, queue: AbstractQueue) -> None:
+        self.caller, self.client, self.queue = caller, client, queue
+        self.asked: set[str] = set()
+        self.arrived: dict[str, dict[str, Any]] = {}
+
+    async def ask(self, name: str, body: dict[str, Any], position: str | None = None) -> dict[str, Any]:
+        operation = SPECIFICATION["operations"][name]
+        channel = SPECIFICATION["channels"][operation["channel"]["$ref"].rpartition("/")[2]]
+        conforms(name, body)
+        reply = await self.caller.call(
+            channel["address"].format(tenant="every"),
+            body,
+            exchange=channel["bindings"]["amqp"]["exchange"]["name"],
+            headers={} if position is None else {"min_position": position},
+        )
+        assert reply["ok"], (name, reply)
+        conforms(f"{name}.reply", reply)
+        self.asked |= {name, f"{name}.reply"}
+        return reply
+
+    async def job(self, **options: Any) -> str:
+        return str((await self.ask("job.enqueue", {"name": "resize", "queue": uuid4().hex, **options}))["result"]["job_id"])
+
+    async def claimed(self, **options: Any) -> tuple[str, int]:
+        queue = uuid4().hex
+        job_id = await self.job(queue=queue, **options)
+        grants = (await self.ask("job.claim", {"worker": "w", "queues": [queue], "wait": 5}))["result"]["grants"]
+        assert [grant["job_id"] for grant in grants] == [job_id]
+        return job_id, grants[0]["attempt"]
+
+    async def report(self, job_id: str, attempt: int, outcome: str, **more: Any) -> dict[str, Any]:
+        return await self.ask("job.report", {"job_id": job_id, "attempt": attempt, "outcome": outcome, **more})
+
+    async def events(self, *names: str) -> None:
+        """Waits until an event of each name has come over AMQP, in the shape of its message."""
+
+        async def all_there() -> bool:
+            message = await self.queue.get(no_ack=True, fail=False)
+            if message is not None:
+                event = json.loads(message.body)
+                self.arrived[event["eventtype"]] = event
+                if event["eventtype"] in EVENTS:
+                    conforms(f"{event['eventtype']}.event", event)
+            return set(names) <= self.arrived.keys()
+
+        await until(all_there)
+
+
+def conforms(message: str, value: object) -> None:
+    schema = {**SPECIFICATION["components"]["messages"][message]["payload"], "components": SPECIFICATION["components"]}
+    found = next(jsonschema.Draft202012Validator(schema).iter_errors(value), None)
+    assert found is None, f"{message} at {found.json_path}: {found.message[:500]}"
+
+
+ERROR = {"type": "ValueError", "message": "no"}
+
+
+async def test_jobs_over_amqp(bench: Bench) -> None:
+    job_id, attempt = await bench.claimed(max_attempts=1)
+    renewed = await bench.ask("job.renew", {"worker": "w", "attempts": [{"job_id": job_id, "attempt": attempt}]})
+    assert renewed["result"]["lost"] == []
+    await bench.report(job_id, attempt, "failed", error=ERROR)
+    reply = await bench.ask("job.retry", {"job_id": job_id, "reason": "mended"})
+    assert (await bench.ask("job.get", {"job_id": job_id}, reply["position"]))["result"]["job"]["status"] == "pending"
+    assert (await bench.ask("job.cancel", {"job_id": job_id}))["result"]["success"]
+    assert (await bench.ask("job.remove", {"job_id": job_id}))["result"]["success"]
+    completed, attempt = await bench.claimed()
+    reply = await bench.report(completed, attempt, "completed", result={"pages": 3})
+    listed = await bench.ask("job.list", {"status": "completed"}, reply["position"])
+    assert completed in {job["id"] for job in listed["result"]["jobs"]}
+    assert (await bench.ask("job.stats", {}))["result"]["completed"] >= 1
+
+
+async def test_events_of_jobs_over_amqp(bench: Bench) -> None:
+    returned, attempt = await bench.claimed()
+    await bench.report(returned, attempt, "returned")
+    failed, attempt = await bench.claimed(retry={"kind": "fixed", "delay": 60})
+    await bench.report(failed, attempt, "failed", error=ERROR)
+    # Nobody renews this one, so its lease lapses.
+    await bench.claimed()
+    await bench.events(*(name for name in EVENTS if name.startswith("job.") and name != "job.attempt_lost"))
+
+
+async def test_the_event_of_a_lost_attempt_over_amqp(bench: Bench, service: Running) -> None:
+    job_id, attempt = await bench.claimed()
+    await bench.ask("job.renew", {"worker": "w", "attempts": [{"job_id": job_id, "attempt": attempt}]})
+    await service.system.storage.pool.execute("UPDATE leases SET expires_at = now() WHERE job_id = $1", job_id)
+    await bench.events("job.attempt_lost")
+
+
+async def test_subscriptions_and_events_over_amqp(bench: Bench) -> None:
+    name = uuid4().hex
+    await bench.ask("subscription.create", {"name": name, "pattern": "shop.#"})
+    await bench.ask("subscription.create", {"name": name, "pattern": "shop.item.#"})
+    await bench.ask("event.publish", {"event_type": "shop.item.sold", "payload": {"n": 1}})
+    page = (await bench.ask("log.read", {"pattern": "shop.#"}))["result"]
+    event = page["events"][-1]
+    parked = {"name": name, "position": event["position"], "event_id": event["id"], "error": "no"}
+    await bench.ask("subscription.lease", {"name": name, "worker": "w"})
+    await bench.ask("subscription.park", parked)
+    await bench.ask("subscription.release", {"name": name, "event_id": event["id"]})
+    await bench.ask("subscription.acknowledge", {"name": name, "position": "head"})
+    await bench.ask("subscription.set_active", {"name": name, "active": False})
+    reply = await bench.ask("subscription.set_active", {"name": name, "active": True})
+    assert (await bench.ask("subscription.get", {"name": name}, reply["position"]))["result"]["subscription"]["is_active"]
+    assert (await bench.ask("subscription.list", {}))["result"]["subscriptions"]
+    await bench.events("shop.item.sold", *(topic for topic in EVENTS if topic.startswith("subscription.")))
+
+
+async def test_the_log_over_amqp(bench: Bench) -> None:
+    job_id = await bench.job()
+    assert (await bench.ask("log.history", {"kind": "job", "id": job_id}))["result"]["events"]
+    assert (await bench.ask("log.state", {"kind": "job", "id": job_id, "at": "1"}))["result"]["version"] == 1
+    assert (await bench.ask("log.why", {"id": job_id}))["result"]["events"]
+
+
+def data_of(answer: httpx.Response, prefix: str, status: int = 200) -> Any:
+    assert answer.status_code == status, answer.text
+    if prefix == "/api":
+        return answer.json()
+    assert answer.json()["status"] == "success"
+    return answer.json()["data"]
+
+
+versions = pytest.mark.parametrize("prefix", ["/api", "/api/v1"])
+
+
+@versions
+async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
+    client = bench.client
+    job_id = data_of(await client.post(f"{prefix}/jobs", json={"name": "resize"}), prefix, 201)["job_id"]
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}"), prefix)["id"] == job_id
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}", params={"at": "1"}), prefix)["version"] == 1
+    assert job_id in {job["id"] for job in data_of(await client.get(f"{prefix}/jobs"), prefix)}
+    assert data_of(await client.get(f"{prefix}/jobs/stats"), prefix)["pending"] >= 1
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}/history"), prefix)[0]["eventtype"] == "job.enqueued"
+    assert data_of(await client.get(f"{prefix}/job/{job_id}"), prefix)["state"]["status"] == "pending"
+    assert data_of(await client.get(f"{prefix}/why/{job_id}"), prefix)
+    assert data_of(await client.delete(f"{prefix}/jobs/{job_id}"), prefix) == {"success": True}
+    dead, attempt = await bench.claimed(max_attempts=1)
+    position = (await bench.report(dead, attempt, "failed", error=ERROR))["position"]
+    headers = {"X-Min-Position": position}
+    letters = data_of(await client.get(f"{prefix}/deadletters", headers=headers), prefix)
+    assert dead in {job["id"] for job in letters}
+    assert data_of(await client.post(f"{prefix}/jobs/{dead}/retry"), prefix)["status"] == "pending"
+
+
+@versions
+async def test_events_and_subscriptions_over_http(bench: Bench, prefix: str) -> None:
+    client, name = bench.client, uuid4().hex
+    created = data_of(await client.post(f"{prefix}/subscriptions", json={"name": name, "pattern": "#"}), prefix, 201)
+    event = {"event_type": "shop.item.sold", "payload": {"for": name}}
+    assert data_of(await client.post(f"{prefix}/events", json=event), prefix, 201)["event_id"]
+    after = {"after": created["position"], "pattern": "shop.#"}
+    async with client.stream("GET", f"{prefix}/events", params=after) as stream:
+        lines = [line async for line in _until(stream.aiter_lines(), "event: caught-up")]
+    told = next(json.loads(line.removeprefix("data: ")) for line in lines if name in line)
+    path = f"{prefix}/subscriptions/{name}"
+    parked = {"position": told["position"], "event_id": told["id"], "error": "no"}
+    data_of(await client.post(f"{path}/park", json=parked), prefix)
+    data_of(await client.post(f"{path}/release", json={"event_id": told["id"]}), prefix)
+    data_of(await client.post(f"{path}/acknowledge", json={"position": told["position"]}), prefix)
+    data_of(await client.patch(path, json={"active": False}), prefix)
+    assert data_of(await client.get(path), prefix)["is_active"] is False
+    assert name in {each["name"] for each in data_of(await client.get(f"{prefix}/subscriptions"), prefix)}
+
+
+async def _until(lines: AsyncIterator[str], last: str) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if line == last:
+            return
+
+
+async def test_health_over_http(bench: Bench) -> None:
+    for path in ("/health", "/health/live"):
+        assert (await bench.client.get(path)).json() == {"status": "healthy"}
+    assert (await bench.client.get("/health/ready")).json()["status"] == "ready"
+    assert (await bench.client.get("/metrics")).headers["content-type"].startswith("text/plain")
+
+
+@versions
+@pytest.mark.parametrize("kind", ["commands", "queries"])
+async def test_every_command_and_query_by_name_over_http(bench: Bench, prefix: str, kind: str) -> None:
+    """An empty body: each name is routed to its own contract, which takes it or says what is missing."""
+    wanted = [path for path in OPENAPI["paths"] if path.startswith(f"{prefix}/{kind}/")]
+    assert len(wanted) >= 9
+    for path in wanted:
+        answer = await bench.client.post(path, json={})
+        assert answer.status_code in (200, 422), path
+        if answer.status_code == 422:
+            assert "Field required" in answer.text
+
+
+@versions
+async def test_commands_as_cloudevents_over_http(bench: Bench, prefix: str) -> None:
+    event = {"specversion": "1.0", "id": uuid4().hex, "source": "/t", "type": "job.enqueue", "data": {"name": "resize"}}
+    headers = {"Content-Type": "application/cloudevents+json"}
+    answer = await bench.client.post(f"{prefix}/commands", content=json.dumps(event), headers=headers)
+    assert data_of(answer, prefix)

@@ -1,0 +1,100 @@
+"""The service without its entry points: commands and queries go straight to the gateway."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from handlers.reactions import Reaction
+from infra.bootstrap import ROLES, Role, System, build
+from infra.settings import Settings
+from millrace.contracts.wire import Accepted, Batch, Context, Refused
+
+TENANT = "acme"
+_numbers = itertools.count(1)
+
+
+@asynccontextmanager
+async def system(
+    dsn: str,
+    roles: Sequence[Role] = ROLES,
+    *,
+    reactions: Sequence[Reaction] = (),
+    lease: float = 30.0,
+    unconfirmed: float = 5.0,
+) -> AsyncIterator[System]:
+    """One process of the service; several on one database are several processes of it."""
+    modules = {"jobs": {"leases": {"duration": lease, "unconfirmed": unconfirmed}}}
+    built = await build(Settings.model_validate({"modules": modules}), dsn, roles, reactions=reactions)
+    built.start()
+    try:
+        yield built
+    finally:
+        await built.stop()
+
+
+def context(message_id: str | None = None, **given: Any) -> Context:
+    return Context(given.pop("tenant", TENANT), message_id or f"m-{next(_numbers)}", **given)
+
+
+async def told(system: System, command: str, body: object, message_id: str | None = None, **given: Any) -> Accepted:
+    """The answer to a command that is accepted."""
+    reply = await system.gateway.execute(command, body, context(message_id, **given))
+    assert isinstance(reply, Accepted), reply
+    return reply
+
+
+async def refused(system: System, command: str, body: object, message_id: str | None = None, **given: Any) -> str:
+    """The code of the problem that a command is answered with."""
+    reply = await system.gateway.execute(command, body, context(message_id, **given))
+    assert isinstance(reply, Refused), reply
+    return reply.problem.code
+
+
+async def batch(
+    system: System, command: str, bodies: list[Any], message_id: str | None = None
+) -> list[Accepted | Refused]:
+    reply = await system.gateway.execute(command, bodies, context(message_id))
+    assert isinstance(reply, Batch), reply
+    return reply.items
+
+
+async def asked(system: System, query: str, body: object, min_position: str | None = None) -> dict[str, Any]:
+    """The answer to a query that is answered."""
+    reply = await system.gateway.query(query, body, context(), min_position)
+    assert isinstance(reply, Accepted), reply
+    return reply.result
+
+
+async def enqueued(system: System, message_id: str | None = None, **body: Any) -> str:
+    """The id of a new job."""
+    reply = await told(system, "job.enqueue", {"name": "transcribe", **body}, message_id)
+    return str(reply.result["job_id"])
+
+
+async def claimed(system: System, slots: int = 1, worker: str = "w-5", wait: float = 0.0, **given: Any) -> list[Any]:
+    """What a claim is granted."""
+    reply = await told(system, "job.claim", {"worker": worker, "slots": slots, "wait": wait, **given})
+    grants: list[Any] = reply.result["grants"]
+    return grants
+
+
+async def reported(system: System, grant: Any, outcome: str = "completed", **body: Any) -> Accepted:
+    if outcome == "failed":
+        body = {"error": {"type": "OSError", "message": "broken pipe"}, **body}
+    named = {"job_id": grant["job_id"], "attempt": grant["attempt"], "outcome": outcome}
+    return await told(system, "job.report", {**named, **body})
+
+
+async def job(system: System, job_id: str) -> dict[str, Any]:
+    """The job as it is read; never older than its newest event."""
+    found: dict[str, Any] = (await asked(system, "job.get", {"job_id": job_id}))["job"]
+    return found
+
+
+async def history(system: System, job_id: str, kind: str = "job") -> list[str]:
+    """The types of its events."""
+    events = (await asked(system, "log.history", {"kind": kind, "id": job_id}))["events"]
+    return [event["eventtype"] for event in events]

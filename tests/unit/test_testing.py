@@ -1,0 +1,232 @@
+"""What `millrace.testing` adds to the client's contract: the clock, `run_jobs`, borrowed applications, the fixtures."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tomllib
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from millrace import Event, JobContext, JobStatus, Millrace
+from millrace.testing import EndlessWork, InMemory, MillraceTest, VirtualClock, in_memory
+from millrace.worker import Worker
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+DEADLINE = 10.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def app() -> MillraceTest:
+    return MillraceTest(start=START)
+
+
+def test_the_clock_stands_still_until_it_is_moved() -> None:
+    clock = VirtualClock(START)
+    clock.advance(90)
+    assert clock.now() == clock.now() == START + timedelta(seconds=90)
+    with pytest.raises(ValueError, match="back"):
+        clock.advance(-1)
+    with pytest.raises(ValueError, match="zone"):
+        VirtualClock(datetime(2030, 1, 1))
+
+
+async def test_a_delayed_job_waits_for_the_clock(app: MillraceTest) -> None:
+    @app.job
+    async def n() -> None: ...
+
+    job = await app.jobs.enqueue("n", delay=3_600)
+    assert await app.run_jobs() == []
+    app.clock.advance(3_599)
+    assert await app.run_jobs() == []
+    app.clock.advance(1)
+    [ran] = await app.run_jobs()
+    assert (ran.id, ran.status, ran.started_at) == (job.id, JobStatus.COMPLETED, START + timedelta(hours=1))
+
+
+async def test_advancing_runs_everything_at_its_own_time(app: MillraceTest) -> None:
+    seen: list[tuple[str, float]] = []
+
+    @app.job(retry={"kind": "exponential", "delay": 10, "factor": 3, "jitter": 0})
+    async def note(tag: str, job: JobContext) -> None:
+        seen.append((tag, (app.clock.now() - START).total_seconds()))
+        if tag == "flaky" and job.attempt < 3:
+            raise ValueError("again")
+
+    await app.jobs.enqueue("note", {"tag": "later"}, run_at=START + timedelta(seconds=25))
+    await app.jobs.enqueue("note", {"tag": "flaky"})
+    await app.jobs.enqueue("note", {"tag": "never"}, delay=101)
+    jobs = await app.run_jobs(advance=100)
+    assert seen == [("flaky", 0), ("flaky", 10), ("later", 25), ("flaky", 40)]
+    assert [job.data["tag"] for job in jobs] == ["flaky", "later"]
+    assert app.clock.now() == START + timedelta(seconds=100)
+
+
+async def test_what_jobs_and_events_cause_is_run_too(app: MillraceTest) -> None:
+    done: list[str] = []
+
+    @app.job
+    async def parent() -> None:
+        await app.publish("shop.ordered", {"n": 1})
+
+    @app.on("shop.*", name="shop")
+    async def follow(event: Event) -> None:
+        await app.jobs.enqueue("child", dict(event.payload))
+
+    @app.job
+    def child(n: int) -> None:
+        done.append(f"child {n}")
+
+    await app.jobs.enqueue("parent")
+    assert [job.name for job in await app.run_jobs()] == ["parent", "child"]
+    assert done == ["child 1"]
+
+
+async def test_work_without_end_is_an_error(app: MillraceTest) -> None:
+    @app.job
+    async def again() -> None:
+        await app.jobs.enqueue("again")
+
+    await app.jobs.enqueue("again")
+    with pytest.raises(EndlessWork):
+        await app.run_jobs(max_runs=20)
+
+
+async def test_jobs_that_wait_for_others_run_beside_them(app: MillraceTest) -> None:
+    @app.job
+    async def outer() -> int:
+        inner_job = await app.jobs.enqueue("inner")
+        return 1 + int(await app.jobs.result(inner_job.id, timeout=DEADLINE))
+
+    @app.job
+    async def inner() -> int:
+        return 41
+
+    job = await app.jobs.enqueue("outer")
+    await app.run_jobs(concurrency=2)
+    assert await app.jobs.result(job.id) == 42
+
+
+async def test_only_the_named_queues_are_run(app: MillraceTest) -> None:
+    @app.job
+    async def n() -> None: ...
+
+    await app.jobs.enqueue("n", queue="mail")
+    other = await app.jobs.enqueue("n", queue="other")
+    assert [job.id for job in await app.run_jobs(queues=["other"])] == [other.id]
+    assert (await app.jobs.stats()).pending == 1
+
+
+async def test_canceling_stops_a_running_handler_at_once(app: MillraceTest) -> None:
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    @app.job
+    async def endless() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    job = await app.jobs.enqueue("endless")
+    running = asyncio.create_task(app.run_jobs())
+    await started.wait()
+    await app.jobs.cancel(job.id)
+    [ended] = await running
+    assert stopped.is_set()
+    assert ended.status is JobStatus.CANCELLED
+
+
+async def test_an_ordinary_worker_runs_on_it_and_follows_the_clock(app: MillraceTest) -> None:
+    @app.job
+    async def n() -> int:
+        return 1
+
+    worker = Worker(app, concurrency=2)
+    working = asyncio.create_task(worker.run(signals=False))
+    job = await app.jobs.enqueue("n", delay=3_600)
+    await worker.started.wait()
+    app.clock.advance(3_600)
+    assert await app.jobs.result(job.id, timeout=DEADLINE) == 1
+    worker.stop()
+    await working
+
+
+async def test_an_application_that_exists_is_put_on_it_and_back() -> None:
+    app = Millrace("http://127.0.0.1:9", tenant="shop", timeout=0.1)
+
+    @app.job
+    async def add(a: int) -> int:
+        return a + 1
+
+    async with in_memory(app, start=START) as test:
+        job = await add.enqueue(1)
+        [ran] = await test.run_jobs()
+        assert (ran.id, ran.result) == (job.id, 2)
+        assert (await app.jobs.stats()).completed == 1
+    with pytest.raises(Exception, match=r"127\.0\.0\.1:9"):
+        await app.jobs.stats()
+    await app.close()
+
+
+async def test_applications_can_share_a_service() -> None:
+    memory = InMemory(VirtualClock(START))
+    producer, consumer = MillraceTest(memory=memory), MillraceTest(memory=memory)
+
+    @consumer.job
+    async def n() -> None: ...
+
+    job = await producer.jobs.enqueue("n")
+    assert [ran.id for ran in await consumer.run_jobs()] == [job.id]
+
+
+def test_code_without_an_event_loop_uses_the_blocking_twin(app: MillraceTest) -> None:
+    @app.job
+    def n(x: int) -> int:
+        return x * 2
+
+    with app.sync() as sync:
+        job = sync.jobs.enqueue("n", {"x": 4})
+        [ran] = sync.run_jobs()
+        assert (ran.id, ran.result) == (job.id, 8)
+
+
+def test_pytest_has_the_fixtures(tmp_path: Path) -> None:
+    (tmp_path / "test_sample.py").write_text(
+        "def test_it(millrace_app, run_jobs):\n"
+        "    import asyncio\n"
+        "    @millrace_app.job\n"
+        "    async def n(): ...\n"
+        "    async def main():\n"
+        "        await millrace_app.jobs.enqueue('n', delay=5)\n"
+        "        assert len(await run_jobs(advance=5)) == 1\n"
+        "    asyncio.run(main())\n"
+    )
+    # A wheel announces the plugin by itself; a checkout that is not installed does not.
+    named = [] if entry_points(group="pytest11", name="millrace") else ["-p", "millrace.testing.plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *named, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=_environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["pytest11"] == {"millrace": "millrace.testing.plugin"}
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
+
+
+def test_the_light_client_is_enough() -> None:
+    code = (
+        "import sys, millrace.testing.plugin\n"
+        "heavy = {'domain', 'projections', 'handlers', 'adapters', 'infra', 'eventsourcing', 'asyncpg', 'fastapi'}\n"
+        "print(*sorted(heavy & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment(), check=True)
+    assert done.stdout.split() == []
