@@ -191,7 +191,7 @@ def _preflight(call: Call) -> Response:
 
 
 async def _take_in_the_rest(call: Call, error: HttpProblem, receive: Receive, left: int) -> None:
-    """Discards up to `left` bytes that are still on their way: closing before they came would cost the client the answer."""
+    """Discards up to `left` bytes that are still on their way: closing before they came would lose the answer."""
     expects_more = b"transfer-encoding" in call.headers or call.headers.get(b"content-length", b"0").strip() != b"0"
     if not expects_more or b"expect" in call.headers or error.problem.status in (408, 503):
         return

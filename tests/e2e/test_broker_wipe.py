@@ -49,7 +49,7 @@ async def subscribe(client: httpx.AsyncClient) -> None:
 
 
 async def consumed(url: str, queue: str, subjects: set[str], arguments: dict[str, Any] | None = None) -> list[Any]:
-    """Events from a queue, as a consumer reads them that knows nothing of Millrace, until all subjects were among them."""
+    """Events from a queue, read by a consumer that knows nothing of Millrace, until all subjects were among them."""
     events: list[Any] = []
     there = asyncio.Event()
 

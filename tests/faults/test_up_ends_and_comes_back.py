@@ -31,7 +31,8 @@ class Up(Server):
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "millrace.cli.main", "up", "--port", str(self.port)]
         command += ["--data", str(folder / "data"), "--app", "tests.faults.app:app"]
-        super().__init__(name, command, folder, {"FAULTS_RUNS": str(runs)})
+        lease = {"MILLRACE_MODULES__JOBS__LEASES__DURATION": "4", "MILLRACE_MODULES__JOBS__LEASES__UNCONFIRMED": "2"}
+        super().__init__(name, command, folder, {"FAULTS_RUNS": str(runs), **lease})
 
     async def ready(self) -> None:
         await until(lambda: "worker started" in self.output() or not self.running, 40, "millrace up is ready")

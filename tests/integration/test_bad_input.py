@@ -94,6 +94,9 @@ AMQP_ONLY = {
     "no body": Bad("malformed", 400, b""),
 }
 
+OVER_HTTP = EVERYWHERE | HTTP_ONLY
+OVER_AMQP = EVERYWHERE | AMQP_ONLY
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(database_url: str, rabbitmq_url: str) -> AsyncIterator[Running]:
@@ -124,7 +127,7 @@ async def jobs_named(client: httpx.AsyncClient, name: str, position: str) -> int
     return len(answer.json()["result"]["jobs"])
 
 
-@pytest.mark.parametrize("bad", {**EVERYWHERE, **HTTP_ONLY}.values(), ids={**EVERYWHERE, **HTTP_ONLY})
+@pytest.mark.parametrize("bad", OVER_HTTP.values(), ids=OVER_HTTP)
 async def test_bad_input_over_http_is_a_typed_error(client: httpx.AsyncClient, bad: Bad) -> None:
     headers = {"Content-Type": "application/json", **bad.headers}
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -135,7 +138,7 @@ async def test_bad_input_over_http_is_a_typed_error(client: httpx.AsyncClient, b
     assert (await client.post("/api/commands/job.enqueue", json=JOB)).json()["ok"]
 
 
-@pytest.mark.parametrize("bad", {**EVERYWHERE, **AMQP_ONLY}.values(), ids={**EVERYWHERE, **AMQP_ONLY})
+@pytest.mark.parametrize("bad", OVER_AMQP.values(), ids=OVER_AMQP)
 async def test_bad_input_over_amqp_is_a_typed_error_and_the_next_command_is_answered(caller: Caller, bad: Bad) -> None:
     key = bad.key or f"default.{bad.command}"
     reply = await caller.call(key, bad.content, **bad.properties)
@@ -144,7 +147,7 @@ async def test_bad_input_over_amqp_is_a_typed_error_and_the_next_command_is_answ
     assert (await caller.call("default.job.enqueue", JOB))["ok"]
 
 
-@pytest.mark.parametrize("bad", {**EVERYWHERE, **AMQP_ONLY}.values(), ids={**EVERYWHERE, **AMQP_ONLY})
+@pytest.mark.parametrize("bad", OVER_AMQP.values(), ids=OVER_AMQP)
 async def test_bad_input_that_nobody_waits_for_is_parked_with_its_reason(
     caller: Caller, channel: AbstractChannel, bad: Bad
 ) -> None:

@@ -59,9 +59,7 @@ def command(data: object, **attributes: Any) -> dict[str, Any]:
 
 
 async def post(client: httpx.AsyncClient, media_type: str, body: object, **headers: str) -> httpx.Response:
-    return await client.post(
-        "/api/commands", content=json.dumps(body), headers={"Content-Type": media_type, **headers}
-    )
+    return await client.post("/api/commands", content=json.dumps(body), headers={"Content-Type": media_type, **headers})
 
 
 async def events_of(client: httpx.AsyncClient, job_id: str) -> list[dict[str, Any]]:
@@ -155,4 +153,4 @@ async def test_every_event_leaves_as_a_cloudevent_everywhere_the_same(
     assert datetime.fromisoformat(enqueued["time"]).utcoffset() is not None
     assert (sold["type"], sold["data"], sold["subject"]) == ("shop.item.sold", {"n": 1}, own["result"]["event_id"])
     assert [enqueued] == await events_of(client, enqueued["subject"])
-    assert CloudEvent.model_validate(enqueued)
+    assert CloudEvent.model_validate(enqueued).subject == enqueued["subject"]

@@ -68,7 +68,9 @@ class Bench:
         return reply
 
     async def job(self, **options: Any) -> str:
-        return str((await self.ask("job.enqueue", {"name": "resize", "queue": uuid4().hex, **options}))["result"]["job_id"])
+        return str(
+            (await self.ask("job.enqueue", {"name": "resize", "queue": uuid4().hex, **options}))["result"]["job_id"]
+        )
 
     async def claimed(self, **options: Any) -> tuple[str, int]:
         queue = uuid4().hex
@@ -151,7 +153,9 @@ async def test_subscriptions_and_events_over_amqp(bench: Bench) -> None:
     await bench.ask("subscription.acknowledge", {"name": name, "position": "head"})
     await bench.ask("subscription.set_active", {"name": name, "active": False})
     reply = await bench.ask("subscription.set_active", {"name": name, "active": True})
-    assert (await bench.ask("subscription.get", {"name": name}, reply["position"]))["result"]["subscription"]["is_active"]
+    assert (await bench.ask("subscription.get", {"name": name}, reply["position"]))["result"]["subscription"][
+        "is_active"
+    ]
     assert (await bench.ask("subscription.list", {}))["result"]["subscriptions"]
     await bench.events("shop.item.sold", *(topic for topic in EVENTS if topic.startswith("subscription.")))
 

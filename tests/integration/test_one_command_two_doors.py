@@ -14,7 +14,7 @@ import pytest
 
 from millrace import Event, JobStatus, Millrace, Worker
 from tests.integration.amqp.caller import Caller
-from tests.support.running import Running, running
+from tests.support.running import Running, running, until
 
 COPIES = 25
 
@@ -97,13 +97,12 @@ async def test_without_http_the_client_does_everything_over_amqp(fresh_database_
             assert len(await app.jobs.list(name="later", limit=100)) == 20
             stats = await app.jobs.stats()
             assert (stats.completed, stats.delayed, stats.cancelled, stats.workers) == (1, 19, 1, 1)
-            assert [event.eventtype for event in await app.history("job", job.id)][0] == "job.enqueued"
+            assert (await app.history("job", job.id))[0].eventtype == "job.enqueued"
             assert (await app.state("job", job.id, at=1))["state"]["status"] == "pending"
             assert job.id in {event.subject for event in await app.why(job.id)}
             types = [event.eventtype async for event in _until(app, "shop.item.sold")]
             assert {"job.enqueued", "job.completed", "shop.item.sold"} <= set(types)
-            while not heard:
-                await asyncio.sleep(0.02)
+            await until(lambda: bool(heard))
             subscription = await app.subscriptions.get("stock")
             assert (heard, subscription is not None) == (["lamp"], True)
         worker.stop()

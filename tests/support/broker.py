@@ -53,6 +53,10 @@ class Node:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd),
         }
+        self._launch(environment)
+        await until(self._answers, START_SECONDS)
+
+    def _launch(self, environment: dict[str, str]) -> None:
         with (self._folder / "out.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(SERVER)],
@@ -63,7 +67,6 @@ class Node:
                 stderr=log,
                 start_new_session=True,
             )
-        await until(self._answers, START_SECONDS)
 
     def stop(self) -> None:
         """Ends the node as an operator does; returns when it is gone."""
