@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http.client import responses
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from millrace.transport import Origin, Reply
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
+QUESTIONS = 64
 # Shorter than the usual keep-alive of servers (5 s), so that a connection is not used while the other end closes it.
 IDLE_SECONDS = 4.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -26,6 +28,9 @@ class HttpTransport:
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
+        # The pool looks at every waiting request for each connection that becomes free, so thousands of questions at
+        # once wait here. Commands do not: a worker's renewals and reports must never wait behind questions.
+        self._turn = asyncio.Semaphore(QUESTIONS)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {api_key}"
@@ -70,7 +75,11 @@ class HttpTransport:
             headers["X-Min-Position"] = min_position
 
         async def attempt(remaining: float) -> Reply:
-            return await self._post(f"/api/queries/{name}", body, headers, min(remaining, hold + ANSWER_SECONDS))
+            path, seconds = f"/api/queries/{name}", min(remaining, hold + ANSWER_SECONDS)
+            if hold:
+                return await self._post(path, body, headers, seconds)
+            async with self._turn:
+                return await self._post(path, body, headers, seconds)
 
         return await repeat_until_answered(attempt, message_id=None, timeout=hold + timeout)
 

@@ -89,7 +89,9 @@ class PostgresDoorbell:
     async def _announce(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._due.wait(), timeout=10)
+                # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(10):
+                    await self._due.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=5)
                 continue

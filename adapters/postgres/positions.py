@@ -35,7 +35,8 @@ class ReaderPositions:
         while self._known.get(name, 0) < position and time.monotonic() < deadline:
             advanced = self._advanced
             try:
-                await asyncio.wait_for(advanced.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await advanced.wait()
             except TimeoutError:
                 self.advanced(name, await self._readers.position(name))
         return self._known.get(name, 0)

@@ -129,7 +129,7 @@ class PostgresWorkQueue:
         *,
         lease: float = 30.0,
         grant_lease: float = 5.0,
-        outage: float = 5.0,
+        outage: float = 3.0,
     ) -> None:
         self._commits, self._pool, self._clock, self._encode = commits, pool, clock, encode
         self._on_commit = on_commit

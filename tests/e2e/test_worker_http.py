@@ -11,11 +11,18 @@ import pytest
 
 from millrace import Event, JobContext, JobFailed, JobStatus, Millrace, NonRetryable, NotFound, Worker
 from millrace.ids import uuid7
+from tests.support.service import running_service
+
+
+@pytest.fixture
+async def service_url(database_url: str) -> AsyncIterator[str]:
+    async with running_service(database_url) as service:
+        yield service.http
 
 
 @pytest.fixture
 async def app(service_url: str) -> AsyncIterator[Millrace]:
-    # A tenant of its own: the service is shared, and what one test leaves behind the next one must not claim.
+    # A tenant of its own: the database is shared, and what one test leaves behind the next one must not claim.
     async with Millrace(service_url, tenant=f"t-{uuid7()}") as app:
         yield app
 

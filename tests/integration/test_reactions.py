@@ -98,22 +98,19 @@ async def test_what_follows_keeps_tenant_cause_and_correlation(running: System) 
 
 
 async def test_a_crash_before_the_position_was_saved_repeats_nothing(
-    running: System, connection: asyncpg.Connection
+    fresh_database_url: str, connection: asyncpg.Connection
 ) -> None:
-    await a_job_is_done(running)
-    await eventually(lambda: said(running))
-    head = await running.storage.store.head()
-    await eventually(lambda: running.storage.readers.position(READER), lambda at: at >= head)
+    async with system(fresh_database_url, reactions=[THANKS]) as before:
+        await eventually(lambda: begun(before))
+        await a_job_is_done(before)
+        await eventually(lambda: cards(before))
     await connection.execute("UPDATE readers SET position = 0 WHERE name = $1", READER)
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7270502 AND granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    await eventually(lambda: running.storage.readers.position(READER), lambda at: at >= head)
-    await a_job_is_done(running)
-    await eventually(lambda: said(running), lambda found: len(found) >= 2)
-    assert len(await said(running)) == 2
-    assert len(await eventually(lambda: cards(running), lambda found: len(found) >= 2)) == 2
+    async with system(fresh_database_url, reactions=[THANKS]) as running:
+        await a_job_is_done(running)
+        head = await running.storage.store.head()
+        await eventually(lambda: running.storage.readers.position(READER), lambda at: at >= head)
+        assert len(await said(running)) == 2
+        assert len(await eventually(lambda: cards(running), lambda found: len(found) >= 2)) == 2
 
 
 async def test_a_rebuild_runs_no_reaction(running: System, fresh_database_url: str) -> None:
