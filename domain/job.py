@@ -133,8 +133,8 @@ class Job(Aggregate):
     """One job.
 
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
-    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `queue_priority` is what the
-    queue added to every job's own priority when this one was enqueued.
+    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `queue_priority` is what
+    the queue added to every job's own priority when this one was enqueued.
     """
 
     KIND: ClassVar[str] = KIND

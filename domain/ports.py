@@ -273,6 +273,10 @@ class WorkQueue(Protocol):
         """Ends the worker's held claims, in whichever process they are held; it gets no grant any more."""
         ...
 
+    async def beat(self) -> None:
+        """Workers can reach this process now. After a time in which none could say so, every lease begins anew."""
+        ...
+
     async def lapsed(self, limit: int) -> list[LapsedLease]:
         """Leases that have lapsed by the database clock; none while renewals could not be served."""
         ...

@@ -28,7 +28,7 @@ class JobPolicy:
 
     max_attempts: int = 3
     timeout: float = 300.0
-    retry: contract.Retry = contract.Retry()
+    retry: contract.Retry = field(default_factory=contract.Retry)
     queue_priorities: Mapping[str, int] = field(default_factory=dict)
 
 

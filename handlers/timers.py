@@ -58,7 +58,6 @@ class Timers:
     """The three loops.
 
     Args:
-        may_sweep: whether renewals can be served by this process now; while they cannot, no lease may lapse.
         forget: removes inbox rows that are older than the retention.
     """
 
@@ -66,10 +65,9 @@ class Timers:
         self,
         queue: WorkQueue,
         pipeline: Pipeline,
-        may_sweep: Callable[[], bool],
         forget: Callable[[], Awaitable[int]],
     ) -> None:
-        self._queue, self._pipeline, self._may_sweep, self._forget = queue, pipeline, may_sweep, forget
+        self._queue, self._pipeline, self._forget = queue, pipeline, forget
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -85,9 +83,8 @@ class Timers:
 
     async def _sweep(self) -> None:
         while True:
-            if self._may_sweep():
-                lapsed = await self._queue.lapsed(SWEEP_LIMIT)
-                await asyncio.gather(*(self._record(lease) for lease in lapsed))
+            lapsed = await self._queue.lapsed(SWEEP_LIMIT)
+            await asyncio.gather(*(self._record(lease) for lease in lapsed))
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _record(self, lease: LapsedLease) -> None:

@@ -44,6 +44,7 @@ ROLES: tuple[Role, ...] = ("api", "projector", "relay", "timers")
 INBOX_DAYS = 7
 CLOCK_SECONDS = 10.0
 CLAIM_POLL_SECONDS = 1.0
+BEAT_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
@@ -83,7 +84,7 @@ class System:
         storage = self.storage
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
         if "api" in self.roles:
-            loops.append(("claims", self._look_for_work))
+            loops += [("claims", self._look_for_work), ("beat", self._beat)]
         if "projector" in self.roles:
             for projection in projections():
                 traced = self.tracing.projection(projection) if self.tracing else projection
@@ -107,15 +108,21 @@ class System:
             feeder = Feeder(self.bus.publishing, self.bus.sender, source, self._outgoing, storage.doorbell)
             loops += [("relay", relay.run), ("feeder", lambda: self._lead("feeder", feeder.run))]
         if "timers" in self.roles:
-            timer = Timers(storage.queue, self.pipeline, self._may_sweep, self._forget)
+            timer = Timers(storage.queue, self.pipeline, self._forget)
             loops.append(("timers", timer.run))
         return loops
 
     def _outgoing(self, recorded: RecordedEvent) -> Any:
         return outgoing(recorded, self.storage.epoch)
 
-    def _may_sweep(self) -> bool:
-        return self.bus is None or "api" not in self.roles or self.bus.healthy
+    async def _beat(self) -> None:
+        """While no process that workers talk to can say that they reach it, nobody's lease lapses."""
+
+        async def once() -> None:
+            if self.bus is None or self.bus.healthy:
+                await self.storage.queue.beat()
+
+        await persistently("beat", once, pause=BEAT_SECONDS)
 
     async def _lead(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         async def lead() -> None:

@@ -57,6 +57,7 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
     finally:
         if watch is not None:
             watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
         if postgres is not None:
             await postgres.stop(timeout=STOP_SECONDS)
 

@@ -8,7 +8,7 @@ from adapters.amqp import declaration
 from adapters.amqp.connection import Link
 from adapters.amqp.ingress import Ingress
 from adapters.amqp.publisher import AmqpPublisher, BulkSender
-from adapters.amqp.topology import topology
+from adapters.amqp.topology import inbound, outbound
 from handlers.gateway import Gateway
 
 
@@ -20,8 +20,8 @@ class AmqpBus:
     """
 
     def __init__(self, url: str, gateway: Gateway) -> None:
-        self._answering = Link(url, "millrace.answers", _prepare)
-        self._publishing = Link(url, "millrace.events", _prepare)
+        self._answering = Link(url, "millrace.answers", _prepare_inbound)
+        self._publishing = Link(url, "millrace.events", _prepare_outbound)
         self._ingress = Ingress(url, self._answering, gateway)
         self.publisher = AmqpPublisher(self._publishing)
         self.sender = BulkSender(self._publishing)
@@ -56,5 +56,9 @@ class AmqpBus:
         await self._answering.stop()
 
 
-async def _prepare(connection: AbstractConnection) -> None:
-    await declaration.apply(connection, topology())
+async def _prepare_inbound(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, inbound())
+
+
+async def _prepare_outbound(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, outbound())

@@ -28,7 +28,7 @@ from adapters.amqp.parking import Parking
 from adapters.amqp.replies import Replies
 from adapters.amqp.requests import claims, queries
 from adapters.amqp.supervision import Supervised
-from adapters.amqp.topology import CLAIMS, COMMANDS, QUERIES, topology
+from adapters.amqp.topology import CLAIMS, COMMANDS, QUERIES, inbound
 from handlers.gateway import Gateway
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Ingress:
             await part.stop()
 
     async def _session(self, established: Callable[[], None]) -> None:
-        await declaration.apply(await self._link.connection(CONNECT_TIMEOUT), topology())
+        await declaration.apply(await self._link.connection(CONNECT_TIMEOUT), inbound())
         now = asyncio.get_running_loop().time()
         quarantined = now < self._quarantined_until
         self._lost = lost = asyncio.Event()
@@ -155,7 +155,7 @@ class Ingress:
         """Returns when the connection is lost; until then puts back what somebody deletes from the topology."""
         while not await _set_within(lost, TOPOLOGY_EVERY):
             try:
-                await declaration.apply(await self._link.connection(0), topology())
+                await declaration.apply(await self._link.connection(0), inbound())
             except BrokerUnavailable as error:
                 log.info("topology_not_checked", error=str(error))
 

@@ -94,8 +94,29 @@ class Topology:
 
 def topology() -> Topology:
     """The declared topology. Queues of subscriptions are not in it: they come and go with the subscriptions."""
+    inwards, outwards = inbound(), outbound()
     return Topology(
-        exchanges=(Exchange(COMMANDS), Exchange(CLAIMS), Exchange(QUERIES), Exchange(EVENTS)),
+        inwards.exchanges + outwards.exchanges,
+        inwards.queues + outwards.queues,
+        inwards.bindings + outwards.bindings,
+    )
+
+
+def outbound() -> Topology:
+    """What events need on their way out: apart, so that trouble with them never keeps commands from coming in."""
+    stream = {
+        "x-queue-type": "stream",
+        "x-max-length-bytes": GIGABYTE,
+        "x-max-age": "7D",
+        "x-stream-max-segment-size-bytes": GIGABYTE // 10,
+    }
+    return Topology((Exchange(EVENTS),), (Queue(EVENTS_LOG, stream),), (Binding(EVENTS, EVENTS_LOG),))
+
+
+def inbound() -> Topology:
+    """What commands, claims and queries need on their way in."""
+    return Topology(
+        exchanges=(Exchange(COMMANDS), Exchange(CLAIMS), Exchange(QUERIES)),
         queues=(
             # Bounded, and the oldest goes first: a parked command was refused or could not be read, and a full place
             # for such messages must not stop those that can.
@@ -118,21 +139,11 @@ def topology() -> Topology:
             # Nobody waits for an old claim or query: messages are transient and expire, only the queues are durable.
             Queue(CLAIMS, {"x-queue-type": "classic", "x-message-ttl": int(CLAIM_TTL * 1000)}),
             Queue(QUERIES, {"x-queue-type": "classic", "x-message-ttl": int(QUERY_TTL * 1000)}),
-            Queue(
-                EVENTS_LOG,
-                {
-                    "x-queue-type": "stream",
-                    "x-max-length-bytes": GIGABYTE,
-                    "x-max-age": "7D",
-                    "x-stream-max-segment-size-bytes": GIGABYTE // 10,
-                },
-            ),
         ),
         bindings=(
             Binding(COMMANDS, COMMANDS),
             Binding(CLAIMS, CLAIMS),
             Binding(QUERIES, QUERIES),
-            Binding(EVENTS, EVENTS_LOG),
         ),
     )
 

@@ -59,11 +59,13 @@ class Database:
         Args:
             command_timeout: seconds that one statement may take; None sets no bound.
         """
+        # A leader that is frozen inside a transaction must not keep its row locked for ever.
+        idle = {} if command_timeout is None else {"idle_in_transaction_session_timeout": "10000"}
         return await asyncpg.connect(
             self.dsn,
             timeout=CONNECT_SECONDS,
             command_timeout=command_timeout,
-            server_settings={"application_name": "millrace", "jit": "off", **KEEPALIVE},
+            server_settings={"application_name": "millrace", "jit": "off", **idle, **KEEPALIVE},
         )
 
     async def connect_writer(self) -> Connection:

@@ -27,6 +27,7 @@ class PostgresDoorbell:
         self._connect, self._on_foreign_ring = connect, on_foreign_ring
         self._head = 0
         self._announced = 0
+        self._own_pid = 0
         self._waiters: set[asyncio.Future[None]] = set()
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -65,9 +66,9 @@ class PostgresDoorbell:
 
     def _heard(self, _: object, pid: int, __: str, payload: object) -> None:
         position = int(str(payload))
-        if position > self._head:
-            self._announced = max(self._announced, position)
-            self._rise(position)
+        self._announced = max(self._announced, position)
+        self._rise(position)
+        if pid != self._own_pid:
             self._on_foreign_ring()
 
     async def _run(self) -> None:
@@ -76,6 +77,7 @@ class PostgresDoorbell:
                 connection = await self._connect()
                 try:
                     connection.add_termination_listener(lambda _: self._due.set())
+                    self._own_pid = connection.get_server_pid()
                     await connection.add_listener(CHANNEL, self._heard)
                     # Whatever was rung while nobody listened may have meant work for a held claim.
                     self._on_foreign_ring()

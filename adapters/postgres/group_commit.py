@@ -150,6 +150,10 @@ class GroupCommit:
             except asyncio.CancelledError:
                 self._fail([*batch.units, *batch.operations], StoreUnavailable("the service is stopping"))
                 raise
+            except Exception as error:
+                # The flusher must outlive whatever its callers bring along: without it every append would hang.
+                log.error("a batch failed unexpectedly", action="batch_failed", error=repr(error), exc_info=True)
+                self._lost(batch, error)
 
     def _next_batch(self) -> _Batch:
         """As many appends as fit; a second append to one version, or of one command, waits for the next batch."""

@@ -70,13 +70,19 @@ ON CONFLICT (tenant, worker) DO UPDATE SET stopped = true
 STOPPED = "SELECT worker FROM workers WHERE stopped AND tenant = $1 AND worker = ANY ($2::text[])"
 LAPSED = """
 SELECT tenant, job_id, attempt, worker, confirmed FROM leases
- WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1
+ WHERE expires_at < clock_timestamp()
+   AND EXISTS (SELECT FROM lease_watch WHERE beat_at > clock_timestamp() - $2::interval)
+ ORDER BY expires_at LIMIT $1
 """
 BEAT = """
 UPDATE lease_watch w SET beat_at = clock_timestamp() FROM lease_watch old
 RETURNING clock_timestamp() - old.beat_at AS gap
 """
-EXTEND_ALL = "UPDATE leases SET expires_at = greatest(expires_at, clock_timestamp() + $1)"
+EXTEND_ALL = """
+UPDATE leases
+   SET expires_at = greatest(expires_at,
+                             clock_timestamp() + CASE WHEN confirmed THEN $1::interval ELSE $2::interval END)
+"""
 EXPIRE_NOW = """
 UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2
 """
@@ -133,7 +139,7 @@ class PostgresWorkQueue:
     ) -> None:
         self._commits, self._pool, self._clock, self._encode = commits, pool, clock, encode
         self._on_commit = on_commit
-        self.lease, self.grant_lease, self._outage = lease, grant_lease, outage
+        self.lease, self.grant_lease, self._outage = lease, grant_lease, timedelta(seconds=outage)
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
         self._running: list[tuple[_Claim, list[GrantedJob]]] = []
         self._started: list[tuple[StreamName, Event]] = []
@@ -164,6 +170,8 @@ class PostgresWorkQueue:
                 await self._pass()
             if claim.picked:
                 await claim.done
+            else:
+                self._abandon(claim)
         except asyncio.CancelledError:
             self._abandon(claim)
             raise
@@ -189,9 +197,8 @@ class PostgresWorkQueue:
                 del self._groups[key]
 
     def _abandon(self, claim: _Claim) -> None:
-        """Nobody waits for the grant any more: what was granted lapses at once and is recorded as returned."""
-        if not claim.picked:
-            return
+        """Nobody waits for the grant any more: what was granted, or is being granted now, lapses at once and is
+        recorded as returned."""
 
         def expire(done: asyncio.Future[list[GrantedJob]]) -> None:
             if done.cancelled() or done.exception() is not None or not done.result():
@@ -246,7 +253,7 @@ class PostgresWorkQueue:
         group.stirred = False
         await self._end_stopped(connection, group)
         for claim in tuple(group.claims):
-            if claim.picked or claim.done.done():
+            if claim.picked or claim.done.done() or claim not in group.claims:
                 continue
             request = claim.request
             picked = await connection.fetch(
@@ -310,8 +317,8 @@ class PostgresWorkQueue:
                 timedelta(seconds=self.lease),
             )
 
-        await self._note_worker(tenant, worker)
         valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()
+        await self._note_worker(tenant, worker)
         return [pair for stream, pair in streams.items() if stream not in valid]
 
     @translated
@@ -324,13 +331,17 @@ class PostgresWorkQueue:
                     claim.done.set_result([])
 
     @translated
+    async def beat(self) -> None:
+        async def run(connection: Connection) -> None:
+            if await connection.fetchval(BEAT) > self._outage:
+                await connection.execute(EXTEND_ALL, timedelta(seconds=self.lease), timedelta(seconds=self.grant_lease))
+
+        await self._commits.perform(run)
+
+    @translated
     async def lapsed(self, limit: int) -> list[LapsedLease]:
         async def run(connection: Connection) -> list[asyncpg.Record]:
-            gap = await connection.fetchval(BEAT)
-            if gap > timedelta(seconds=self._outage):
-                await connection.execute(EXTEND_ALL, timedelta(seconds=self.lease))
-                return []
-            return await connection.fetch(LAPSED, limit)
+            return await connection.fetch(LAPSED, limit, self._outage)
 
         return [LapsedLease(**row) for row in await self._commits.perform(run)]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic_core import to_json
 
 from infra.bootstrap import System
 from infra.embedded_postgres import EmbeddedPostgres
@@ -45,8 +46,7 @@ async def test_a_repeated_command_gets_the_same_answer_across_a_restart(fresh_da
         again = await told(after, "job.enqueue", JOB, "m-restart")
         assert await history(after, str(first.result["job_id"])) == ["job.enqueued"]
     assert code == "not-found"
-    assert repeated.to_wire()["position"] == first.position == again.position
-    assert repeated.result["job_id"] == first.result["job_id"] == again.result["job_id"]
+    assert to_json(first.to_wire()) == to_json(repeated.to_wire()) == to_json(again.to_wire())
 
 
 async def test_a_refusal_is_remembered_too(running: System) -> None:
@@ -117,7 +117,7 @@ async def test_a_bad_item_harms_no_other_item_of_its_batch(running: System, bad:
     assert isinstance(items[1], Refused)
     assert items[1].problem.code == "invalid"
     repeated = await batch(running, "job.enqueue", [JOB, bad, JOB], "m-batch")
-    assert [item for item in repeated if isinstance(item, Accepted)] == [items[0], items[2]]
+    assert [to_json(item.to_wire()) for item in repeated] == [to_json(item.to_wire()) for item in items]
     assert await running.storage.store.head() == 2
 
 

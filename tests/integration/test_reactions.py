@@ -80,7 +80,9 @@ async def cards(running: System) -> list[dict[str, object]]:
 
 
 async def test_what_follows_keeps_tenant_cause_and_correlation(running: System) -> None:
-    job_id = await a_job_is_done(running, correlation_id="c-31", company="north", actor="kim", traceparent="00-aa-bb-01")
+    job_id = await a_job_is_done(
+        running, correlation_id="c-31", company="north", actor="kim", traceparent="00-aa-bb-01"
+    )
     (thanks,) = await eventually(lambda: said(running))
     completed = next(e for e in await running.storage.store.read(0, 100) if e.event_type == "job.completed")
     assert thanks.event.payload == {"job": job_id}  # type: ignore[attr-defined]

@@ -25,7 +25,9 @@ def nested(levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize("value", [None, "größe 🙂", "\\u0000", "NaN", "Infinity", nested(MAX_DEPTH - 3), [[]] * 500, -1.7e308])
+@pytest.mark.parametrize(
+    "value", [None, "größe 🙂", "\\u0000", "NaN", "Infinity", nested(MAX_DEPTH - 3), [[]] * 500, -1.7e308]
+)
 def test_ordinary_values_pass_as_they_are(value: Any) -> None:
     assert from_json(storable(publishing(value), CONTEXT))["payload"] == {"value": value}
 

@@ -11,7 +11,6 @@ from infra.storage import Storage
 from tests.support.stores import TENANT, append, key, name, storing
 
 
-
 async def versions(storage: Storage, id: str) -> list[int]:
     return [event.version for event in await storage.store.history(name(id))]
 
@@ -107,7 +106,10 @@ async def test_a_command_id_at_two_writers_at_once_has_one_effect(dsn: str, stor
     async with storing(dsn) as other:
         for turn in range(10):
             outcomes = await asyncio.gather(
-                *(one.store.append([append(f"s-{turn}-{n}", command=f"m-{turn}")]) for n, one in enumerate([storage, other] * 5))
+                *(
+                    one.store.append([append(f"s-{turn}-{n}", command=f"m-{turn}")])
+                    for n, one in enumerate([storage, other] * 5)
+                )
             )
             assert sum(isinstance(outcome, Appended) for (outcome,) in outcomes) == 1
             assert sum(isinstance(outcome, Duplicate) for (outcome,) in outcomes) == 9

@@ -115,7 +115,9 @@ async def test_a_snapshot_of_the_newest_version_needs_no_events(storage: Storage
     assert (loaded.events, loaded.snapshot, loaded.position) == ([], aggregate, 1)
 
 
-async def test_an_event_that_cannot_be_decoded_keeps_its_place(storage: Storage, connection: asyncpg.Connection) -> None:
+async def test_an_event_that_cannot_be_decoded_keeps_its_place(
+    storage: Storage, connection: asyncpg.Connection
+) -> None:
     await storage.store.append([append("a", events=3), append("b")])
     await connection.execute("UPDATE stored_events SET state = 'no JSON' WHERE notification_id = 2")
     await connection.execute("UPDATE stored_events SET topic = 'test.unheard' WHERE notification_id = 4")

@@ -22,7 +22,9 @@ from tests.support.stores import append, storing
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = Path(__file__).with_name("writer.py")
 WRITERS, STREAMS, EVENTS = 4, 5, 30
-BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'millrace-append' AND datname = current_database()"
+BACKENDS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'millrace-append' AND datname = current_database()"
+)
 
 
 async def tail(storage: Storage, count: int) -> list[RecordedEvent]:
@@ -65,7 +67,10 @@ async def test_writer_processes_that_are_killed_leave_no_hole(dsn: str, storage:
     """Processes of their own, two of them killed while they write; what they said was stored is there."""
     children = [
         subprocess.Popen(
-            [sys.executable, str(WRITER), dsn, f"p{number}"], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            [sys.executable, str(WRITER), dsn, f"p{number}"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
             env={"PYTHONPATH": str(ROOT)},
         )
         for number in range(3)
