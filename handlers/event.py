@@ -17,7 +17,7 @@ def publish(publication: Publication | None, command: contract.Publish, at: Mome
 
 
 def _derived(_: Any, context: Context) -> str:
-    return derived_id(context.tenant, context.message_id)
+    return derived_id(context.tenant, context.message_id, context.principal)
 
 
 def command_routes() -> dict[str, CommandRoute]:

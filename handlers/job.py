@@ -86,7 +86,7 @@ def _named(command: Any, _: Context) -> str:
 
 
 def _derived(_: Any, context: Context) -> str:
-    return derived_id(context.tenant, context.message_id)
+    return derived_id(context.tenant, context.message_id, context.principal)
 
 
 def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:

@@ -65,7 +65,8 @@ def declared_events() -> dict[str, type[Event]]:
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        if not cls.__subclasses__() and cls.routing_name is Event.routing_name:
+        ours = cls.__module__.startswith("domain.")
+        if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found
 

@@ -14,7 +14,7 @@ import typer
 from adapters.amqp.errors import BrokerUnavailable, TopologyMismatch
 from adapters.amqp.topology import topology as broker_topology
 from adapters.http.server import AddressUnavailable, PortInUse
-from adapters.postgres.rebuild import RebuildBlocked
+from adapters.postgres.rebuild import RebuildBlocked, RebuildRunning
 from domain.ports import StoreUnavailable
 from infra.bootstrap import ROLES, Role
 from infra.embedded_errors import EmbeddedPostgresError
@@ -44,6 +44,7 @@ EXPECTED = (
     NotRunning,
     PortInUse,
     RebuildBlocked,
+    RebuildRunning,
     SettingsError,
     StoreUnavailable,
     TopologyMismatch,

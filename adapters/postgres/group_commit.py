@@ -66,8 +66,11 @@ class Participant(Protocol):
 
 @dataclass(slots=True)
 class _Batch:
+    """What goes into one transaction; without `claims` the participant stays out of it."""
+
     units: list[Unit] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
+    claims: bool = True
 
     @property
     def futures(self) -> list[asyncio.Future[Any]]:
@@ -203,13 +206,14 @@ class GroupCommit:
             await self._bisect(batch, error)
 
     async def _transaction(self, connection: Connection, batch: _Batch, checked: bool) -> None:
+        participant = self._participant if batch.claims else None
         rows = BatchRows()
         outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
         lasts: list[int | None] = [None] * len(batch.units)
         alone = not checked and not batch.operations
         if alone:
             lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
-            wants = self._participant is not None and self._participant.wants(rows.lanes)
+            wants = participant is not None and participant.wants(rows.lanes)
             if not wants:
                 if not batch.units:
                     return
@@ -235,11 +239,11 @@ class GroupCommit:
                     base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
                 for operation in batch.operations:
                     results.append(await operation.run(connection))
-                if self._participant is not None and self._participant.wants(rows.lanes):
-                    after_commit = await self._participant.run(connection)
+                if participant is not None and participant.wants(rows.lanes):
+                    after_commit = await participant.run(connection)
         except BaseException:
-            if self._participant is not None:
-                self._participant.failed()
+            if participant is not None:
+                participant.failed()
             raise
         for operation, result in zip(batch.operations, results, strict=True):
             if not operation.done.done():
@@ -260,22 +264,24 @@ class GroupCommit:
     async def _bisect(self, batch: _Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
 
-        The halves are checked first, for an append that stands on one that has failed must conflict.
+        The claims are left out first: trouble with them must not keep anybody's append from being stored. The halves are
+        checked, for an append that stands on one that has failed must conflict.
         """
         pieces = len(batch.units) + len(batch.operations)
-        if pieces <= 1:
+        if batch.claims and pieces:
+            await self._commit(_Batch(batch.units, batch.operations, claims=False), checked=True)
+        elif pieces <= 1:
             log.error("append failed", action="append_failed", error=repr(error))
             self._fail([*batch.units, *batch.operations], error)
-            return
-        if batch.operations:
+        elif batch.operations:
             for operation in batch.operations:
-                await self._commit(_Batch(operations=[operation]))
+                await self._commit(_Batch(operations=[operation], claims=False))
             if batch.units:
-                await self._commit(_Batch(units=batch.units))
-            return
-        half = pieces // 2
-        await self._commit(_Batch(units=batch.units[:half]), checked=True)
-        await self._commit(_Batch(units=batch.units[half:]), checked=True)
+                await self._commit(_Batch(units=batch.units, claims=False), checked=True)
+        else:
+            half = pieces // 2
+            await self._commit(_Batch(units=batch.units[:half], claims=False), checked=True)
+            await self._commit(_Batch(units=batch.units[half:], claims=False), checked=True)
 
     def _lost(self, batch: _Batch, error: Exception) -> None:
         log.warning("connection to PostgreSQL lost during an append", action="store_connection_lost", error=repr(error))
@@ -285,7 +291,8 @@ class GroupCommit:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-        if isinstance(error, TimeoutError):
+        # Leaving the transaction on the closed connection puts its own error in front of the first one.
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             self._fail_waiting(StoreUnavailable("PostgreSQL does not answer"))
         self._try_again_for_claims()
 

@@ -43,6 +43,14 @@ class RebuildBlocked(Exception):
     """Raised when the switch did not get the append lock in time, again and again; the live model is untouched."""
 
 
+class RebuildRunning(Exception):
+    """Raised when the same read model is being rebuilt already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another rebuild of {name} is running; wait for it or stop it")
+        self.name = name
+
+
 async def rebuild(
     connection: Connection,
     store: EventStore,
@@ -61,9 +69,12 @@ async def rebuild(
             not.
 
     Raises:
+        RebuildRunning: somebody else is at it.
         RebuildBlocked: the log never left room for the switch.
     """
     name = projection.name
+    if not await connection.fetchval("SELECT pg_try_advisory_lock(7270504, hashtext($1))", name):
+        raise RebuildRunning(name)
     await confirm(connection, projection)
     live = await connection.fetchval("SELECT version FROM readers WHERE name = $1", name)
     version, beside = live + 1, f"{name}@v{live + 1}"

@@ -143,12 +143,12 @@ class Token(BaseModel):
         return cls(epoch=epoch, position=int(position))
 
 
-def derived_id(tenant: str, command_id: str) -> str:
-    """The id of the aggregate that a command creates: a function of (tenant, command id), so a repeat finds the same.
+def derived_id(tenant: str, command_id: str, principal: str = ANONYMOUS) -> str:
+    """The id of the aggregate that a command creates: a function of who sent which command, so a repeat finds the same.
 
     A time-ordered command id (UUID version 7) passes its time prefix on, which keeps index inserts local.
     """
-    digest = bytearray(hashlib.sha256(f"{tenant}\x00{command_id}".encode()).digest()[:16])
+    digest = bytearray(hashlib.sha256(f"{tenant}\x00{principal}\x00{command_id}".encode()).digest()[:16])
     head = command_id[:36]
     if len(head) == 36 and head[14] == "7":
         try:

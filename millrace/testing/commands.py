@@ -41,7 +41,7 @@ class Route:
 
 
 def _derived(_: Any, context: Context) -> str:
-    return derived_id(context.tenant, context.message_id)
+    return derived_id(context.tenant, context.message_id, context.principal)
 
 
 def _job_id(command: Any, _: Context) -> str:

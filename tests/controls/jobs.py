@@ -9,6 +9,7 @@ from domain import job
 from tests.controls.clock import NOW, later
 
 STREAM = "job:acme:11"
+STARTED_AT, FAILED_AT, COMPLETED_AT, CANCELLED_AT = later(1), later(2), later(3), later(4)
 FIXED = {"kind": "fixed", "delay": 11.1, "factor": 2.0, "max_delay": 3_600.0, "jitter": 0.0}
 NEVER = {**FIXED, "kind": "none"}
 EXPONENTIAL = {"kind": "exponential", "delay": 1.5, "factor": 3.0, "max_delay": 100.0, "jitter": 0.25}
@@ -34,11 +35,11 @@ def enqueued(**changed: Any) -> job.Enqueued:
     return job.Enqueued(STREAM, 1, NOW, **wish(**changed))
 
 
-def started(version: int, attempt: int = 1, at: datetime = later(1), worker: str = "w-5") -> job.Started:
+def started(version: int, attempt: int = 1, at: datetime = STARTED_AT, worker: str = "w-5") -> job.Started:
     return job.Started(STREAM, version, at, attempt=attempt, worker=worker)
 
 
-def failed(version: int, attempt: int = 1, at: datetime = later(2)) -> job.AttemptFailed:
+def failed(version: int, attempt: int = 1, at: datetime = FAILED_AT) -> job.AttemptFailed:
     return job.AttemptFailed(STREAM, version, at, attempt=attempt, error=BROKEN_PIPE)
 
 
@@ -46,15 +47,15 @@ def scheduled(version: int, attempt: int, at: datetime, run_at: datetime) -> job
     return job.RetryScheduled(STREAM, version, at, attempt=attempt, run_at=run_at)
 
 
-def completed(version: int, attempt: int = 1, at: datetime = later(3), result: Any = "done") -> job.Completed:
+def completed(version: int, attempt: int = 1, at: datetime = COMPLETED_AT, result: Any = "done") -> job.Completed:
     return job.Completed(STREAM, version, at, attempt=attempt, result=result)
 
 
-def dead(version: int, attempt: int, reason: str, at: datetime = later(2)) -> job.DeadLettered:
+def dead(version: int, attempt: int, reason: str, at: datetime = FAILED_AT) -> job.DeadLettered:
     return job.DeadLettered(STREAM, version, at, attempt=attempt, reason=reason)
 
 
-def cancelled(version: int, at: datetime = later(4), reason: str | None = None) -> job.Cancelled:
+def cancelled(version: int, at: datetime = CANCELLED_AT, reason: str | None = None) -> job.Cancelled:
     return job.Cancelled(STREAM, version, at, reason=reason)
 
 

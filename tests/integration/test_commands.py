@@ -19,7 +19,19 @@ from infra.bootstrap import System
 from infra.embedded_postgres import EmbeddedPostgres
 from millrace.contracts.wire import Accepted, Refused
 from tests.support.eventually import eventually
-from tests.support.systems import batch, claimed, context, enqueued, history, job, refused, reported, system, told
+from tests.support.systems import (
+    asked,
+    batch,
+    claimed,
+    context,
+    enqueued,
+    history,
+    job,
+    refused,
+    reported,
+    system,
+    told,
+)
 
 JOB = {"name": "transcribe", "data": {"file": "a-17.wav"}}
 
@@ -231,6 +243,7 @@ async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_b
     async with system(dsn) as running:
         job_id = await enqueued(running)
         held = asyncio.create_task(claimed(running, wait=60, queues=["later"]))
+        await eventually(lambda: asked(running, "job.stats", {}), lambda stats: stats["workers"] == 1)
         async with frozen(server):
             codes = await asyncio.gather(
                 within(3.5, running, "job.enqueue", JOB),

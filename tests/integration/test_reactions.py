@@ -28,7 +28,7 @@ def thank(event: RecordedEvent) -> Sequence[tuple[str, Message]]:
         return []
     return [
         ("event.publish", Publish(event_type="office.thanked", payload={"job": event.stream.id})),
-        ("job.enqueue", Enqueue(name="send_card", queue="cards", data={"job": event.stream.id})),
+        ("job.enqueue", Enqueue(name="send_card", queue="cards", data={"job": event.stream.id}, run_at=None)),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,15 +16,15 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from eventsourcing.utils import Environment
 
 from adapters.postgres.mapper import EventMapper
-from domain.aggregate import Unreadable
+from domain.aggregate import Event, Unreadable
 from domain.event import Publication
+from domain.ports import Append, Metadata, StreamName
 from domain.subscription import Subscription
 from infra.storage import Storage
 from millrace.contracts.wire import matches, pattern_expression
 from tests.controls.clock import NOW, later
 from tests.controls.patterns import MATCHES
 from tests.support.stores import TENANT, append, name, storing
-from domain.ports import Append, Metadata, StreamName
 
 
 async def test_a_stream_is_read_from_any_version(storage: Storage) -> None:
@@ -62,7 +63,7 @@ async def test_one_tenant_s_matching_events_are_read_and_no_other_s(storage: Sto
     assert await storage.store.read_matching(TENANT, pattern_expression("job.#"), 0, 3, 10) == []
 
 
-def replace_id(event: object, stream: str) -> object:
+def replace_id(event: Event, stream: str) -> Event:
     return type(event)(**{**vars(event), "originator_id": stream})
 
 
@@ -76,7 +77,7 @@ async def test_postgresql_matches_patterns_as_python_does(
 
 
 @pytest.fixture
-async def database_connection(database_url: str) -> object:
+async def database_connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
@@ -100,7 +101,7 @@ async def test_a_snapshot_and_the_events_since_come_to_the_whole_aggregate(stora
     assert (loaded.origin, loaded.position) == (Metadata(TENANT, "north"), len(events))
 
 
-def replayed(events: list) -> Subscription:  # type: ignore[type-arg]
+def replayed(events: list[Event]) -> Subscription:
     aggregate = Subscription.replayed(events)
     assert aggregate is not None
     return aggregate

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
 import sys
 from collections import defaultdict
 from contextlib import AsyncExitStack
@@ -63,28 +61,27 @@ async def test_a_reader_of_four_writers_sees_every_event_once_in_order(dsn: str,
         check(await reading)
 
 
+async def writing(dsn: str, stream: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, str(WRITER), dsn, stream, stdout=asyncio.subprocess.PIPE, env={"PYTHONPATH": str(ROOT)}
+    )
+
+
 async def test_writer_processes_that_are_killed_leave_no_hole(dsn: str, storage: Storage) -> None:
     """Processes of their own, two of them killed while they write; what they said was stored is there."""
-    children = [
-        subprocess.Popen(
-            [sys.executable, str(WRITER), dsn, f"p{number}"],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={"PYTHONPATH": str(ROOT)},
-        )
-        for number in range(3)
-    ]
+    children = [await writing(dsn, f"p{number}") for number in range(3)]
     try:
         await eventually(storage.store.head, lambda head: head >= 300, seconds=40)
         for child in children[:2]:
-            child.send_signal(signal.SIGKILL)
+            child.kill()
         head = await storage.store.head()
         await eventually(storage.store.head, lambda now: now >= head + 100, seconds=20)
     finally:
         for child in children:
-            child.kill()
-    said = [int(child.communicate()[0].rpartition("\n")[0].rpartition("\n")[2] or 0) for child in children]
+            if child.returncode is None:
+                child.kill()
+    told = [(await child.communicate())[0].decode() for child in children]
+    said = [int(text.rpartition("\n")[0].rpartition("\n")[2] or 0) for text in told]
     seen = await storage.store.read(0, 100_000)
     check(seen)
     for number, acknowledged in enumerate(said):
@@ -148,10 +145,10 @@ async def test_appends_go_on_while_backends_are_killed_again_and_again(
     async def persist(number: int) -> None:
         for version in range(10):
             command = f"m-{number}-{version}"
-            while True:
+            outcome = None
+            while outcome is None:
                 try:
                     (outcome,) = await storage.store.append([append(f"s-{number}", after=version, command=command)])
-                    break
                 except StoreUnavailable:
                     await asyncio.sleep(0)
             assert isinstance(outcome, Appended | Duplicate)

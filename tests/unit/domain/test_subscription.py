@@ -40,7 +40,7 @@ def test_a_subscription_begins_at_its_position() -> None:
 
 
 def test_other_settings_are_recorded_and_the_place_stays() -> None:
-    settings = {"pattern": "job.completed", "delivery": "queue", "priority": 2, "max_attempts": 9}
+    settings: dict[str, Any] = {"pattern": "job.completed", "delivery": "queue", "priority": 2, "max_attempts": 9}
     it = (
         given(created())
         .when(lambda it: it.change(**settings, now=later(1)))
