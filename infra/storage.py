@@ -52,7 +52,7 @@ class Storage:
         store = PostgresEventStore(pool, commits, mapper)
         readers = PostgresReaders(pool, database.connect)
         doorbell.start(await store.head())
-        commits.start(queue)
+        commits.start(queue.claims)
         return cls(pool, commits, store, queue, doorbell, readers, ReaderPositions(readers), clock, await store.epoch())
 
     async def stop(self) -> None:

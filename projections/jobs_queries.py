@@ -18,7 +18,8 @@ SELECT job_id, attempt, type, message, traceback, at FROM job_errors
 """
 COUNTS = "SELECT status, sum(n)::bigint AS n FROM job_counts WHERE tenant = $1 GROUP BY status"
 WORKERS = """
-SELECT count(*) FROM workers WHERE tenant = $1 AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
+SELECT count(*) FROM workers
+ WHERE tenant = $1 AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
 """
 
 

@@ -264,8 +264,8 @@ class GroupCommit:
     async def _bisect(self, batch: _Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
 
-        The claims are left out first: trouble with them must not keep anybody's append from being stored. The halves are
-        checked, for an append that stands on one that has failed must conflict.
+        The claims are left out first: trouble with them must not keep anybody's append from being stored. The halves
+        are checked, for an append that stands on one that has failed must conflict.
         """
         pieces = len(batch.units) + len(batch.operations)
         if batch.claims and pieces:

@@ -1,58 +1,23 @@
-"""Claims and leases: ready jobs are granted inside the flusher's own transaction, under the append lock."""
+"""The work queue: claims, the leases that grants come with, and jobs that become due."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 from eventsourcing.persistence import StoredEvent
-from pydantic_core import from_json
 
+from adapters.postgres.claims import Claims
 from adapters.postgres.database import Connection
 from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
-from adapters.postgres.rows import APPEND_BATCH, BatchRows
 from domain import job as job_domain
 from domain.aggregate import Event
-from domain.ports import (
-    Append,
-    ClaimRequest,
-    Clock,
-    Granted,
-    GrantedJob,
-    LapsedLease,
-    Metadata,
-    StreamName,
-)
+from domain.ports import ClaimRequest, Clock, Granted, LapsedLease, StreamName
 
-Lane = tuple[str, str]
-# A claim that was held for longer may be that of a worker which has stopped since.
-LONG_HELD = 0.5
-# One claim's answer stays below every limit on message sizes on its way.
-GRANT_BYTES = 1_000_000
-
-PICK = """
-WITH heads AS (
-    SELECT head.*
-      FROM unnest($2::text[]) AS q(queue)
-     CROSS JOIN LATERAL (SELECT stream, rank, position, octet_length(task) AS size FROM ready
-                          WHERE tenant = $1 AND queue = q.queue ORDER BY rank, position LIMIT $3) AS head
-     ORDER BY head.rank, head.position LIMIT $3),
-sized AS (
-    SELECT stream, sum(size) OVER (ORDER BY rank, position) - size AS before FROM heads),
-picked AS (
-    DELETE FROM ready WHERE stream IN (SELECT stream FROM sized WHERE before < $6)
-    RETURNING stream, tenant, job_id, rank, position, version, attempt, task),
-leased AS (
-    INSERT INTO leases (stream, tenant, job_id, attempt, worker, expires_at)
-    SELECT stream, tenant, job_id, attempt, $4, clock_timestamp() + $5 FROM picked)
-SELECT stream, tenant, job_id, version, attempt, task FROM picked ORDER BY rank, position
-"""
 RENEW = """
 UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true
   FROM unnest($1::text[], $2::int[]) AS r(stream, attempt)
@@ -67,7 +32,6 @@ STOP = """
 INSERT INTO workers (tenant, worker, seen_at, stopped) VALUES ($1, $2, clock_timestamp(), true)
 ON CONFLICT (tenant, worker) DO UPDATE SET stopped = true
 """
-STOPPED = "SELECT worker FROM workers WHERE stopped AND tenant = $1 AND worker = ANY ($2::text[])"
 LAPSED = """
 SELECT tenant, job_id, attempt, worker, confirmed FROM leases
  WHERE expires_at < clock_timestamp()
@@ -83,9 +47,6 @@ UPDATE leases
    SET expires_at = greatest(expires_at,
                              clock_timestamp() + CASE WHEN confirmed THEN $1::interval ELSE $2::interval END)
 """
-EXPIRE_NOW = """
-UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2
-"""
 MOVE_DUE = """
 WITH due AS (
     DELETE FROM waiting WHERE stream IN (
@@ -99,25 +60,8 @@ SELECT DISTINCT tenant, queue FROM due
 NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM waiting"
 
 
-@dataclass(slots=True, eq=False)
-class _Claim:
-    request: ClaimRequest
-    done: asyncio.Future[list[GrantedJob]]
-    arrived: float
-    picked: bool = False
-
-
-@dataclass(slots=True)
-class _Group:
-    """The claims that look into the same queues of one tenant; `stirred` when something may be ready for them."""
-
-    lanes: frozenset[Lane]
-    claims: list[_Claim] = field(default_factory=list)
-    stirred: bool = True
-
-
 class PostgresWorkQueue:
-    """Implements `domain.ports.WorkQueue`, and takes part in every transaction of the flusher.
+    """Implements `domain.ports.WorkQueue`. Whatever changes a lease or a waiting job runs under the append lock.
 
     Args:
         lease: seconds that a confirmed attempt stays valid without renewal.
@@ -137,172 +81,29 @@ class PostgresWorkQueue:
         grant_lease: float = 5.0,
         outage: float = 3.0,
     ) -> None:
-        self._commits, self._pool, self._clock, self._encode = commits, pool, clock, encode
-        self._on_commit = on_commit
-        self.lease, self.grant_lease, self._outage = lease, grant_lease, timedelta(seconds=outage)
-        self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
-        self._running: list[tuple[_Claim, list[GrantedJob]]] = []
-        self._started: list[tuple[StreamName, Event]] = []
+        self._commits, self._pool = commits, pool
+        self._lease, self._grant_lease = timedelta(seconds=lease), timedelta(seconds=grant_lease)
+        self._outage = timedelta(seconds=outage)
         self._seen: dict[tuple[str, str], float] = {}
-        self._on_started: Callable[[StreamName, Event, int], None] = lambda stream, event, position: None
+        self.claims = Claims(commits, clock, encode, on_commit, grant_lease)
 
     def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
         """Tells `on_started` of each start and its position, after the commit."""
-        self._on_started = on_started
+        self.claims.observe(on_started)
 
-    # Claims -----------------------------------------------------------------------------------------------------
+    def stir(self) -> None:
+        """Something may have become ready, in whatever lane: held claims look again."""
+        self.claims.stir()
 
     @translated
     async def claim(self, request: ClaimRequest) -> Granted:
-        arrived = time.monotonic()
         await self._note_worker(request.tenant, request.worker)
-        claim = _Claim(request, asyncio.get_running_loop().create_future(), arrived)
-        key = (request.tenant, request.queues)
-        lanes = frozenset((request.tenant, queue) for queue in request.queues)
-        group = self._groups.setdefault(key, _Group(lanes))
-        group.claims.append(claim)
-        group.stirred = True
-        self._commits.wake()
-        try:
-            if request.wait:
-                await asyncio.wait({claim.done}, timeout=request.wait)
-            else:
-                await self._pass()
-            if claim.picked:
-                await claim.done
-            else:
-                self._abandon(claim)
-        except asyncio.CancelledError:
-            self._abandon(claim)
-            raise
-        finally:
-            self._forget(key, claim)
-        jobs = claim.done.result() if claim.done.done() else []
-        return Granted(tuple(jobs), time.monotonic() - arrived)
+        return await self.claims.claim(request)
 
-    async def _pass(self) -> None:
-        """Waits for one transaction: a claim that does not wait sees one whole."""
-
-        async def nothing(_: Connection) -> None:
-            return None
-
-        await self._commits.perform(nothing)
-
-    def _forget(self, key: tuple[str, tuple[str, ...]], claim: _Claim) -> None:
-        group = self._groups.get(key)
-        if group is not None:
-            if claim in group.claims:
-                group.claims.remove(claim)
-            if not group.claims:
-                del self._groups[key]
-
-    def _abandon(self, claim: _Claim) -> None:
-        """Nobody waits for the grant any more: what was granted, or is being granted now, lapses at once and is
-        recorded as returned."""
-
-        def expire(done: asyncio.Future[list[GrantedJob]]) -> None:
-            if done.cancelled() or done.exception() is not None or not done.result():
-                return
-            streams = [StreamName("job", claim.request.tenant, job.job_id).text for job in done.result()]
-            worker = claim.request.worker
-
-            async def run(connection: Connection) -> None:
-                await connection.execute(EXPIRE_NOW, streams, worker)
-
-            asyncio.ensure_future(self._commits.perform(run)).add_done_callback(lambda task: task.exception())
-
-        claim.done.add_done_callback(expire)
-
-    def stir(self) -> None:
-        """Something may have become ready, in whatever lane: another process rang, or jobs came due."""
-        if self._groups:
-            for group in self._groups.values():
-                group.stirred = True
-            self._commits.wake()
-
-    # Part in the flusher's transaction ----------------------------------------------------------------------------
-
-    def wants(self, lanes: set[Lane]) -> bool:
-        for group in self._groups.values():
-            if not group.lanes.isdisjoint(lanes):
-                group.stirred = True
-        return any(group.stirred for group in self._groups.values())
-
-    async def run(self, connection: Connection) -> Callable[[], None]:
-        rows = BatchRows()
-        now = self._clock.now()
-        for group in list(self._groups.values()):
-            if group.stirred:
-                await self._grant(connection, group, rows, now)
-        base = await connection.fetchval(APPEND_BATCH, *rows.parameters()) if rows.events else 0
-        granted, self._running = self._running, []
-        started, self._started = self._started, []
-
-        def after_commit() -> None:
-            for offset, (stream, event) in enumerate(started, 1):
-                self._on_started(stream, event, base + offset)
-            for claim, jobs in granted:
-                if not claim.done.done():
-                    claim.done.set_result(jobs)
-            if rows.events:
-                self._on_commit(base + len(rows.events))
-
-        return after_commit
-
-    async def _grant(self, connection: Connection, group: _Group, rows: BatchRows, now: Any) -> None:
-        group.stirred = False
-        await self._end_stopped(connection, group)
-        for claim in tuple(group.claims):
-            if claim.picked or claim.done.done() or claim not in group.claims:
-                continue
-            request = claim.request
-            picked = await connection.fetch(
-                PICK,
-                request.tenant,
-                request.queues,
-                request.slots,
-                request.worker,
-                timedelta(seconds=self.grant_lease),
-                GRANT_BYTES,
-            )
-            if not picked:
-                return
-            jobs = []
-            for row in picked:
-                event = job_domain.Started(row["stream"], row["version"] + 1, now, row["attempt"], request.worker)
-                task = from_json(row["task"])
-                meta = Metadata(
-                    row["tenant"], task["company"], task["correlation_id"], row["job_id"], None, task["traceparent"]
-                )
-                stream = StreamName(job_domain.KIND, row["tenant"], row["job_id"])
-                self._started.append((stream, event))
-                rows.add(Append(stream, row["version"], (event,), meta), (self._encode(event),))
-                jobs.append(GrantedJob(row["job_id"], row["attempt"], row["task"]))
-            claim.picked = True
-            self._running.append((claim, jobs))
-
-    async def _end_stopped(self, connection: Connection, group: _Group) -> None:
-        """Ends the held claims of workers that have withdrawn; a claim that has just come needs no such look."""
-        long_held = time.monotonic() - LONG_HELD
-        old = [claim for claim in group.claims if claim.arrived < long_held and not claim.done.done()]
-        if not old:
-            return
-        tenant = old[0].request.tenant
-        rows = await connection.fetch(STOPPED, tenant, [claim.request.worker for claim in old])
-        stopped = {row["worker"] for row in rows}
-        for claim in old:
-            if claim.request.worker in stopped:
-                claim.done.set_result([])
-
-    def failed(self) -> None:
-        for claim, _ in self._running:
-            if not claim.done.done():
-                claim.done.set_result([])
-        self._running, self._started = [], []
-        for group in self._groups.values():
-            group.stirred = True
-
-    # Leases -------------------------------------------------------------------------------------------------------
+    @translated
+    async def withdraw(self, tenant: str, worker: str) -> None:
+        await self._pool.execute(STOP, tenant, worker)
+        self.claims.withdraw(tenant, worker)
 
     @translated
     async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -314,7 +115,7 @@ class PostgresWorkQueue:
                 list(streams),
                 [attempt for _, attempt in streams.values()],
                 worker,
-                timedelta(seconds=self.lease),
+                self._lease,
             )
 
         valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()
@@ -322,19 +123,10 @@ class PostgresWorkQueue:
         return [pair for stream, pair in streams.items() if stream not in valid]
 
     @translated
-    async def withdraw(self, tenant: str, worker: str) -> None:
-        await self._pool.execute(STOP, tenant, worker)
-        for group in self._groups.values():
-            for claim in group.claims:
-                mine = (claim.request.tenant, claim.request.worker) == (tenant, worker)
-                if mine and not claim.picked and not claim.done.done():
-                    claim.done.set_result([])
-
-    @translated
     async def beat(self) -> None:
         async def run(connection: Connection) -> None:
             if await connection.fetchval(BEAT) > self._outage:
-                await connection.execute(EXTEND_ALL, timedelta(seconds=self.lease), timedelta(seconds=self.grant_lease))
+                await connection.execute(EXTEND_ALL, self._lease, self._grant_lease)
 
         await self._commits.perform(run)
 
@@ -361,7 +153,7 @@ class PostgresWorkQueue:
     async def _note_worker(self, tenant: str, worker: str) -> None:
         """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""
         now = time.monotonic()
-        if now - self._seen.get((tenant, worker), -60.0) > self.lease / 3:
+        if now - self._seen.get((tenant, worker), -60.0) > self._lease.total_seconds() / 3:
             if len(self._seen) > 10_000:
                 self._seen.clear()
             self._seen[tenant, worker] = now

@@ -46,7 +46,8 @@ class Subscribe(Message):
 
     Attributes:
         pattern: topic pattern over event types, `job.#`.
-        delivery: `pull` is read with `log.read` from the acknowledged position; `queue` fills the AMQP queue `millrace.sub.<tenant>.<name>`.
+        delivery: `pull` is read with `log.read` from the acknowledged position; `queue` fills the AMQP queue
+            `millrace.sub.<tenant>.<name>`.
         start: `head` begins with the next event, `beginning` with the oldest; or a position token.
         priority: 1 to 10; higher is delivered first where one consumer has several.
         max_attempts: deliveries of one event before it is parked.

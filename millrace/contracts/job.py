@@ -46,7 +46,8 @@ class Retry(Message):
     """How long a failed attempt waits for the next one.
 
     Attributes:
-        kind: `fixed` waits `delay` each time; `exponential` waits `delay * factor ** (attempt - 1)`; `none` never retries.
+        kind: `fixed` waits `delay` each time; `exponential` waits `delay * factor ** (attempt - 1)`; `none` never
+            retries.
         delay: first wait, in seconds.
         factor: growth of an exponential wait.
         max_delay: longest wait, in seconds.
@@ -242,7 +243,7 @@ class Renewed(Fact):
 
 
 class Withdraw(Message):
-    """`job.withdraw`: a worker that stops wants nothing more; claims of its that are still held anywhere get no grant."""
+    """`job.withdraw`: a worker that stops wants nothing more; claims of it that are still held get no grant."""
 
     worker: Identifier
 

@@ -15,7 +15,8 @@ class CloudEvent(BaseModel):
     """One recorded event in CloudEvents 1.0 structured JSON.
 
     `type` is `millrace.<event type>.v<n>` for Millrace's own events and `<event type>` for an application's;
-    `eventtype` is the routing name that patterns match. `position` is an opaque token; `version` counts within the aggregate.
+    `eventtype` is the routing name that patterns match. `position` is an opaque token; `version` counts within the
+    aggregate.
     """
 
     model_config = ConfigDict(extra="allow")

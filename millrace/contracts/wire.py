@@ -25,7 +25,7 @@ Text = Annotated[str, StringConstraints(max_length=65_536)]
 class Message(BaseModel):
     """Base of every command, query and reply model: unknown fields are refused."""
 
-    # An infinity is written as such, so that it is refused: as `null` it would be another value without anybody's notice.
+    # An infinity is written as such, so that it is refused: as `null` it would be another value unnoticed.
     model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, ser_json_inf_nan="constants")
 
 
