@@ -213,10 +213,12 @@ class Job(Aggregate):
         self.trigger_event(AttemptLost, timestamp=now, attempt=attempt, worker=worker)
         self._retry_or_bury(now)
 
-    def give_back(self, attempt: int, reason: str, now: datetime) -> None:
-        """Makes the job runnable again as if the attempt had not been granted."""
+    def give_back(self, attempt: int, reason: str, now: datetime, delay: float = 0.0) -> None:
+        """Makes the job runnable again, after `delay` seconds, as if the attempt had not been granted."""
         self._guard_attempt(attempt)
         self.trigger_event(AttemptReturned, timestamp=now, attempt=attempt, reason=reason)
+        if delay > 0:
+            self.trigger_event(RetryScheduled, timestamp=now, attempt=attempt, run_at=now + timedelta(seconds=delay))
 
     def cancel(self, reason: str | None, now: datetime) -> None:
         """Ends the job wherever it stands; a running attempt loses its validity at once. Repeating changes nothing.

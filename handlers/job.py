@@ -49,7 +49,7 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             run_at=run_at,
             queue_priority=policy.queue_priorities.get(command.queue, 0),
         )
-    return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on})
+    return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on, "run_at": job.run_at})
 
 
 def cancel(job: Job, command: contract.Cancel, at: Moment) -> Decided:
@@ -75,7 +75,8 @@ def report(job: Job, command: contract.Report, at: Moment) -> Decided:
             error = command.error.model_dump() if command.error else {}
             job.fail(command.attempt, error, command.retryable, at.now)
         case "returned":
-            job.give_back(command.attempt, "handed back by its worker", at.now)
+            reason = command.reason or "handed back by its worker"
+            job.give_back(command.attempt, reason, at.now, command.delay or 0.0)
         case _:
             assert_never(command.outcome)
     return Decided(job, {"job_id": at.id, "status": job.status})

@@ -181,4 +181,4 @@ def _fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="millrace")

@@ -43,7 +43,6 @@ class Storage:
         queue = PostgresWorkQueue(
             commits,
             pool,
-            clock,
             mapper.to_stored_event,
             doorbell.ring,
             lease=leases.duration,

@@ -55,12 +55,13 @@ def enqueue_body(
 
 def enqueued_job(body: Mapping[str, Any], result: Mapping[str, Any]) -> Job:
     """The job as it is right after it was accepted."""
-    known = {key: body[key] for key in ("queue", "priority", "max_attempts", "timeout", "run_at") if key in body}
+    known = {key: body[key] for key in ("queue", "priority", "max_attempts", "timeout") if key in body}
     return Job(
         id=result["job_id"],
         name=body["name"],
         data=body["data"],
         status=result["status"],
         created_at=result["created_at"],
+        run_at=result.get("run_at"),
         **known,
     )

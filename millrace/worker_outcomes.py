@@ -13,6 +13,8 @@ from millrace.errors import NonRetryable, ResultRefused
 from millrace.job_context import JobContext
 
 MAX_RESULT_BYTES = 262_144
+LOOK_AGAIN = 5.0
+LONGEST_LOOK = 60.0
 MAX_MESSAGE_CHARS = 8_192
 MAX_TRACEBACK_CHARS = 65_536
 
@@ -55,6 +57,16 @@ def timed_out(job: JobContext) -> bytes:
     """The report of an attempt that took longer than it may."""
     detail = {"type": "Timeout", "message": f"the attempt took longer than {job.timeout:g} s"}
     return _report(job, b"failed", b',"error":' + to_json(detail))
+
+
+def unknown(job: JobContext) -> bytes:
+    """The report that leaves a job to a worker which has a handler for it; it uses no attempt.
+
+    The longer nobody has one, the longer the job waits between two looks.
+    """
+    reason = clean(f"no handler for {job.name!r} in the worker that got it")[:256]
+    delay = min(LONGEST_LOOK, LOOK_AGAIN * job.attempt)
+    return _report(job, b"returned", b',"delay":%g,"reason":' % delay + to_json(reason))
 
 
 def returned(job_id: str, attempt: int) -> bytes:

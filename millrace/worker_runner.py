@@ -9,6 +9,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+import structlog
+
 from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
 from millrace.errors import NoHandler
@@ -19,6 +21,7 @@ from millrace.worker_leases import Key
 from millrace.worker_threads import Threads
 
 STOP_SECONDS = 5.0
+log = structlog.get_logger("millrace.worker")
 
 
 class Stop(Enum):
@@ -107,6 +110,9 @@ class Runner:
         outcome: bytes | None = None
         try:
             outcome = worker_outcomes.completed(job, await self._traced(run))
+        except NoHandler as error:
+            log.warning("a job is left to other workers", job=job.name, job_id=job.id, reason=str(error))
+            outcome = worker_outcomes.unknown(job)
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             # A cancellation that nobody asked for came out of the handler: a library's way to say that a connection
             # was lost. It is a failure like any other.

@@ -8,5 +8,11 @@ services=$(infra/services.sh env)
 eval "$services"
 export PATH="$PWD/.venv/bin:$PATH"
 
-[ $# -gt 0 ] || set -- -m "not soak" --cov --cov-report=term
-exec python -m pytest "$@"
+if [ $# -gt 0 ]; then
+    exec python -m pytest "$@"
+fi
+# Whole files go to one process each, so that what a module shares is made once. The second part runs the service in
+# processes of its own, which coverage does not see.
+python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/integration --cov --cov-report=term:skip-covered \
+    --cov-fail-under=85
+exec python -m pytest -n 2 --dist loadfile -m "not soak" tests/e2e tests/faults

@@ -24,6 +24,7 @@ class Enqueued(BaseModel):
     job_id: str
     status: JobStatus
     created_at: datetime
+    run_at: datetime | None = None
 
 
 class Canceled(BaseModel):

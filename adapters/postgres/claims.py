@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from eventsourcing.persistence import StoredEvent
@@ -17,7 +17,7 @@ from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.rows import APPEND_BATCH, BatchRows
 from domain import job as job_domain
 from domain.aggregate import Event
-from domain.ports import Append, ClaimRequest, Clock, Granted, GrantedJob, Metadata, StreamName
+from domain.ports import Append, ClaimRequest, Granted, GrantedJob, Metadata, StreamName
 
 Lane = tuple[str, str]
 # A claim that was held for longer may be that of a worker which has stopped since.
@@ -40,7 +40,7 @@ picked AS (
 leased AS (
     INSERT INTO leases (stream, tenant, job_id, attempt, worker, expires_at)
     SELECT stream, tenant, job_id, attempt, $4, clock_timestamp() + $5 FROM picked)
-SELECT stream, tenant, job_id, version, attempt, task FROM picked ORDER BY rank, position
+SELECT stream, tenant, job_id, version, attempt, task, clock_timestamp() AS now FROM picked ORDER BY rank, position
 """
 STOPPED = "SELECT worker FROM workers WHERE stopped AND tenant = $1 AND worker = ANY ($2::text[])"
 EXPIRE_NOW = """
@@ -77,12 +77,11 @@ class Claims:
     def __init__(
         self,
         commits: GroupCommit,
-        clock: Clock,
         encode: Callable[[Any], StoredEvent],
         on_commit: Callable[[int], None],
         grant_lease: float,
     ) -> None:
-        self._commits, self._clock, self._encode = commits, clock, encode
+        self._commits, self._encode = commits, encode
         self._on_commit, self._grant_lease = on_commit, timedelta(seconds=grant_lease)
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
         self._running: list[tuple[_Claim, list[GrantedJob]]] = []
@@ -176,10 +175,9 @@ class Claims:
 
     async def run(self, connection: Connection) -> Callable[[], None]:
         rows = BatchRows()
-        now = self._clock.now()
         for group in list(self._groups.values()):
             if group.stirred:
-                await self._grant(connection, group, rows, now)
+                await self._grant(connection, group, rows)
         base = await connection.fetchval(APPEND_BATCH, *rows.parameters()) if rows.events else 0
         granted, self._running = self._running, []
         started, self._started = self._started, []
@@ -195,7 +193,7 @@ class Claims:
 
         return after_commit
 
-    async def _grant(self, connection: Connection, group: _Group, rows: BatchRows, now: datetime) -> None:
+    async def _grant(self, connection: Connection, group: _Group, rows: BatchRows) -> None:
         group.stirred = False
         await self._end_stopped(connection, group)
         for claim in tuple(group.claims):
@@ -215,7 +213,9 @@ class Claims:
                 return
             jobs = []
             for row in picked:
-                event = job_domain.Started(row["stream"], row["version"] + 1, now, row["attempt"], request.worker)
+                event = job_domain.Started(
+                    row["stream"], row["version"] + 1, row["now"], row["attempt"], request.worker
+                )
                 task = from_json(row["task"])
                 meta = Metadata(
                     row["tenant"], task["company"], task["correlation_id"], row["job_id"], None, task["traceparent"]

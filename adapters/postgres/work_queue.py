@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import structlog
 from eventsourcing.persistence import StoredEvent
 
 from adapters.postgres.claims import Claims
@@ -16,7 +17,9 @@ from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
 from domain import job as job_domain
 from domain.aggregate import Event
-from domain.ports import ClaimRequest, Clock, Granted, LapsedLease, StreamName
+from domain.ports import ClaimRequest, Granted, LapsedLease, StreamName
+
+log = structlog.get_logger("leases")
 
 RENEW = """
 UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true
@@ -73,7 +76,6 @@ class PostgresWorkQueue:
         self,
         commits: GroupCommit,
         pool: asyncpg.Pool[asyncpg.Record],
-        clock: Clock,
         encode: Callable[[Any], StoredEvent],
         on_commit: Callable[[int], None],
         *,
@@ -85,7 +87,7 @@ class PostgresWorkQueue:
         self._lease, self._grant_lease = timedelta(seconds=lease), timedelta(seconds=grant_lease)
         self._outage = timedelta(seconds=outage)
         self._seen: dict[tuple[str, str], float] = {}
-        self.claims = Claims(commits, clock, encode, on_commit, grant_lease)
+        self.claims = Claims(commits, encode, on_commit, grant_lease)
 
     def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
         """Tells `on_started` of each start and its position, after the commit."""
@@ -125,8 +127,10 @@ class PostgresWorkQueue:
     @translated
     async def beat(self) -> None:
         async def run(connection: Connection) -> None:
-            if await connection.fetchval(BEAT) > self._outage:
+            gap = await connection.fetchval(BEAT)
+            if gap > self._outage:
                 await connection.execute(EXTEND_ALL, self._lease, self._grant_lease)
+                log.warning("leases begin anew", action="leases_extended", gap=gap.total_seconds())
 
         await self._commits.perform(run)
 

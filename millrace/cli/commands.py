@@ -9,7 +9,7 @@ import typer
 from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
 from millrace.cli.jobs import enqueue, jobs
-from millrace.cli.maintenance import doctor, migrate, serve, topology
+from millrace.cli.maintenance import doctor, migrate, release, serve, topology
 from millrace.cli.rebuild import rebuild
 from millrace.cli.up import up
 from millrace.cli.watch import watch
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, rebuild]
     for command in own:
         app.command()(command)
-    for command in (serve, migrate, doctor):
+    for command in (serve, migrate, release, doctor):
         app.command(context_settings=PASS_THROUGH, add_help_option=False)(command)
     app.add_typer(topology(PASS_THROUGH), name="topology")
     app.add_typer(deadletters(), name="deadletters")

@@ -19,6 +19,11 @@ def migrate(context: typer.Context) -> None:
     become_service(["migrate", *context.args])
 
 
+def release(context: typer.Context) -> None:
+    """Lets a read model digest a stream that it holds, as `doctor` names it, after the cause has been removed."""
+    become_service(["release", *context.args])
+
+
 def doctor(context: typer.Context) -> None:
     """Checks the database, the broker, the read models and the settings, and says what helps."""
     become_service(["doctor", *context.args])

@@ -158,6 +158,8 @@ class Report(Message):
         outcome: `completed` with `result`, `failed` with `error`, or `returned` when a worker hands the job back
             unrun (uses no attempt).
         retryable: false sends the job to the dead letters whatever its policy says.
+        delay: seconds before a returned job may run again.
+        reason: why the job was returned.
     """
 
     job_id: Identifier
@@ -166,11 +168,15 @@ class Report(Message):
     result: Any = None
     error: ErrorDetail | None = None
     retryable: bool = True
+    delay: Seconds | None = None
+    reason: Annotated[str, Field(max_length=256)] | None = None
 
     @model_validator(mode="after")
     def _failure_has_error(self) -> Report:
         if self.outcome == "failed" and self.error is None:
             raise ValueError("a failed attempt carries an `error`")
+        if self.outcome != "returned" and (self.delay is not None or self.reason is not None):
+            raise ValueError("`delay` and `reason` belong to a returned attempt")
         return self
 
 

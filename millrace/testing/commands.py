@@ -69,7 +69,7 @@ def job_routes() -> dict[str, Route]:
             "job",
             _derived,
             lambda job, command, now: decisions.enqueue(command, now) if job is None else [],
-            lambda id, job: _status(id, job) | {"created_at": job.created_at},
+            lambda id, job: _status(id, job) | {"created_at": job.created_at, "run_at": job.run_at},
             creates=True,
         ),
         "job.cancel": Route(

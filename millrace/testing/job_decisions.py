@@ -38,7 +38,12 @@ def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]
             )
             return [failed, _after_failure(job, command.retryable, now)]
         case "returned":
-            return [contract.JobAttemptReturned(attempt=attempt, reason="handed back by its worker")]
+            reason = command.reason or "handed back by its worker"
+            returned: list[Fact] = [contract.JobAttemptReturned(attempt=attempt, reason=reason)]
+            if command.delay:
+                run_at = now + timedelta(seconds=command.delay)
+                returned.append(contract.JobRetryScheduled(attempt=attempt, run_at=run_at))
+            return returned
 
 
 def cancel(job: JobState, command: contract.Cancel, now: datetime) -> list[Fact]:

@@ -209,12 +209,12 @@ def test_pytest_has_the_fixtures(tmp_path: Path) -> None:
         "    asyncio.run(main())\n"
     )
     # A wheel announces the plugin by itself; a checkout that is not installed does not.
-    named = [] if entry_points(group="pytest11", name="millrace") else ["-p", "millrace.testing.plugin"]
+    named = [] if entry_points(group="pytest11", name="millrace") else ["-p", "millrace.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *named, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=_environment())
     assert done.returncode == 0, done.stdout + done.stderr
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"millrace": "millrace.testing.plugin"}
+    assert project["entry-points"]["pytest11"] == {"millrace": "millrace.pytest_plugin"}
 
 
 def _environment() -> dict[str, str]:
@@ -223,7 +223,7 @@ def _environment() -> dict[str, str]:
 
 def test_the_light_client_is_enough() -> None:
     code = (
-        "import sys, millrace.testing.plugin\n"
+        "import sys, millrace.pytest_plugin\n"
         "heavy = {'domain', 'projections', 'handlers', 'adapters', 'infra', 'eventsourcing', 'asyncpg', 'fastapi'}\n"
         "print(*sorted(heavy & set(sys.modules)))\n"
     )

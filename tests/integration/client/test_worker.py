@@ -95,15 +95,18 @@ async def test_what_cannot_get_better_is_not_retried(
     assert report["retryable"] is False
 
 
-async def test_a_job_without_a_handler_fails_and_may_be_retried(
+async def test_a_job_without_a_handler_is_left_to_other_workers_and_uses_no_attempt(
     app: Millrace, working: Working, service: WireService
 ) -> None:
     app.job("known")(print)
     async with working():
         job = await app.jobs.enqueue("unknown", max_attempts=1)
-        with pytest.raises(JobFailed, match="no handler"):
-            await app.jobs.result(job.id, timeout=5)
-    assert service.job(job.id)["reports"][0]["retryable"] is True
+        async with asyncio.timeout(5):
+            while not service.job(job.id)["reports"]:
+                await asyncio.sleep(0)
+    [report] = service.job(job.id)["reports"]
+    assert (report["outcome"], report["delay"]) == ("returned", 5)
+    assert "no handler for 'unknown'" in report["reason"]
 
 
 async def test_a_coroutine_that_takes_too_long_is_canceled_and_recorded_as_timeout(

@@ -1,18 +1,26 @@
-"""Fixtures for pytest, found by its entry point."""
+"""Fixtures for pytest, found by its entry point.
+
+Everything is imported when a fixture is used: pytest loads this module in every run of everybody who has Millrace.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from millrace.contracts.job import Job
-from millrace.testing.app import MillraceTest
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from millrace.contracts.job import Job
+    from millrace.testing.app import MillraceTest
 
 
 @pytest.fixture
 def millrace_app() -> MillraceTest:
     """An application with its service in memory, new for each test."""
+    from millrace.testing.app import MillraceTest
+
     return MillraceTest()
 
 
