@@ -53,6 +53,14 @@ class NotParked(Refusal):
         self.name, self.event_id = name, event_id
 
 
+class TooManyParked(Refusal):
+    """Raised when a subscription has parked so many events that something else must be wrong."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"subscription {name!r} has {most} parked events; release some before it goes on")
+        self.name, self.most = name, most
+
+
 class AheadOfLog(Refusal):
     """Raised when a subscription acknowledges a position that it cannot have read."""
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from domain.aggregate import Aggregate, Event
-from domain.errors import AheadOfLog, NotParked
+from domain.errors import AheadOfLog, NotParked, TooManyParked
 
 KIND = "subscription"
+MOST_PARKED = 1_000
 
 
 class Created(Event):
@@ -138,8 +139,14 @@ class Subscription(Aggregate):
             self.trigger_event(Advanced, timestamp=now, position=position)
 
     def park(self, position: int, event_id: str, error: str, attempts: int, now: datetime) -> None:
-        """Sets one event aside and moves on behind it. Parking it again changes nothing."""
+        """Sets one event aside and moves on behind it. Parking it again changes nothing.
+
+        Raises:
+            TooManyParked: the list is full.
+        """
         if event_id not in self.parked:
+            if len(self.parked) >= MOST_PARKED:
+                raise TooManyParked(self.name, MOST_PARKED)
             self.trigger_event(
                 Parked, timestamp=now, position=position, event_id=event_id, error=error, attempts=attempts
             )

@@ -50,11 +50,17 @@ EXPECTED = (
     TopologyMismatch,
     OSError,
     asyncpg.PostgresError,
+    asyncpg.InterfaceError,
 )
 T = TypeVar("T")
 Data = Annotated[Path | None, typer.Option(help="Data folder of a running `millrace up`; else DATABASE_URL.")]
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The commands of the Millrace service.")
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="The commands of the Millrace service.",
+)
 topology = typer.Typer(no_args_is_help=True, help="The broker's exchanges, queues and bindings.")
 app.add_typer(topology, name="topology")
 
@@ -173,6 +179,11 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         if os.environ.get("MILLRACE_DEBUG"):
             raise
         _fail(str(error) or type(error).__name__)
+    except Exception as error:
+        if os.environ.get("MILLRACE_DEBUG"):
+            raise
+        # Neither the message nor a traceback: what is not expected may quote a secret.
+        _fail(f"unexpected {type(error).__name__}; MILLRACE_DEBUG=1 shows where")
 
 
 def _fail(message: str) -> NoReturn:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
@@ -30,6 +31,11 @@ Level = Annotated[
 
 def _url(*schemes: str) -> AfterValidator:
     def check(url: SecretStr) -> SecretStr:
+        try:
+            _ = urlsplit(url.get_secret_value()).port
+        except ValueError:
+            # The reason is not repeated: it may quote a part of the password.
+            raise ValueError("is not a URL; escape special characters in the password, such as / as %2F") from None
         if url.get_secret_value().partition("://")[0].lower() not in schemes:
             raise ValueError("must begin with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return url

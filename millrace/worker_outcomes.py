@@ -43,14 +43,34 @@ def failed(job: JobContext, error: BaseException) -> bytes:
     """The report of an exception, with its traceback from the handler on."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    trace = "".join(traceback.format_exception(kind, error, _below_worker(error.__traceback__)))
+    try:
+        trace = "".join(traceback.format_exception(kind, error, _below_worker(error.__traceback__)))
+    except Exception as unprintable:
+        trace = f"the traceback cannot be shown: {type(unprintable).__name__}"
     detail = {
         "type": clean(name)[:256],
-        "message": clean(str(error))[:MAX_MESSAGE_CHARS],
+        "message": clean(_message(error))[:MAX_MESSAGE_CHARS],
         "traceback": clean(trace)[-MAX_TRACEBACK_CHARS:],
     }
     retryable = b',"retryable":false' if isinstance(error, NonRetryable) else b""
     return _report(job, b"failed", b',"error":' + to_json(detail) + retryable)
+
+
+def refused(job_id: str, attempt: int, reason: str) -> bytes:
+    """The report of an attempt whose outcome the service cannot take."""
+    detail = {"type": "ResultRefused", "message": clean(reason)[:MAX_MESSAGE_CHARS]}
+    return b'{"job_id":%b,"attempt":%d,"outcome":"failed","retryable":false,"error":%b}' % (
+        to_json(job_id),
+        attempt,
+        to_json(detail),
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as unprintable:
+        return f"the message cannot be shown: {type(unprintable).__name__}"
 
 
 def timed_out(job: JobContext) -> bytes:

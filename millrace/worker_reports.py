@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
+from millrace import worker_outcomes
 from millrace.batching import replies_of, wrapped
 from millrace.errors import TEMPORARY, Unauthorized, error_from
 from millrace.ids import uuid7
@@ -19,6 +20,7 @@ from millrace.worker_leases import Key
 
 log = structlog.get_logger("millrace.worker")
 
+UNSTORABLE = frozenset({"invalid", "malformed", "too-large"})
 MAX_ITEMS = 500
 MAX_BYTES = 524_288
 MAX_IN_FLIGHT = 4
@@ -29,10 +31,11 @@ class Report(NamedTuple):
 
     key: Key
     body: bytes
+    replaced: bool = False
 
     @property
     def id(self) -> str:
-        return f"report:{self.key[0]}:{self.key[1]}"
+        return f"report:{self.key[0]}:{self.key[1]}" + ("/refused" if self.replaced else "")
 
 
 class Reports:
@@ -128,6 +131,11 @@ class Reports:
                     remaining.append(report)
                     continue
                 log.warning("an outcome was refused", job_id=report.key[0], attempt=report.key[1], error=str(error))
+                if answer["error"].get("code") in UNSTORABLE and not report.replaced:
+                    # The attempt must end all the same, and in a way that says why.
+                    instead = worker_outcomes.refused(*report.key, f"the outcome was refused: {error}")
+                    remaining.append(Report(report.key, instead, replaced=True))
+                    continue
             self._unsettled -= 1
             self._settled(report.key)
         if not self._unsettled:

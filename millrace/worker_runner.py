@@ -113,9 +113,10 @@ class Runner:
         except NoHandler as error:
             log.warning("a job is left to other workers", job=job.name, job_id=job.id, reason=str(error))
             outcome = worker_outcomes.unknown(job)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:
+        except BaseException as error:
             # A cancellation that nobody asked for came out of the handler: a library's way to say that a connection
-            # was lost. It is a failure like any other.
+            # was lost. It is a failure like any other, and so is whatever else a handler lets out: neither may it end
+            # the worker nor keep its slot.
             if run.reason is None:
                 outcome = worker_outcomes.failed(job, error)
         self._finish(run, outcome)

@@ -114,7 +114,7 @@ def _unsupported(detail: str) -> BadMessage:
 
 def _address(routing_key: str) -> tuple[str, str]:
     tenant, _, name = routing_key.partition(".")
-    if not TENANT_PATTERN.match(tenant) or not _NAME.match(name):
+    if not TENANT_PATTERN.fullmatch(tenant) or not _NAME.fullmatch(name):
         raise _malformed(f"routing key {routing_key!r} is not of the form <tenant>.<module>.<command>")
     return tenant, name
 
@@ -132,7 +132,7 @@ def _context(message: Arrived, tenant: str) -> Context:
     if claimed is not None and claimed != tenant:
         raise _malformed(f"header tenant is {claimed!r}, but the routing key says {tenant!r}")
     company = _text(headers, "company", 64)
-    if company is not None and not TENANT_PATTERN.match(company):
+    if company is not None and not TENANT_PATTERN.fullmatch(company):
         raise _malformed(f"header company {company!r} may have 1 to 64 letters, digits, - and _ only")
     trace = _text(headers, "traceparent", 255)
     return Context(
@@ -144,7 +144,7 @@ def _context(message: Arrived, tenant: str) -> Context:
         causation_id=_text(headers, "causation", 128),
         actor=_text(headers, "actor", 128),
         # The trace context standard has an unreadable one ignored: it never costs the request.
-        traceparent=trace if trace and _TRACEPARENT.match(trace) else None,
+        traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else None,
     )
 
 

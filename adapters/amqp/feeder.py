@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,7 +15,7 @@ from adapters.amqp.errors import BrokerUnavailable, TopologyMismatch
 from adapters.amqp.publisher import BulkSender
 from adapters.amqp.topology import Queue, subscription_queue
 from domain.ports import Doorbell, Outgoing, PublishFailed, RecordedEvent, StoreUnavailable
-from millrace.contracts.wire import pattern_expression
+from millrace.contracts.wire import matches
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +121,6 @@ class Feeder:
 
     async def _fill(self, subscription: QueueSubscription) -> None:
         queue = subscription_queue(subscription.tenant, subscription.name)
-        wanted = re.compile(pattern_expression(subscription.pattern))
         place, room = await self._place(subscription, queue)
         for _ in range(PAGES_PER_ROUND):
             if room <= 0:
@@ -133,7 +131,7 @@ class Feeder:
             chosen = [
                 event
                 for event in page
-                if event.metadata.tenant == subscription.tenant and wanted.match(event.event_type + ".")
+                if event.metadata.tenant == subscription.tenant and matches(subscription.pattern, event.event_type)
             ]
             place = page[-1].position if len(chosen) <= room else chosen[room - 1].position
             sent = [replace(self._encode(event), routing_key=queue.name) for event in chosen[:room]]

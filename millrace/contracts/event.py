@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, field_validator
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text, pattern_expression
 
 EventType = Annotated[str, StringConstraints(max_length=180, pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$")]
-Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 
 RESERVED_MODULES = frozenset(
     {"job", "progress", "notification", "export", "cache", "search", "module", "subscription", "document", "schedule"}
@@ -61,6 +61,13 @@ class Subscribe(Message):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
 
     _pattern = field_validator("pattern")(_checked_pattern)
+
+    @field_validator("name")
+    @classmethod
+    def _fits_a_queue_name(cls, value: str) -> str:
+        if len(value.encode()) > 128:
+            raise ValueError("may have 128 bytes in UTF-8; it is part of a queue's name")
+        return value
 
 
 class Acknowledge(Message):

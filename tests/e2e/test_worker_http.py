@@ -167,3 +167,59 @@ async def test_the_log_tells_what_a_jobs_handler_caused(app: Millrace) -> None:
     [origin, *_] = await app.history("job", job.id)
     assert first.correlationid == origin.correlationid
     assert first.causationid == job.id
+
+
+class Escaping(BaseException):
+    """What no `except Exception` catches."""
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("escaped", [Escaping, KeyboardInterrupt, GeneratorExit, Unprintable])
+async def test_whatever_escapes_a_handler_fails_its_attempt_and_frees_its_slot(
+    app: Millrace, escaped: type[BaseException]
+) -> None:
+    @app.job
+    async def escape() -> None:
+        raise escaped
+
+    @app.job
+    async def after() -> str:
+        return "still here"
+
+    async with working(app, concurrency=1):
+        job = await app.jobs.enqueue("escape", max_attempts=1)
+        with pytest.raises(JobFailed):
+            await app.jobs.result(job.id, timeout=20)
+        follower = await app.jobs.enqueue("after")
+        assert await app.jobs.result(follower.id, timeout=20) == "still here"
+    failed = await app.jobs.get(job.id)
+    assert failed is not None
+    assert failed.error_detail is not None
+    assert failed.error_detail.type.endswith(escaped.__name__)
+
+
+@pytest.mark.parametrize("outcome", [{"a\x00": 1}, 10**5_000, [[]]], ids=["NUL", "a huge number", "deep"])
+async def test_a_result_that_cannot_be_stored_ends_the_job_with_that_reason(app: Millrace, outcome: Any) -> None:
+    ran: list[int] = []
+
+    @app.job
+    async def produce(job: JobContext) -> Any:
+        ran.append(job.attempt)
+        value = outcome
+        for _ in range(150 if outcome == [[]] else 0):
+            value = [value]
+        return value
+
+    async with working(app):
+        job = await app.jobs.enqueue("produce", max_attempts=3)
+        with pytest.raises(JobFailed):
+            await app.jobs.result(job.id, timeout=20)
+    failed = await app.jobs.get(job.id)
+    assert failed is not None
+    assert failed.error_detail is not None
+    assert failed.error_detail.type.endswith("ResultRefused")
+    assert ran == [1]

@@ -193,3 +193,12 @@ def test_no_secret_is_shown_by_settings_or_by_errors() -> None:
     assert "canary" not in repr(error.value) + str(error.value)
     assert error.value.__cause__ is None
     assert len(error.value.problems) == 4
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "RABBITMQ_URL", "REDIS_URL"])
+def test_a_url_that_cannot_be_taken_apart_is_refused_without_its_password(name: str) -> None:
+    scheme = {"DATABASE_URL": "postgresql", "RABBITMQ_URL": "amqp", "REDIS_URL": "redis"}[name]
+    with pytest.raises(SettingsError) as refused:
+        load_settings(environ={name: f"{scheme}://millrace:CANARY/7@127.0.0.1:5432/x"})
+    assert "CANARY" not in str(refused.value)
+    assert "%2F" in str(refused.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from handlers.problems import PROBLEMS, problem
 from millrace.contracts.wire import Context, Token, derived_id, matches, pattern_expression
 from tests.controls.patterns import BROKEN, MATCHES
 
+WORDS_OF_TWO = st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=6)
 WORDS = st.lists(st.text("ab-_1", min_size=1, max_size=5), min_size=1, max_size=6)
 
 
@@ -83,3 +85,20 @@ def test_every_problem_has_a_status_of_an_error_and_a_title(code: str) -> None:
     assert made.title
     assert made.type == f"urn:millrace:problem:{code}"
     assert (made.code, made.detail, made.retry_after) == (code, "detail", 1.5)
+
+
+@given(pattern=st.lists(st.sampled_from(["a", "b", "*", "#"]), min_size=1, max_size=6), words=WORDS_OF_TWO)
+def test_matching_agrees_with_the_expression_that_postgresql_gets(pattern: list[str], words: list[str]) -> None:
+    event_type = ".".join(words)
+    expected = re.match(pattern_expression(".".join(pattern)), event_type + ".") is not None
+    assert matches(".".join(pattern), event_type) is expected
+
+
+def test_a_pattern_of_many_hashes_is_matched_as_soon_as_any() -> None:
+    # A backtracking matcher would need longer than the age of the universe for this one.
+    assert not matches(".".join(["#", "a"] * 15 + ["z"]), ".".join(["a"] * 90))
+
+
+def test_a_pattern_has_an_end() -> None:
+    with pytest.raises(ValueError, match="at most 32 words"):
+        pattern_expression(".".join(["a"] * 33))

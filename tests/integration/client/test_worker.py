@@ -9,6 +9,7 @@ import pytest
 
 from millrace import Event, JobContext, JobFailed, Millrace, NonRetryable
 from tests.integration.client.conftest import Working
+from tests.support.running import until
 from tests.support.wire_service import WireService
 
 
@@ -101,9 +102,7 @@ async def test_a_job_without_a_handler_is_left_to_other_workers_and_uses_no_atte
     app.job("known")(print)
     async with working():
         job = await app.jobs.enqueue("unknown", max_attempts=1)
-        async with asyncio.timeout(5):
-            while not service.job(job.id)["reports"]:
-                await asyncio.sleep(0)
+        await until(lambda: bool(service.job(job.id)["reports"]), 5)
     [report] = service.job(job.id)["reports"]
     assert (report["outcome"], report["delay"]) == ("returned", 5)
     assert "no handler for 'unknown'" in report["reason"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain import subscription
-from domain.errors import AheadOfLog, NotParked
+from domain.errors import AheadOfLog, NotParked, TooManyParked
 from domain.subscription import Subscription
 from tests.controls.clock import NOW, later
 from tests.support.spec import given
@@ -100,3 +100,11 @@ def test_a_subscription_is_paused_and_resumed_once() -> None:
     given(created(), paused).when(lambda it: it.set_active(True, later(3))).then(
         subscription.Activated(STREAM, 3, later(3))
     )
+
+
+def test_a_subscription_that_parks_without_end_is_stopped() -> None:
+    history = [
+        subscription.Parked(STREAM, n + 2, later(2), position=21 + n, event_id=f"e-{n}", error="no", attempts=3)
+        for n in range(subscription.MOST_PARKED)
+    ]
+    given(created(), *history).when(lambda it: it.park(5_000, "e-last", "no", 3, later(3))).refused(TooManyParked)
