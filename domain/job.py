@@ -10,6 +10,7 @@ from domain.aggregate import Aggregate, Event
 from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
 
 KIND = "job"
+NEVER_CONFIRMED = "its grant was never confirmed"
 
 
 class JobEvent(Event):
@@ -84,6 +85,7 @@ class AttemptReturned(JobEvent):
     def apply(self, job: Job) -> None:
         job.status, job.worker = "pending", None
         job.attempts -= 1
+        job.unconfirmed += self.reason == NEVER_CONFIRMED
 
 
 class RetryScheduled(JobEvent):
@@ -133,8 +135,9 @@ class Job(Aggregate):
     """One job.
 
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
-    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `queue_priority` is what
-    the queue added to every job's own priority when this one was enqueued.
+    recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
+    counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
+    priority when this one was enqueued.
     """
 
     KIND: ClassVar[str] = KIND
@@ -157,6 +160,7 @@ class Job(Aggregate):
         super().__base_init__(originator_id, originator_version, timestamp)
         self.attempt = 0
         self.attempts = 0
+        self.unconfirmed = 0
         self.worker: str | None = None
         self.result: Any = None
         self.error: dict[str, Any] | None = None

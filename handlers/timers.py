@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from domain.job import KIND, Job
+from domain.job import KIND, NEVER_CONFIRMED, Job
 from domain.ports import LapsedLease, StreamName, WorkQueue
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
@@ -37,11 +37,10 @@ def lapse(job: Job, command: Lapse, at: Moment) -> Decided:
 
     A job that ends its worker at once is never confirmed either, so after some returns these attempts count too.
     """
-    returned = job.attempt - job.attempts
-    if command.confirmed or returned >= FREE_RETURNS:
+    if command.confirmed or job.unconfirmed >= FREE_RETURNS:
         job.lose(command.attempt, command.worker, at.now)
     else:
-        job.give_back(command.attempt, "its grant was never confirmed", at.now)
+        job.give_back(command.attempt, NEVER_CONFIRMED, at.now)
     return Decided(job, {"job_id": at.id, "status": job.status})
 
 

@@ -218,5 +218,5 @@ async def build(
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
-        await bus.start()
+        await bus.start(serving="api" in roles)
     return System(settings, storage, gateway, pipeline, roles, reactions, bus, tracing)

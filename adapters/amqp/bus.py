@@ -23,6 +23,7 @@ class AmqpBus:
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
         self._publishing = Link(url, "millrace.events", _prepare_outbound)
         self._ingress = Ingress(url, self._answering, gateway)
+        self._serving = True
         self.publisher = AmqpPublisher(self._publishing)
         self.sender = BulkSender(self._publishing)
 
@@ -42,12 +43,20 @@ class AmqpBus:
     @property
     def problem(self) -> str | None:
         """What keeps the bus from working, for people; None while it works."""
-        return self._ingress.problem or self._answering.problem or self._publishing.problem
+        incoming = self._ingress.problem or self._answering.problem if self._serving else None
+        return incoming or self._publishing.problem
 
-    async def start(self) -> None:
-        """Begins to connect and returns; a broker that is not there yet is tried until it is."""
-        for part in (self._answering, self._publishing, self._ingress):
-            part.start()
+    async def start(self, *, serving: bool = True) -> None:
+        """Begins to connect and returns; a broker that is not there yet is tried until it is.
+
+        Args:
+            serving: takes commands, claims and queries too; otherwise events go out and nothing comes in.
+        """
+        self._serving = serving
+        self._publishing.start()
+        if serving:
+            self._answering.start()
+            self._ingress.start()
 
     async def stop(self) -> None:
         """Stops consuming first, answers what is under way, then disconnects; at most about 15 s."""

@@ -1,9 +1,8 @@
-"""The real broker at RABBITMQ_URL, with Millrace's topology deleted before each test."""
+"""The real broker, in this session's own virtual host, with Millrace's topology deleted before each test."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aio_pika
@@ -19,10 +18,8 @@ from tests.integration.amqp.proxy import Proxy
 
 
 @pytest.fixture
-def broker_url() -> str:
-    if "RABBITMQ_URL" not in os.environ:
-        pytest.skip("RABBITMQ_URL is not set; `infra/services.sh start` starts a broker")
-    return os.environ["RABBITMQ_URL"]
+def broker_url(rabbitmq_url: str) -> str:
+    return rabbitmq_url
 
 
 @pytest.fixture
