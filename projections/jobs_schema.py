@@ -91,10 +91,12 @@ DELETE FROM jobs_v{v} WHERE (tenant, id) IN (SELECT * FROM unnest($1::text[], $2
 REMOVE_ERRORS = """
 DELETE FROM job_errors_v{v} WHERE (tenant, job_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
-COUNT = """
-INSERT INTO job_counts_v{v} AS c (tenant, queue, status, n)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
-ON CONFLICT (tenant, queue, status) DO UPDATE SET n = c.n + excluded.n
-"""
 # A count that has gone back to nothing leaves no row, so that tables filled in other steps compare equal.
-FORGET_ZEROS = "DELETE FROM job_counts_v{v} WHERE n = 0"
+COUNT = """
+MERGE INTO job_counts_v{v} AS c
+USING unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS d(tenant, queue, status, n)
+   ON c.tenant = d.tenant AND c.queue = d.queue AND c.status = d.status
+ WHEN MATCHED AND c.n + d.n = 0 THEN DELETE
+ WHEN MATCHED THEN UPDATE SET n = c.n + d.n
+ WHEN NOT MATCHED THEN INSERT (tenant, queue, status, n) VALUES (d.tenant, d.queue, d.status, d.n)
+"""

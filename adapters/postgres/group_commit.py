@@ -10,19 +10,21 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
 import structlog
 from eventsourcing.persistence import StoredEvent
 
+from adapters.postgres.append_lock import locked
 from adapters.postgres.database import Connection
 from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_BATCH, BatchRows
+from adapters.postgres.tail import EventTail
 from adapters.postgres.verdicts import outcomes_before
 from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable, StreamName
 
-APPEND_LOCK = "SELECT pg_advisory_xact_lock(7270501)"
 MAX_EVENTS = 2_000
 MAX_BYTES = 4_000_000
 MAX_WAITING = 50_000
@@ -78,15 +80,16 @@ class _Batch:
 
 
 class GroupCommit:
-    """The flusher. `head` is the newest position this process has seen committed; `on_commit` is told each new one."""
+    """The flusher. What it has committed joins the tail, and `on_commit` is told the newest position."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Connection]],
+        tail: EventTail,
         on_commit: Callable[[int], None],
     ) -> None:
         self._connect = connect
-        self._on_commit = on_commit
+        self._tail, self._on_commit = tail, on_commit
         self._units: deque[Unit] = deque()
         self._operations: list[Operation] = []
         self._participant: Participant | None = None
@@ -129,6 +132,12 @@ class GroupCommit:
         self._wake.set()
         return futures
 
+    def committed(self, rows: BatchRows, base: int, at: datetime) -> None:
+        """The events of `rows` are durable, from position `base` + 1 on."""
+        if rows.events:
+            self._tail.extend(rows.recorded(base, at), rows.sizes())
+            self._on_commit(base + len(rows.events))
+
     async def perform(self, run: Callable[[Connection], Awaitable[Any]]) -> Any:
         """Runs `run(connection)` under the append lock, in a transaction that may carry other work too."""
         self._must_run()
@@ -169,7 +178,7 @@ class GroupCommit:
         while self._units and events < MAX_EVENTS and size < MAX_BYTES and len(batch.units) < MAX_EVENTS:
             unit = self._units.popleft()
             append = unit.append
-            key = (append.key.tenant, append.key.principal, append.key.command_id) if append.key else None
+            key = append.key.identity if append.key else None
             follows = versions.get(append.stream) if append.stream else None
             if key in keys or (follows is not None and follows != append.expected_version):
                 deferred.append(unit)
@@ -209,34 +218,27 @@ class GroupCommit:
         participant = self._participant if batch.claims else None
         rows = BatchRows()
         outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
-        lasts: list[int | None] = [None] * len(batch.units)
-        alone = not checked and not batch.operations
-        if alone:
+        lasts: list[int | None] = []
+        if not checked:
             lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
-            wants = participant is not None and participant.wants(rows.lanes)
-            if not wants:
-                if not batch.units:
-                    return
-                base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
-                self._settle(batch, outcomes, lasts, base, len(rows.events))
+            if not batch.operations and not (participant is not None and participant.wants(rows.lanes)):
+                if batch.units:
+                    written = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+                    self._settle(batch, outcomes, lasts, rows, written)
                 return
         after_commit: Callable[[], None] | None = None
         results: list[Any] = []
-        base = 0
+        written = None
         try:
-            async with connection.transaction():
-                await connection.execute(APPEND_LOCK)
+            async with locked(connection):
                 if checked:
                     outcomes = await outcomes_before(connection, [unit.append for unit in batch.units])
-                    rows = BatchRows()
                     lasts = [
                         None if outcome is not None else rows.add(unit.append, unit.stored)
                         for unit, outcome in zip(batch.units, outcomes, strict=True)
                     ]
-                elif not alone:
-                    lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
                 if rows.events or rows.inbox:
-                    base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+                    written = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
                 for operation in batch.operations:
                     results.append(await operation.run(connection))
                 if participant is not None and participant.wants(rows.lanes):
@@ -248,18 +250,24 @@ class GroupCommit:
         for operation, result in zip(batch.operations, results, strict=True):
             if not operation.done.done():
                 operation.done.set_result(result)
-        self._settle(batch, outcomes, lasts, base, len(rows.events))
+        self._settle(batch, outcomes, lasts, rows, written)
         if after_commit is not None:
             after_commit()
 
     def _settle(
-        self, batch: _Batch, outcomes: Sequence[Outcome | None], lasts: Sequence[int | None], base: int, events: int
+        self,
+        batch: _Batch,
+        outcomes: Sequence[Outcome | None],
+        lasts: Sequence[int | None],
+        rows: BatchRows,
+        written: asyncpg.Record | None,
     ) -> None:
+        base = written["base"] if written else 0
         for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
             if not unit.done.done():
                 unit.done.set_result(outcome or Appended(None if last is None else base + last))
-        if events:
-            self._on_commit(base + events)
+        if written:
+            self.committed(rows, base, written["at"])
 
     async def _bisect(self, batch: _Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.

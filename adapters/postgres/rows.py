@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 from pydantic_core import to_json
 
-from domain.ports import Append, Metadata, StreamName, Work
+from domain.aggregate import Event
+from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
-APPEND_BATCH = "SELECT append_batch(" + ", ".join(f"${n}" for n in range(1, 33)) + ")"
+APPEND_BATCH = "SELECT base, at FROM append_batch(" + ", ".join(f"${n}" for n in range(1, 33)) + ")"
+# About what an event takes besides its state.
+ENVELOPE_BYTES = 500
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class BatchRows:
     """Columns of events, inbox rows and inline rows, in the order of `append_batch`'s parameters."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    envelopes: list[tuple[StreamName, Metadata, Event, str]] = field(default_factory=list)
     inbox: list[tuple[Any, ...]] = field(default_factory=list)
     work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
     leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
@@ -31,24 +35,26 @@ class BatchRows:
         stream, meta = append.stream, append.metadata
         if stream is not None:
             extra = _extra(meta)
-            self.events.extend(
-                (
-                    row.originator_id,
-                    row.originator_version,
-                    row.topic,
-                    row.state,
-                    UUID(int=random.getrandbits(128)),
-                    event.routing_name,
-                    stream.kind,
-                    stream.id,
-                    stream.tenant,
-                    meta.company,
-                    meta.correlation_id,
-                    meta.causation_id,
-                    extra,
+            for event, row in zip(append.events, stored, strict=True):
+                event_id = _random_id()
+                self.envelopes.append((stream, meta, event, event_id))
+                self.events.append(
+                    (
+                        row.originator_id,
+                        row.originator_version,
+                        row.topic,
+                        row.state,
+                        event_id,
+                        event.routing_name,
+                        stream.kind,
+                        stream.id,
+                        stream.tenant,
+                        meta.company,
+                        meta.correlation_id,
+                        meta.causation_id,
+                        extra,
+                    )
                 )
-                for event, row in zip(append.events, stored, strict=True)
-            )
         last = len(self.events) if append.events else None
         if append.key is not None:
             key = append.key
@@ -75,6 +81,19 @@ class BatchRows:
             *_columns(placed, 10),
         ]
 
+    def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
+        """The events as they stand in the log, given what `append_batch` returned."""
+        return [
+            RecordedEvent(
+                base + ordinal, stream, event.originator_version, event_id, event.routing_name, at, meta, event
+            )
+            for ordinal, (stream, meta, event, event_id) in enumerate(self.envelopes, 1)
+        ]
+
+    def sizes(self) -> list[int]:
+        """About how many bytes each event takes in memory."""
+        return [len(row[3]) + ENVELOPE_BYTES for row in self.events]
+
     @property
     def lanes(self) -> set[tuple[str, str]]:
         """The lanes (tenant, queue) that the batch puts ready jobs into."""
@@ -83,6 +102,11 @@ class BatchRows:
 
 def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
     return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _random_id() -> str:
+    text = f"{random.getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 @lru_cache(maxsize=1_000)

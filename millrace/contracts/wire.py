@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -53,8 +53,7 @@ class Problem(BaseModel):
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """Who asks, and on whose behalf: the envelope of one command or query.
 
     Attributes:
@@ -79,11 +78,10 @@ class Context:
 
     def item(self, index: int, item_id: str | None = None) -> Context:
         """The context of item `index` of a batch; an item without an id gets `<message_id>/<index>`."""
-        return replace(self, message_id=item_id or f"{self.message_id}/{index}")
+        return Context(self.tenant, item_id or f"{self.message_id}/{index}", *self[2:])
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A command was carried out and is durable. `position` is the token of its last event, if it recorded one."""
 
     result: dict[str, Any]
@@ -129,7 +127,12 @@ class Token(BaseModel):
     position: int
 
     def __str__(self) -> str:
-        return f"{self.epoch}-{self.position}"
+        return self.text(self.epoch, self.position)
+
+    @staticmethod
+    def text(epoch: str, position: int) -> str:
+        """The token as it is written, for those who write one with every event."""
+        return f"{epoch}-{position}"
 
     @classmethod
     def parse(cls, text: str) -> Token:
