@@ -1,0 +1,56 @@
+"""The workloads by the names of the command line, and what each figure is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.arena import Contender
+from benchmarks.options import Options
+from benchmarks.servers import Servers
+from benchmarks.workloads.throughput import end_to_end, enqueue_and_drain
+
+Run = Callable[[Contender, Servers, Options], dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A run that yields several figures.
+
+    Attributes:
+        figures: the names under which it can be asked for, and that its result may have.
+        ours: only Millrace takes part.
+        once: one round is enough.
+        quick: it belongs to the short run.
+    """
+
+    run: Run
+    figures: tuple[str, ...]
+    ours: bool = False
+    once: bool = False
+    quick: bool = True
+
+
+WORKLOADS = (
+    Workload(enqueue_and_drain, ("enqueue", "drain")),
+    Workload(end_to_end, ("end_to_end", "latency", "cpu")),
+)
+UNITS = {"enqueue": "jobs/s", "drain": "jobs/s", "end_to_end": "jobs/s", "cpu": "ms/job", "latency": "ms"}
+
+
+def unit(figure: str) -> str:
+    """The unit of a figure, by its name or the longest beginning of it that is known."""
+    known = max((name for name in UNITS if figure == name or figure.startswith(f"{name}_")), key=len, default="")
+    return UNITS.get(known, "")
+
+
+def chosen(names: list[str]) -> list[Workload]:
+    """The workloads that yield the named figures; all where none is named.
+
+    Raises:
+        KeyError: there is no such figure.
+    """
+    for name in names:
+        if not any(name in workload.figures for workload in WORKLOADS):
+            raise KeyError(name)
+    return [workload for workload in WORKLOADS if not names or set(names) & set(workload.figures)]
