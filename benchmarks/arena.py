@@ -40,12 +40,18 @@ class Contender:
 
 @dataclass(slots=True)
 class Arena:
-    """Runs a peer's steps. Entering empties what it keeps and starts its services."""
+    """Runs a peer's steps. Entering empties what it keeps and starts its services.
+
+    Attributes:
+        keep: leaves the peer's database as it is; the broker is emptied all the same.
+        variables: for the environment of every step.
+    """
 
     contender: Contender
     servers: Servers
     services: int = 1
     keep: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     serving: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -69,10 +75,11 @@ class Arena:
             stamps.VARIABLE: path,
             "PYTHONWARNINGS": "ignore",
             **self.contender.entry.variables,
+            **self.variables,
         }
         try:
+            self.servers.empty_broker()
             if not self.keep:
-                self.servers.empty_broker()
                 self.step("reset")
             if self.contender.entry.service:
                 for port in self.ports:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from benchmarks.arena import Contender
 from benchmarks.options import Options
 from benchmarks.servers import Servers
+from benchmarks.workloads.append import append
+from benchmarks.workloads.claim import claim
+from benchmarks.workloads.log import relay_and_rebuild
 from benchmarks.workloads.throughput import end_to_end, enqueue_and_drain
 
 Run = Callable[[Contender, Servers, Options], dict[str, float]]
@@ -34,8 +37,24 @@ class Workload:
 WORKLOADS = (
     Workload(enqueue_and_drain, ("enqueue", "drain")),
     Workload(end_to_end, ("end_to_end", "latency", "cpu")),
+    Workload(append, ("append",), ours=True),
+    Workload(relay_and_rebuild, ("relay", "rebuild"), ours=True),
+    Workload(claim, ("claim",), ours=True),
 )
-UNITS = {"enqueue": "jobs/s", "drain": "jobs/s", "end_to_end": "jobs/s", "cpu": "ms/job", "latency": "ms"}
+UNITS = {
+    "enqueue": "jobs/s",
+    "drain": "jobs/s",
+    "end_to_end": "jobs/s",
+    "cpu": "ms/job",
+    "latency": "ms",
+    "append": "events/s",
+    "append_copy": "rows of both tables/s",
+    "append_ratio": "×",
+    "relay": "events/s",
+    "rebuild": "events/s",
+    "rebuild_python_cpu": "µs/event",
+    "claim": "ms",
+}
 
 
 def unit(figure: str) -> str:

@@ -36,4 +36,4 @@ class Options:
 
 def quick(peers: tuple[str, ...]) -> Options:
     """A run of less than five minutes."""
-    return Options(peers, 2, 3_000, 60, backlog=10_000, finished=50_000, events=30_000, http_seconds=5)
+    return Options(peers, 2, 5_000, 60, backlog=10_000, finished=50_000, events=30_000, http_seconds=5)

@@ -56,7 +56,7 @@ class Servers:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         for name in list(self._databases):
             self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        with self._api() as api:
+        with self.management_api() as api:
             api.delete(f"/vhosts/{self.vhost}")
 
     @property
@@ -80,7 +80,7 @@ class Servers:
         """Makes the virtual host anew, without queues and messages."""
         user = urlsplit(self.rabbitmq).username or "guest"
         operator = urlsplit(self.management).username or user
-        with self._api() as api:
+        with self.management_api() as api:
             api.delete(f"/vhosts/{self.vhost}")
             api.put(f"/vhosts/{self.vhost}").raise_for_status()
             for name in {user, operator}:
@@ -91,7 +91,12 @@ class Servers:
             connection.execute(statement)
 
     @contextmanager
-    def _api(self) -> Iterator[httpx.Client]:
+    def management_api(self) -> Iterator[httpx.Client]:
+        """A client of RabbitMQ's management interface.
+
+        Raises:
+            ServersMissing: it does not answer.
+        """
         url = urlsplit(self.management)
         auth = httpx.BasicAuth(url.username or "guest", url.password or "guest")
         base = f"{url.scheme}://{url.hostname}:{url.port}/api"
