@@ -44,9 +44,9 @@ def main(
         raise typer.BadParameter(f"there is no figure {error}; known are {known}") from None
     options = quick(asked) if is_quick else Options(asked)
     options = dataclasses.replace(options, rounds=rounds or options.rounds, jobs=n or options.jobs)
-    contenders, left_out = prepared(asked)
     try:
         with Servers.of_environment() as servers:
+            contenders, left_out = prepared(asked, servers)
             found = racing.run(contenders, selected, servers, options, console.print)
             report(console, found, contenders, left_out, options, servers)
     except ServersMissing as error:
@@ -54,13 +54,15 @@ def main(
         raise typer.Exit(1) from None
 
 
-def prepared(names: tuple[str, ...]) -> tuple[list[Contender], dict[str, str]]:
+def prepared(names: tuple[str, ...], servers: Servers) -> tuple[list[Contender], dict[str, str]]:
     """Who takes part, and who does not and why."""
     contenders, left_out = [], {}
     for name in names:
         try:
+            if PEERS[name].redis and not servers.redis:
+                servers.take_redis()
             contenders.append(Contender(PEERS[name], python_of(PEERS[name])))
-        except PeerUnavailable as reason:
+        except (PeerUnavailable, ServersMissing) as reason:
             left_out[name] = str(reason)
             console.print(f"{name} is left out: {reason}")
     return contenders, left_out

@@ -9,8 +9,12 @@ from benchmarks.arena import Contender
 from benchmarks.options import Options
 from benchmarks.servers import Servers
 from benchmarks.workloads.append import append
+from benchmarks.workloads.backlog import backlog
 from benchmarks.workloads.claim import claim
+from benchmarks.workloads.finished import finished
+from benchmarks.workloads.http import http
 from benchmarks.workloads.log import relay_and_rebuild
+from benchmarks.workloads.scale import scale
 from benchmarks.workloads.throughput import end_to_end, enqueue_and_drain
 
 Run = Callable[[Contender, Servers, Options], dict[str, float]]
@@ -36,10 +40,14 @@ class Workload:
 
 WORKLOADS = (
     Workload(enqueue_and_drain, ("enqueue", "drain")),
-    Workload(end_to_end, ("end_to_end", "latency", "cpu")),
+    Workload(end_to_end, ("end_to_end", "latency", "cpu", "profile")),
     Workload(append, ("append",), ours=True),
     Workload(relay_and_rebuild, ("relay", "rebuild"), ours=True),
     Workload(claim, ("claim",), ours=True),
+    Workload(http, ("http",), ours=True),
+    Workload(scale, ("four_workers",), quick=False),
+    Workload(backlog, ("backlog", "memory"), once=True, quick=False),
+    Workload(finished, ("finished",), ours=True, once=True, quick=False),
 )
 UNITS = {
     "enqueue": "jobs/s",
@@ -54,6 +62,22 @@ UNITS = {
     "rebuild": "events/s",
     "rebuild_python_cpu": "µs/event",
     "claim": "ms",
+    "profile": "ms",
+    "http": "ms",
+    "http_rate": "requests/s",
+    "http_share": "of the rate asked for",
+    "http_errors": "answers",
+    "http_generator_cpu": "cores",
+    "four_workers": "jobs/s",
+    "backlog": "jobs/s",
+    "memory": "MB",
+    "memory_worker_growth": "× (late ÷ early)",
+    "memory_service_growth": "× (late ÷ early)",
+    "finished": "jobs/s",
+    "finished_few_cpu": "ms/job",
+    "finished_many_cpu": "ms/job",
+    "finished_cpu_ratio": "× (many ÷ few)",
+    "finished_time_ratio": "× (many ÷ few)",
 }
 
 

@@ -17,6 +17,7 @@ class Options:
         jobs: in each throughput run.
         latency_jobs: one at a time, at `rate` a second.
         backlog: jobs of the long queue and of the memory run.
+        blocked: jobs that a claim must pass by.
         finished: rows of finished jobs in the full tables.
         events: of the log that is appended, relayed and rebuilt.
         http_seconds: how long `http_rate` requests a second go on.
@@ -28,6 +29,7 @@ class Options:
     latency_jobs: int = 200
     rate: float = 20.0
     backlog: int = 100_000
+    blocked: int = 100_000
     finished: int = 1_000_000
     events: int = 60_000
     http_rate: int = 1_000

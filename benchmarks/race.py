@@ -14,12 +14,12 @@ from benchmarks.options import Options
 from benchmarks.registry import OURS
 from benchmarks.servers import Servers
 
-Results = dict[str, dict[str, list[float]]]
+Results = dict[str, dict[str, dict[int, float]]]
 
 
 @dataclass(slots=True)
 class Race:
-    """What was measured: values of each round, by figure and peer.
+    """What was measured: values by figure, peer and round.
 
     Attributes:
         failures: what went wrong, in words; a peer that failed a step has no figure for it.
@@ -30,18 +30,18 @@ class Race:
     failures: list[str] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
 
-    def add(self, peer: str, figures: dict[str, float]) -> None:
+    def add(self, peer: str, number: int, figures: dict[str, float]) -> None:
         for figure, value in figures.items():
-            self.results.setdefault(figure, {}).setdefault(peer, []).append(value)
+            self.results.setdefault(figure, {}).setdefault(peer, {})[number] = value
 
     def median(self, figure: str, peer: str) -> float | None:
         values = self.results.get(figure, {}).get(peer)
-        return statistics.median(values) if values else None
+        return statistics.median(values.values()) if values else None
 
     def ratio(self, figure: str, peer: str, base: str) -> float | None:
         """Median over the rounds of the peer's value divided by the base's in the same round."""
-        values, bases = (self.results.get(figure, {}).get(name, []) for name in (peer, base))
-        both = [value / other for value, other in zip(values, bases, strict=False) if other]
+        values, bases = (self.results.get(figure, {}).get(name, {}) for name in (peer, base))
+        both = [value / bases[number] for number, value in values.items() if bases.get(number)]
         return statistics.median(both) if both else None
 
 
@@ -70,7 +70,7 @@ def run(
                     race.failures.append(f"round {number + 1}, {name}, {workload.figures[0]}: {failure}")
                     tell(race.failures[-1])
                     continue
-                race.add(name, figures)
+                race.add(name, number + 1, figures)
                 shown = ", ".join(f"{figure} {value:,.4g}" for figure, value in figures.items())
                 tell(f"round {number + 1} {name} ({time.monotonic() - start:.0f} s): {shown}")
     return race

@@ -13,9 +13,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 import psycopg
+import redis
 from psycopg import sql
 
 SECONDS = 60.0
+REDIS_DATABASES = range(15, 0, -1)
 FULL_RIGHTS = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -48,7 +50,7 @@ class Servers:
                 f'{", ".join(missing)} not set; run make bench, or eval "$(infra/services.sh env)" first'
             )
         postgres, rabbitmq, management = (os.environ[name] for name in names)
-        return cls(postgres, rabbitmq, os.environ.get("REDIS_URL", ""), management, uuid.uuid4().hex[:8], set())
+        return cls(postgres, rabbitmq, "", management, uuid.uuid4().hex[:8], set())
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +60,9 @@ class Servers:
             self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         with self.management_api() as api:
             api.delete(f"/vhosts/{self.vhost}")
+        if self.redis:
+            with redis.Redis.from_url(self.redis) as client:
+                client.flushdb()
 
     @property
     def vhost(self) -> str:
@@ -75,6 +80,28 @@ class Servers:
             self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
             self._databases.add(name)
         return urlunsplit(urlsplit(self.postgres)._replace(path=f"/{name}"))
+
+    def take_redis(self) -> None:
+        """Takes a database of the Redis server that holds nothing: the peers empty theirs again and again.
+
+        Raises:
+            ServersMissing: REDIS_URL is not set, nothing answers there, or every database holds something.
+        """
+        url = os.environ.get("REDIS_URL")
+        if not url:
+            raise ServersMissing("REDIS_URL is not set")
+        for number in REDIS_DATABASES:
+            candidate = urlunsplit(urlsplit(url)._replace(path=f"/{number}"))
+            with redis.Redis.from_url(candidate) as client:
+                try:
+                    if client.set("bench", self.run, nx=True) and client.dbsize() == 1:
+                        self.redis = candidate
+                        return
+                    if client.get("bench") == self.run.encode():
+                        client.delete("bench")
+                except redis.RedisError as error:
+                    raise ServersMissing(f"Redis cannot be used: {error}") from error
+        raise ServersMissing("every database of the Redis server holds something already")
 
     def empty_broker(self) -> None:
         """Makes the virtual host anew, without queues and messages."""

@@ -98,6 +98,7 @@ def latency(peer: Peer, first: int, count: int, rate: float) -> dict[str, Any]:
     peer.enqueue_one(first + count)
     STAMPS.wait(first + count, 1, 30)
     called: dict[int, int] = {}
+    jobs: dict[int, Any] = {}
     watch = Watch(peer)
     calls = []
     due = time.monotonic() + 0.3
@@ -107,6 +108,7 @@ def latency(peer: Peer, first: int, count: int, rate: float) -> dict[str, Any]:
         called[number] = now()
         job = peer.enqueue_one(number)
         calls.append((now() - called[number]) / 1e6)
+        jobs[number] = str(job)
         watch.add(number, job)
     complete = STAMPS.wait(first, count, 30)
     seen = watch.finish(15)
@@ -114,6 +116,7 @@ def latency(peer: Peer, first: int, count: int, rate: float) -> dict[str, Any]:
     slots = STAMPS.slots
     return {
         "complete": complete,
+        "jobs": [[jobs[number], call, slots[number], seen.get(number)] for number, call in called.items()],
         "call": calls,
         "start": [(slots[number] - call) / 1e6 for number, call in called.items() if slots[number]],
         "visible": [(seen[number] - call) / 1e6 for number, call in called.items() if number in seen],

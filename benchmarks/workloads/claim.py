@@ -13,15 +13,15 @@ from benchmarks.arena import Contender, StepFailed
 from benchmarks.options import Options
 from benchmarks.servers import Servers
 from benchmarks.workloads.history import TENANT, runnable, store, storing
-from benchmarks.workloads.throughput import quantile
+from benchmarks.workloads.quantiles import quantile
 from domain.ports import ClaimRequest
 
 CLAIMS = 100
 
 
 def claim(_: Contender, servers: Servers, options: Options) -> dict[str, float]:
-    """Milliseconds from asking to the grant, with half of `backlog` delayed, half ready in a queue not asked for."""
-    return uvloop.run(_measured(servers.database("claim"), options.backlog))
+    """Milliseconds from asking to the grant, with half of `blocked` delayed, half ready in a queue not asked for."""
+    return uvloop.run(_measured(servers.database("claim"), options.blocked))
 
 
 async def _measured(dsn: str, ahead: int) -> dict[str, float]:

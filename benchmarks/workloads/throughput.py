@@ -8,8 +8,11 @@ from typing import Any
 
 from benchmarks.arena import Arena, Contender, StepFailed
 from benchmarks.options import Options
+from benchmarks.registry import OURS
 from benchmarks.servers import Servers
 from benchmarks.usage import ServerUsage, cpu_of, spent, tree
+from benchmarks.workloads.profile import profile
+from benchmarks.workloads.quantiles import quantile
 
 SETTLE_SECONDS = 1.0
 Figures = dict[str, float]
@@ -38,7 +41,10 @@ def end_to_end(contender: Contender, servers: Servers, options: Options) -> Figu
         time.sleep(SETTLE_SECONDS)
         figures = measured(arena, count)
         time.sleep(SETTLE_SECONDS)
-        return figures | latency(arena, count + 1, options)
+        found = complete(arena.step("latency", count + 1, options.latency_jobs, float(options.rate)))
+        if contender.entry.name == OURS:
+            figures |= profile(arena.database, found["jobs"])
+        return figures | latency(found)
 
 
 def measured(arena: Arena, count: int, first: int = 0, recorded: int = 1) -> Figures:
@@ -63,9 +69,8 @@ def measured(arena: Arena, count: int, first: int = 0, recorded: int = 1) -> Fig
     }
 
 
-def latency(arena: Arena, first: int, options: Options) -> Figures:
+def latency(found: dict[str, Any]) -> Figures:
     """Milliseconds from the enqueue call to the handler's start, and until the result can be read."""
-    found = complete(arena.step("latency", first, options.latency_jobs, float(options.rate)))
     figures: Figures = {}
     for kind in ("call", "start", "visible"):
         if found[kind]:
@@ -89,11 +94,6 @@ def complete(found: dict[str, Any]) -> dict[str, Any]:
 
 def rate(count: int, start: int, end: int) -> float:
     return count / ((end - start) / 1e9)
-
-
-def quantile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _cpu(arena: Arena) -> tuple[float, float]:
