@@ -34,6 +34,26 @@ RECONNECT_SECONDS = 0.2
 log = structlog.get_logger("store")
 
 
+class Submission:
+    """Appends that were brought together: `done` is set once each of them has an outcome or an error."""
+
+    __slots__ = ("_missing", "done", "outcomes")
+
+    def __init__(self, size: int) -> None:
+        self.outcomes: list[Outcome | Exception | None] = [None] * size
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = size
+        if not size:
+            self.done.set_result(None)
+
+    def settle(self, index: int, outcome: Outcome | Exception) -> None:
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self._missing -= 1
+            if not self._missing and not self.done.done():
+                self.done.set_result(None)
+
+
 @dataclass(slots=True)
 class Unit:
     """One append on its way, with its events already encoded."""
@@ -41,7 +61,11 @@ class Unit:
     append: Append
     stored: Sequence[StoredEvent]
     size: int
-    done: asyncio.Future[Outcome]
+    submission: Submission
+    index: int
+
+    def settle(self, outcome: Outcome | Exception) -> None:
+        self.submission.settle(self.index, outcome)
 
 
 @dataclass(slots=True)
@@ -50,6 +74,10 @@ class Operation:
 
     run: Callable[[Connection], Awaitable[Any]]
     done: asyncio.Future[Any]
+
+    def settle(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 class Participant(Protocol):
@@ -73,10 +101,6 @@ class _Batch:
     units: list[Unit] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     claims: bool = True
-
-    @property
-    def futures(self) -> list[asyncio.Future[Any]]:
-        return [unit.done for unit in self.units] + [operation.done for operation in self.operations]
 
 
 class GroupCommit:
@@ -113,7 +137,7 @@ class GroupCommit:
         """Runs a transaction soon, even where only the participant wants one."""
         self._wake.set()
 
-    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> list[asyncio.Future[Outcome]]:
+    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> Submission:
         """Queues appends for the next transactions.
 
         Raises:
@@ -123,14 +147,12 @@ class GroupCommit:
         self._must_run()
         if len(self._units) + len(appends) > MAX_WAITING:
             raise StoreOverloaded(f"{len(self._units)} appends are waiting already")
-        loop = asyncio.get_running_loop()
-        futures = []
-        for append, stored in appends:
-            done: asyncio.Future[Outcome] = loop.create_future()
-            self._units.append(Unit(append, stored, sum(len(row.state) for row in stored), done))
-            futures.append(done)
+        submission = Submission(len(appends))
+        for index, (append, stored) in enumerate(appends):
+            size = len(stored[0].state) if len(stored) == 1 else sum(len(row.state) for row in stored)
+            self._units.append(Unit(append, stored, size, submission, index))
         self._wake.set()
-        return futures
+        return submission
 
     def committed(self, rows: BatchRows, base: int, at: datetime) -> None:
         """The events of `rows` are durable, from position `base` + 1 on."""
@@ -264,8 +286,7 @@ class GroupCommit:
     ) -> None:
         base = written["base"] if written else 0
         for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
-            if not unit.done.done():
-                unit.done.set_result(outcome or Appended(None if last is None else base + last))
+            unit.settle(outcome or Appended(None if last is None else base + last))
         if written:
             self.committed(rows, base, written["at"])
 
@@ -323,5 +344,4 @@ class GroupCommit:
 
     def _fail(self, pieces: Sequence[Unit | Operation], error: Exception) -> None:
         for piece in pieces:
-            if not piece.done.done():
-                piece.done.set_exception(error)
+            piece.settle(error)
