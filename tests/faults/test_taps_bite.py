@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from millrace import Millrace
 from tests.faults.harness.bench import Bench
+from tests.faults.harness.forwarding import reset
 from tests.faults.harness.postgres import Postgres
 from tests.faults.harness.processes import Server, Service, Worker
 from tests.faults.harness.rabbitmq import RabbitMQ
@@ -205,6 +206,40 @@ async def test_unknown_points_are_refused(run: Bench, database: tuple[str, Postg
     _, tap = database
     with pytest.raises(ValueError, match="no point of"):
         tap.arm("append.afer", run.close)
+
+
+async def test_an_action_is_finished_although_its_connection_ends_meanwhile(
+    run: Bench, database: tuple[str, PostgresTap]
+) -> None:
+    url, tap = database
+    # with an answer unread, as the kernel ends the connections of a process that was killed
+    child = program(run.folder, INSERT, tap.url(url), "alone")
+
+    async def kill_and_see() -> None:
+        for pair in tap.pairs:
+            reset(pair.client[1])
+            pair.client[0].set_exception(ConnectionResetError())
+        await until(lambda: not tap.pairs, 10, "the connection has ended")
+        await child.kill()
+
+    armed = tap.arm("append.after_commit_before_answer", kill_and_see)
+    await run.start(child)
+    await armed.hit(20)
+    assert not child.running
+
+
+async def test_what_an_action_raises_is_told(run: Bench, database: tuple[str, PostgresTap]) -> None:
+    url, tap = database
+    child = program(run.folder, INSERT, tap.url(url), "alone")
+
+    async def fail() -> None:
+        await child.kill()
+        raise LookupError("nobody to kill")
+
+    armed = tap.arm("append.before", fail)
+    await run.start(child)
+    with pytest.raises(LookupError, match="nobody to kill"):
+        await armed.hit(20)
 
 
 @pytest.mark.slow
