@@ -1,6 +1,6 @@
 """The named points between a process and its servers, and what is to be seen on the wire there.
 
-The only place of the taps that names tables, exchanges and queues; it matches tables and kinds of statements, not texts.
+Of the taps only this names tables, exchanges and queues; it matches tables and kinds of statements, not whole texts.
 """
 
 from __future__ import annotations
