@@ -69,6 +69,8 @@ async def main():
 
 asyncio.run(main())
 """
+# Nobody subscribes in that test; and a report over `millrace.claims` is not acknowledged, one over `millrace.commands` is.
+OPTIONAL = {"feeder.before_publish", "feeder.after_publish_before_confirm", "report.before_ack"}
 TABLE = "CREATE TABLE stored_events (n int)"
 
 
@@ -255,14 +257,13 @@ async def test_a_service_and_a_worker_pass_every_point(run: Bench) -> None:
         await run.start(service)
         await service.ready()
         await run.start(Worker(run.folder, taps[2].url(rabbitmq.url), run.runs))
-        async with Millrace(rabbitmq.url) as client:
+        async with Millrace(taps[2].url(rabbitmq.url)) as client:
             await run.enqueue(client, 40, longest=2.0)
             await run.all_ended(client)
             await run.verdict(client)
-        everything = taps[0].points | taps[1].points
         passed = taps[0].passed + taps[1].passed + taps[2].passed
         print(passed)
-        assert everything - passed.keys() <= {"feeder.before_publish", "feeder.after_publish_before_confirm"}
+        assert (taps[0].points | taps[1].points) - OPTIONAL == passed.keys() - OPTIONAL
     finally:
         for tap in taps:
             await tap.close()

@@ -49,14 +49,15 @@ AT_ONCE = frozenset(rule.point for rule in SQL_RULES if rule.at == "statement")
 AT_COMMIT = frozenset(rule.point for rule in SQL_RULES if rule.at == "commit")
 COMMITTED = frozenset(rule.point for rule in SQL_RULES if rule.at == "committed")
 
-COMMANDS = "millrace.commands"
-EVENTS = "millrace.events"
+COMMANDS, EVENTS = r"^millrace\.commands$", r"^millrace\.events$"
+REQUESTS = r"^millrace\.(commands|claims)$"
+BY_QUEUE = r"^$"
 REPORT = r"\.job\.report$"
 SUBSCRIPTION = r"^millrace\.sub\."
 # A reply goes to whatever queue its sender named, with the request's name as its type.
 REPLY = r"^(?!millrace\.)"
-CLAIM = r"^job\.claim$"
-COMMAND = r"^(?!job\.(claim|get|list|stats)$|log\.|subscription\.(get|list)$)"
+CLAIMED, REPORTED = r"^job\.claim$", r"^job\.report$"
+COMMAND = r"^(?!job\.(claim|report|get|list|stats)$|log\.|subscription\.(get|list)$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class MessageRule:
     Attributes:
         at: "publish": a message is being published, whole. "confirm": the broker confirms a message of that exchange.
             "acknowledge": a delivery of that queue is being acknowledged.
-        place: the exchange, or for an acknowledgement the queue.
+        place: found in the name of the exchange, or for an acknowledgement of the queue.
         key: found in the routing key.
         type: found in the message's type; known while it is being published.
     """
@@ -81,15 +82,15 @@ class MessageRule:
 MESSAGE_RULES = (
     MessageRule("relay.before_publish", "publish", EVENTS),
     MessageRule("relay.after_publish_before_confirm", "confirm", EVENTS),
-    MessageRule("feeder.before_publish", "publish", "", SUBSCRIPTION),
-    MessageRule("feeder.after_publish_before_confirm", "confirm", "", SUBSCRIPTION),
-    MessageRule("command.after_commit_before_reply", "publish", "", REPLY, COMMAND),
+    MessageRule("feeder.before_publish", "publish", BY_QUEUE, SUBSCRIPTION),
+    MessageRule("feeder.after_publish_before_confirm", "confirm", BY_QUEUE, SUBSCRIPTION),
+    MessageRule("command.after_commit_before_reply", "publish", BY_QUEUE, REPLY, COMMAND),
     MessageRule("command.after_reply_before_ack", "acknowledge", COMMANDS),
-    MessageRule("claim.after_grant_before_reply", "publish", "", REPLY, CLAIM),
-    MessageRule("report.before_ack", "acknowledge", COMMANDS, REPORT),
+    MessageRule("claim.after_grant_before_reply", "publish", BY_QUEUE, REPLY, CLAIMED),
+    MessageRule("report.before_ack", "acknowledge", REQUESTS, REPORT),
+    MessageRule("report.after_commit_before_reply", "publish", BY_QUEUE, REPLY, REPORTED),
     # of a worker, or of another client
-    MessageRule("report.before_publish", "publish", COMMANDS, REPORT),
-    MessageRule("report.after_publish_before_confirm", "confirm", COMMANDS, REPORT),
+    MessageRule("report.before_publish", "publish", REQUESTS, REPORT),
     MessageRule("command.before_publish", "publish", COMMANDS),
     MessageRule("command.after_publish_before_confirm", "confirm", COMMANDS),
 )
@@ -108,7 +109,7 @@ def message_points(at: str, place: str, key: str, message_type: str) -> frozense
         rule.point
         for rule in MESSAGE_RULES
         if rule.at == at
-        and rule.place == place
+        and re.search(rule.place, place)
         and (rule.key is None or re.search(rule.key, key))
         and (rule.type is None or re.search(rule.type, message_type))
     )
