@@ -147,8 +147,8 @@ class Job(Aggregate):
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
     counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
-    priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when (`started`
-    or `done`), and for how many seconds at most. `after` names the jobs that have to end first.
+    priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
+    (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first.
     """
 
     KIND: ClassVar[str] = KIND

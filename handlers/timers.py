@@ -129,9 +129,7 @@ class Timers:
     async def _cancel(self, orphan: Orphan) -> None:
         """The child itself has ended where it is refused, and then it is no orphan any more."""
         stream = StreamName(KIND, orphan.tenant, orphan.job_id)
-        context = Context(
-            orphan.tenant, f"{stream.text}/orphan", principal="millrace", causation_id=orphan.parent_id
-        )
+        context = Context(orphan.tenant, f"{stream.text}/orphan", principal="millrace", causation_id=orphan.parent_id)
         command = Disown(job_id=orphan.job_id, parent_id=orphan.parent_id)
         answer = await self._pipeline.execute_internal("job.disown", command, context)
         if isinstance(answer, Refused) and answer.problem.code == "unavailable":

@@ -144,7 +144,7 @@ class JobsProjection:
         tenant = recorded.stream.tenant
         if isinstance(event, job.Enqueued):
             row = JobRow(tenant, recorded.stream.id, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
-            row.status = "pending" if event.run_at is None else "delayed"
+            row.status = "pending" if event.run_at is None and not event.after else "delayed"
             self._rows[key] = row
             page.created[key] = (
                 recorded.position,

@@ -62,10 +62,14 @@ def job_routes(door: Door) -> APIRouter:
         openapi_extra=takes(Enqueue),
     )
     async def enqueue(request: Request) -> Response:
-        """Puts a job into a queue. The header `X-Position` tells where the log records it."""
+        """Puts a job into a queue. The header `X-Position` tells where the log records it.
+
+        Status 200 and `existing` tell that another job has the unique key and is the answer.
+        """
         call = call_of(request.scope)
         done = await door.execute(request, "job.enqueue", object_of(call))
-        return respond(call, {"job_id": done.result["job_id"]}, 201, position=done.position)
+        told = {key: done.result[key] for key in ("job_id", "existing") if key in done.result}
+        return respond(call, told, 200 if "existing" in told else 201, position=done.position)
 
     @router.get("/api/jobs", response_model=list[JobView], operation_id="list_jobs")
     async def listing(request: Request, filters: Annotated[ListJobs, Query()]) -> Response:

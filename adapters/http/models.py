@@ -13,18 +13,20 @@ from millrace.contracts.log import CloudEvent, LogPage
 
 
 class JobCreated(BaseModel):
-    """Answer to `POST /api/jobs`."""
+    """Answer to `POST /api/jobs`; `existing` where another job with the unique key is the answer."""
 
     job_id: str
+    existing: bool = False
 
 
 class Enqueued(BaseModel):
-    """Answer to `job.enqueue`."""
+    """Answer to `job.enqueue`; `existing` where another job with the unique key is the answer."""
 
     job_id: str
     status: JobStatus
     created_at: datetime
     run_at: datetime | None = None
+    existing: bool = False
 
 
 class Canceled(BaseModel):

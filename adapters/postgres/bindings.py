@@ -45,9 +45,7 @@ class Bindings:
         self._ended: set[StreamName] = set()
 
     @classmethod
-    async def looked_up(
-        cls, connection: asyncpg.Connection[asyncpg.Record], appends: Sequence[Append]
-    ) -> Bindings:
+    async def looked_up(cls, connection: asyncpg.Connection[asyncpg.Record], appends: Sequence[Append]) -> Bindings:
         """The keys and parents that some appends are about."""
         keys = set()
         parents: set[str] = set()

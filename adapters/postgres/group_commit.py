@@ -260,7 +260,7 @@ class GroupCommit:
     async def _transaction(self, connection: Connection, batch: _Batch, checked: bool) -> None:
         """A flush is one statement and a transaction by itself, unless something else has to run under the lock too.
 
-        Where `checked`, it is looked first for every append whether it can be stored; else only for those that ask for it.
+        Where `checked`, every append is judged first; else only those that may be stored under a condition.
         """
         rows = BatchRows()
         judged = checked or any(is_guarded(unit.append) for unit in batch.units)

@@ -92,8 +92,8 @@ class BatchRows:
             version = append.expected_version + len(append.events)
             self.work[stream.text] = (stream, append.work, len(self.events), version)
             if append.work.unique is not None:
-                key, until, ttl = append.work.unique
-                self.keys[stream.tenant, key] = (stream.tenant, key, stream.text, stream.id, until, ttl)
+                name, until, ttl = append.work.unique
+                self.keys[stream.tenant, name] = (stream.tenant, name, stream.text, stream.id, until, ttl)
             if links:
                 self.links[stream.text] = links
             elif self.links:
@@ -110,7 +110,8 @@ class BatchRows:
         return f"{self.id_prefix}{number:012x}"
 
     def parameters(self) -> list[Any]:
-        placed, children = [], []
+        placed: list[tuple[Any, ...]] = []
+        children: list[tuple[Any, ...]] = []
         for text, (stream, work, last, version) in self.work.items():
             if work.place is None:
                 continue

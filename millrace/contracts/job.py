@@ -17,6 +17,7 @@ Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
+ParentPolicy = Literal["cancel", "run", "wait"]
 AttemptNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 
@@ -73,8 +74,8 @@ class Unique(Message):
 
     Attributes:
         key: default derived from the job's name and data.
-        on_conflict: what a second one meets: `reject` refuses it as `duplicate-job`, `existing` answers with the job that
-            has the key, `replace` cancels that one and takes its place; one that is running cannot be replaced.
+        on_conflict: what a second one meets: `reject` refuses it as `duplicate-job`, `existing` answers with the job
+            that has the key, `replace` cancels that one and takes its place; one that is running cannot be replaced.
         until: the key is free again when the job first starts (`started`) or when it has ended (`done`).
         ttl: seconds after which it is free in any case.
     """
@@ -146,8 +147,8 @@ class Enqueue(Message):
         max_attempts: attempts before the job is dead-lettered.
         timeout: seconds that one attempt may take.
         retry: a policy, or the name of its kind; `backoff` is accepted instead.
-        unique: refuses, answers or replaces where another unfinished job has the same key; the key alone, or `true` for one
-            that is derived from name and data.
+        unique: refuses, answers or replaces where another unfinished job has the same key; the key alone, or `true` for
+            one that is derived from name and data.
         after: ids of jobs that have to end first, one or up to 1,000. They must exist, so there can be no circle. What
             they returned comes with the job when it is started.
         on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
@@ -172,7 +173,7 @@ class Enqueue(Message):
     after: Annotated[
         tuple[Identifier, ...], BeforeValidator(_after), AfterValidator(_each_once), Field(max_length=1_000)
     ] = ()
-    on_parent_failure: Literal["cancel", "run", "wait"] = "cancel"
+    on_parent_failure: ParentPolicy = "cancel"
 
     @model_validator(mode="before")
     @classmethod
@@ -519,3 +520,5 @@ EVENTS: dict[str, type[Fact]] = {
     "job.cancelled": JobCancelled,
     "job.removed": JobRemoved,
 }
+# Events that once had fewer fields; what is not named is of version 1.
+VERSIONS: dict[str, int] = {"job.enqueued": 2}

@@ -11,7 +11,8 @@ from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
 from millrace.testing import job_decisions, subscription_decisions
-from millrace.testing.log import MemoryLog
+from millrace.testing.bindings import Bindings
+from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.states import Published
 
 
@@ -28,6 +29,7 @@ class Route:
         creates: a missing aggregate is no refusal.
         remembered: the same message id gives the same answer again.
         continues: events keep the correlation of the aggregate's first.
+        admit: what other jobs say to it, before it decides: an answer, a `Refusal`, or None.
     """
 
     model: type[Message]
@@ -38,6 +40,7 @@ class Route:
     creates: bool = False
     remembered: bool = True
     continues: bool = False
+    admit: Callable[[Stream, Any, Any, Context], dict[str, Any] | None] | None = None
 
 
 def _derived(_: Any, context: Context) -> str:
@@ -60,9 +63,16 @@ def _success(id: str, job: Any) -> dict[str, Any]:
     return {"job_id": id, "success": True}
 
 
-def job_routes() -> dict[str, Route]:
+def job_routes(bindings: Bindings) -> dict[str, Route]:
     """Commands that a job decides."""
     contract, decisions = job_contract, job_decisions
+
+    def admit_new(stream: Stream, job: Any, command: Any, context: Context) -> dict[str, Any] | None:
+        return bindings.enqueue(stream, command, context) if job is None else None
+
+    def admit_again(stream: Stream, job: Any, command: Any, context: Context) -> None:
+        bindings.revive(stream, job)
+
     return {
         "job.enqueue": Route(
             contract.Enqueue,
@@ -71,11 +81,12 @@ def job_routes() -> dict[str, Route]:
             lambda job, command, now: decisions.enqueue(command, now) if job is None else [],
             lambda id, job: _status(id, job) | {"created_at": job.created_at, "run_at": job.run_at},
             creates=True,
+            admit=admit_new,
         ),
         "job.cancel": Route(
             contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
         ),
-        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status),
+        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status, admit=admit_again),
         "job.remove": Route(contract.Remove, "job", _job_id, decisions.remove, _success),
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True

@@ -42,7 +42,7 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
-        routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
+        routes = {**job_routes(self.claims.bindings), **event_routes(), **subscription_routes(self.log)}
         self._commands = routes
         self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
         self._queries = Queries(self.log, self.claims).routes()

@@ -60,7 +60,9 @@ async def test_a_key_belongs_to_one_tenant(running: System) -> None:
 
 async def test_the_job_that_is_there_is_the_answer(running: System) -> None:
     first = await enqueued(running, unique="k", delay=60)
-    reply = await told(running, "job.enqueue", {"name": "other", "unique": {"key": "k", "on_conflict": "existing"}}, "m-e")
+    reply = await told(
+        running, "job.enqueue", {"name": "other", "unique": {"key": "k", "on_conflict": "existing"}}, "m-e"
+    )
     assert (reply.result["job_id"], reply.result["status"], reply.result["existing"]) == (first, "delayed", True)
     assert reply.position is not None
     repeated = await told(
