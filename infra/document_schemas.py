@@ -12,6 +12,7 @@ from domain.aggregate import Event
 from infra.schema_compatibility import Direction
 from millrace.contracts import event, job, log
 from millrace.contracts.wire import Fact, Message
+from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
 COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS}
@@ -61,11 +62,12 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
+    modules = {cls.__module__ for cls in AGGREGATES.values()}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        ours = cls.__module__.startswith("domain.")
+        ours = cls.__module__ in modules
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found
