@@ -5,7 +5,7 @@ The values that are made for every event are named tuples, which cost a third of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -357,6 +357,38 @@ class SubscriptionLeases(Protocol):
 
     async def release(self, tenant: str, name: str, worker: str) -> None:
         """Lets another worker have it at once; changes nothing where `worker` does not hold it."""
+        ...
+
+
+class FoundJob(NamedTuple):
+    """A job that fits a filter, and the position that goes on behind it."""
+
+    job_id: str
+    position: int
+
+
+class JobFinder(Protocol):
+    """Finds jobs in the read model by what callers filter by: name, queue, status, times, error.
+
+    `filters` has what is to be equal or to hold, by the names of the command's fields.
+    """
+
+    async def newest(self) -> int:
+        """A position that every job which was accepted before lies below; waits until they can be found.
+
+        Raises:
+            Refusal: the read model has not caught up in time.
+        """
+        ...
+
+    async def find(
+        self, tenant: str, filters: Mapping[str, object], after: int, until: int, limit: int
+    ) -> list[FoundJob]:
+        """Jobs in the order in which they were enqueued, with positions in (after, until]."""
+        ...
+
+    async def count(self, tenant: str, filters: Mapping[str, object], after: int, until: int) -> int:
+        """How many jobs `find` would find in all."""
         ...
 
 

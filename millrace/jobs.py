@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contracts.job import Job, JobStatus, ParentPolicy, Retry, Stats, Unique
+from millrace.contracts.job_graph import JobGraph
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
+from millrace.many_jobs import ManyJobs
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -30,7 +32,7 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(JobDecorators):
+class JobQueue(ManyJobs, JobDecorators):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
@@ -190,6 +192,14 @@ class JobQueue(JobDecorators):
         """
         await self._app.link.execute("job.remove", {"job_id": job_id})
         return True
+
+    async def graph(self, job_id: str, *, limit: int = 500) -> JobGraph:
+        """The jobs that a job comes after and those that come after it, directly or not, `limit` at most.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        return JobGraph.model_validate(await self._app.link.query("job.graph", {"job_id": job_id, "limit": limit}))
 
     async def stats(self) -> Stats:
         """How many jobs are in each status, and how many workers were seen lately."""

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
+from millrace.contracts.job_bulk import Bulk
+from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.log import CloudEvent, LogPage
 
 
@@ -150,6 +152,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.cancel": Canceled,
     "job.retry": JobChanged,
     "job.remove": Removed,
+    "job.cancel_many": Bulk,
+    "job.retry_many": Bulk,
     "job.report": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
@@ -165,6 +169,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
 QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
     "job.list": JobPage,
+    "job.graph": JobGraph,
     "job.stats": Stats,
     "log.read": LogPage,
     "log.history": EventPage,

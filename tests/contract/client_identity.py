@@ -1,12 +1,13 @@
-"""Unique keys, and jobs that come after others."""
+"""Unique keys, jobs that come after others, and changes to many jobs at once."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from millrace import DuplicateJob, JobContext, JobStatus, Unique, UnknownParent
+from millrace import DuplicateJob, Invalid, JobContext, JobStatus, Unique, UnknownParent
 from tests.contract.bench import Bench, claim, seen
 
 
@@ -95,3 +96,67 @@ class IdentityContract:
             await bench.app.jobs.retry(parent.id)
         await bench.run(child)
         assert (await seen(bench.app, child.id)).status is status
+
+    async def test_the_graph_around_a_job(self, bench: Bench) -> None:
+        first = await bench.app.jobs.enqueue("first")
+        middle = [await bench.app.jobs.enqueue("middle", after=first) for _ in range(2)]
+        last = await bench.app.jobs.enqueue("last", after=middle, on_parent_failure="wait")
+        await bench.app.jobs.enqueue("alone")
+        graph = await bench.app.jobs.graph(middle[0].id)
+        assert graph.jobs[0].job_id == middle[0].id
+        assert {(job.job_id, job.name) for job in graph.jobs} == {(job.id, job.name) for job in (first, *middle, last)}
+        assert {(link.parent, link.child, link.on_parent_failure) for link in graph.links} == {
+            *((first.id, job.id, "cancel") for job in middle),
+            *((job.id, last.id, "wait") for job in middle),
+        }
+        assert graph.complete
+        part = await bench.app.jobs.graph(middle[0].id, limit=2)
+        assert (len(part.jobs), part.complete) == (2, False)
+
+    async def test_many_are_canceled_by_filter(self, bench: Bench) -> None:
+        made = await bench.app.jobs.enqueue_many(
+            {"name": name, "queue": queue, "delay": delay}
+            for name, queue, delay in [("a", "x", None), ("a", "y", None), ("b", "x", 60), ("a", "x", 60)]
+        )
+        [running] = await claim(bench.app, 1, "x")
+        assert running["job_id"] == made[0].id
+        count = await bench.app.jobs.cancel_many(name="a", queue="x", dry_run=True)
+        assert (count.matched, count.changed) == (2, 0)
+        late = bench.now() + timedelta(hours=1)
+        for filters in ({"status": "completed"}, {"created_after": late}, {"error": "broken"}, {"name": "c"}):
+            assert (await bench.app.jobs.cancel_many(**filters)).matched == 0
+        done = await bench.app.jobs.cancel_many(name="a", queue="x", created_before=late, reason="not needed")
+        assert (done.matched, done.changed, done.refused) == (2, 2, 0)
+        statuses = [(await seen(bench.app, job.id)).status for job in made]
+        assert statuses == [JobStatus.CANCELLED, JobStatus.PENDING, JobStatus.DELAYED, JobStatus.CANCELLED]
+        [*_, event] = await bench.app.history("job", made[3].id)
+        assert event.data["reason"] == "not needed"
+        assert (await bench.app.jobs.cancel_many(name="a", queue="x")).matched == 0
+
+    async def test_many_dead_letters_are_retried_by_filter(self, bench: Bench) -> None:
+        @bench.app.job(max_attempts=1)
+        async def shaky(why: str) -> None:
+            raise OSError(why)
+
+        jobs = [await shaky.enqueue(why) for why in ("disk full", "no route", "disk full")]
+        await bench.run(*jobs)
+        done = await bench.app.jobs.retry_many(error="disk")
+        assert (done.matched, done.changed) == (2, 2)
+        statuses = [(await seen(bench.app, job.id)).status for job in jobs]
+        assert statuses == [JobStatus.PENDING, JobStatus.FAILED, JobStatus.PENDING]
+
+    async def test_a_change_to_many_needs_a_filter_and_a_cursor_that_was_told(self, bench: Bench) -> None:
+        with pytest.raises(Invalid, match="filter"):
+            await bench.app.jobs.cancel_many()
+        with pytest.raises(Invalid, match="cursor"):
+            await bench.app.execute("job.cancel_many", {"name": "n", "cursor": "behind"})
+
+    async def test_many_are_changed_in_pages(self, bench: Bench) -> None:
+        await bench.app.jobs.enqueue_many({"name": "n"} for _ in range(5))
+        first = (await bench.app.execute("job.cancel_many", {"name": "n", "limit": 2})).result
+        assert (first["matched"], first["changed"]) == (2, 2)
+        late = await bench.app.jobs.enqueue("n")
+        rest = {"name": "n", "limit": 9, "cursor": first["cursor"]}
+        second = (await bench.app.execute("job.cancel_many", rest)).result
+        assert (second["matched"], second["changed"], second["cursor"]) == (3, 3, None)
+        assert (await seen(bench.app, late.id)).status is JobStatus.PENDING
