@@ -69,11 +69,6 @@ class Item:
     rival: StreamName | None = None
     objection: Refusal | None = None
 
-    def locks(self) -> list[StreamName]:
-        """The streams that must not change between its decision and its commit."""
-        own = [] if self.route.creates else [self.stream]
-        return own if self.rival is None else [*own, self.rival]
-
 
 class _InFlight:
     """A command that is being carried out; copies of it wait for the one answer."""
@@ -194,7 +189,9 @@ class Pipeline:
                         round_[item.stream] = item
                         if item.lane is not None:
                             lanes.add(item.lane)
-                async with self._aggregates.locked({s for item in round_.values() for s in item.locks()}):
+                changing = {stream for stream, item in round_.items() if not item.route.creates}
+                changing.update(item.rival for item in round_.values() if item.rival is not None)
+                async with self._aggregates.locked(changing):
                     again = await self._round(list(round_.values()))
                 waiting = again + rest
                 if again:
