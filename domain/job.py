@@ -32,10 +32,11 @@ class Enqueued(JobEvent):
     unique: dict[str, Any] | None
     after: list[str] | None
     on_parent_failure: str | None
+    batch: str | None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        state["unique"] = state["after"] = state["on_parent_failure"] = None
+        state["unique"] = state["after"] = state["on_parent_failure"] = state["batch"] = None
 
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
@@ -43,6 +44,7 @@ class Enqueued(JobEvent):
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
+        job.batch = self.batch
         job.status = "pending" if self.run_at is None and not self.after else "delayed"
 
 
@@ -148,7 +150,8 @@ class Job(Aggregate):
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
     counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
-    (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first.
+    (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first,
+    `batch` the batch that the job belongs to.
     """
 
     KIND: ClassVar[str] = KIND
@@ -170,6 +173,7 @@ class Job(Aggregate):
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
+    batch: str | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
@@ -202,13 +206,14 @@ class Job(Aggregate):
         unique: dict[str, Any] | None = None,
         after: list[str] | None = None,
         on_parent_failure: str | None = None,
+        batch: str | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
             Enqueued(
                 stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
-                unique, after, on_parent_failure,
+                unique, after, on_parent_failure, batch,
             )
         )  # fmt: skip
 
@@ -310,6 +315,7 @@ class Job(Aggregate):
             "unique": self.unique,
             "after": self.after,
             "on_parent_failure": self.on_parent_failure,
+            "batch": self.batch,
             "worker": self.worker,
         }
 

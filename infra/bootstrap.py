@@ -12,6 +12,7 @@ import structlog
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
+from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
@@ -23,7 +24,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import bulk, event, job, subscription, timers
+from handlers import batch, bulk, event, followups, job, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -51,7 +52,12 @@ log = structlog.get_logger("service")
 
 def public_commands(policy: JobPolicy) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides."""
-    return {**job.command_routes(policy), **event.command_routes(), **subscription.command_routes()}
+    return {
+        **job.command_routes(policy),
+        **batch.command_routes(),
+        **event.command_routes(),
+        **subscription.command_routes(),
+    }
 
 
 @dataclass(slots=True)
@@ -181,7 +187,6 @@ async def build(
         log.info("migrated", action="migrated", migrations=applied)
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
-    internal = timers.command_routes()
     jobs = settings.modules.jobs
     policy = JobPolicy(
         jobs.defaults.max_attempts,
@@ -190,6 +195,7 @@ async def build(
         {name: queue.priority for name, queue in jobs.queues.items()},
     )
     commands = public_commands(policy)
+    internal = {**timers.command_routes(), **followups.command_routes(), **batch.internal_routes(policy)}
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
@@ -208,6 +214,7 @@ async def build(
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+        **BatchQueries(storage.pool).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }

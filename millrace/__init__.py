@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
+        BatchSealed,
         Conflict,
         DuplicateJob,
         IdempotencyMismatch,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         TooLarge,
         Unauthorized,
         Unavailable,
+        UnknownBatch,
         UnknownParent,
     )
     from millrace.events import Event
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from millrace.worker import Worker
 
 __all__ = [
+    "BatchSealed",
     "CloudEvent",
     "Conflict",
     "DuplicateJob",
@@ -62,6 +65,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unique",
+    "UnknownBatch",
     "UnknownParent",
     "Worker",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.aggregate import Aggregate
+from domain.batch import Batch
 from domain.event import Publication
 from domain.job import Job
 from domain.subscription import Subscription
@@ -10,7 +11,7 @@ from projections.jobs import JobsProjection
 from projections.projection import Projection
 from projections.subscriptions import SubscriptionsProjection
 
-AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription)}
+AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription, Batch)}
 
 
 def projections() -> list[Projection]:

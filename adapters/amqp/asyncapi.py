@@ -13,13 +13,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, job_bulk, job_graph, log
+from millrace.contracts import batch, event, job, job_bulk, job_graph, log
 from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
-COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **job_bulk.COMMANDS, **event.COMMANDS}
-QUERY_MODELS: dict[str, type[BaseModel]] = {**job.QUERIES, **job_graph.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **event.EVENTS}
+COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **job_bulk.COMMANDS, **batch.COMMANDS, **event.COMMANDS}
+QUERY_MODELS: dict[str, type[BaseModel]] = {
+    **job.QUERIES,
+    **job_graph.QUERIES,
+    **batch.QUERIES,
+    **event.QUERIES,
+    **log.QUERIES,
+}
+EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **batch.EVENTS, **event.EVENTS}
 RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.claim": job.Grants,
     "job.renew": job.Renewed,

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.http.access import Access
+from adapters.http.batches import batch_routes
 from adapters.http.call import call_of
 from adapters.http.commands import command_routes
 from adapters.http.document import document
@@ -82,6 +83,7 @@ def create_app(
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
+        batch_routes(door),
         event_routes(door),
         subscription_routes(door),
         log_routes(door),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from millrace.contracts.batch import Batch
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.job_bulk import Bulk
@@ -88,6 +89,27 @@ class JobPage(BaseModel):
     cursor: str | None = None
 
 
+class BatchChanged(BaseModel):
+    """Answer to the commands on a batch."""
+
+    batch_id: str
+    is_sealed: bool
+    is_cancelled: bool
+
+
+class BatchAnswer(BaseModel):
+    """Answer to `batch.get`."""
+
+    batch: Batch
+
+
+class BatchPage(BaseModel):
+    """Answer to `batch.list`."""
+
+    batches: list[Batch]
+    cursor: str | None = None
+
+
 class EventPage(BaseModel):
     """Answer to `log.history` and `log.why`."""
 
@@ -158,6 +180,9 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
+    "batch.create": BatchChanged,
+    "batch.seal": BatchChanged,
+    "batch.cancel": BatchChanged,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,
@@ -171,6 +196,8 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.list": JobPage,
     "job.graph": JobGraph,
     "job.stats": Stats,
+    "batch.get": BatchAnswer,
+    "batch.list": BatchPage,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

@@ -153,6 +153,7 @@ class Enqueue(Message):
             they returned comes with the job when it is started.
         on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
             `run` runs it nevertheless, `wait` keeps it waiting until somebody retries the parent or cancels this job.
+        batch: id of the batch that it belongs to, which must not be sealed yet.
     """
 
     model_config = ConfigDict(json_schema_extra=_second_names)
@@ -174,6 +175,7 @@ class Enqueue(Message):
         tuple[Identifier, ...], BeforeValidator(_after), AfterValidator(_each_once), Field(max_length=1_000)
     ] = ()
     on_parent_failure: ParentPolicy = "cancel"
+    batch: Identifier | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -440,6 +442,7 @@ class JobEnqueued(Fact):
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
+    batch: str | None = None
 
 
 class JobStarted(Fact):

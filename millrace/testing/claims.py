@@ -10,7 +10,7 @@ from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
-from millrace.testing.states import State
+from millrace.testing.states import BatchState, State
 from millrace.testing.work import Lanes
 
 LEASE = 30.0
@@ -27,10 +27,15 @@ class Claims:
         self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
-        """A job may have become claimable, or have ceased to be."""
+        """A job may have become claimable, or have ceased to be; what follows for others is done."""
         if isinstance(state, JobState):
             waits = self.bindings.follow(stream, state)
             self._lanes.setdefault(stream.tenant, Lanes()).place(state, waits)
+            owner = self.bindings.batches.of(stream, state)
+            if owner is not None:
+                self.bindings.batches.follow(*owner)
+        elif isinstance(state, BatchState):
+            self.bindings.batches.follow(stream, state)
 
     def _release(self, stream: Stream, job: JobState) -> None:
         self._lanes.setdefault(stream.tenant, Lanes()).place(job)

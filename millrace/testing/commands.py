@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from millrace.contracts import batch as batch_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import job_decisions, subscription_decisions
+from millrace.testing import batches, job_decisions, subscription_decisions
 from millrace.testing.bindings import Bindings
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.states import Published
@@ -91,6 +92,23 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
         ),
+    }
+
+
+def batch_routes() -> dict[str, Route]:
+    """Commands that a batch decides."""
+    contract = batch_contract
+
+    def named(command: Any, _: Context) -> str:
+        return str(command.batch_id)
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"batch_id": id, "is_sealed": state.is_sealed, "is_cancelled": state.is_cancelled}
+
+    return {
+        "batch.create": Route(contract.CreateBatch, "batch", _derived, batches.create, told, creates=True),
+        "batch.seal": Route(contract.SealBatch, "batch", named, batches.seal, told),
+        "batch.cancel": Route(contract.CancelBatch, "batch", named, batches.cancel, told),
     }
 
 

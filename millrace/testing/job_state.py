@@ -48,6 +48,7 @@ class JobState:
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
+    batch: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -69,6 +70,7 @@ class JobState:
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
                 self.unique, self.after, self.on_parent_failure = fact.unique, fact.after, fact.on_parent_failure
+                self.batch = fact.batch
                 self.status = "pending" if fact.run_at is None and not fact.after else "delayed"
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
@@ -116,6 +118,7 @@ class JobState:
             "unique": self.unique,
             "after": self.after,
             "on_parent_failure": self.on_parent_failure,
+            "batch": self.batch,
         }
 
     def _shown(self) -> dict[str, Any]:

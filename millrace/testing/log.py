@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from millrace.contracts.batch import EVENTS as BATCH_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
@@ -15,7 +16,7 @@ from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-TYPES = {kind: name for name, kind in {**JOB_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
+TYPES = {kind: name for name, kind in {**JOB_EVENTS, **BATCH_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
 ADVANCED = "subscription.advanced"
 
 

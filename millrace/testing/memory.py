@@ -17,7 +17,7 @@ from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
-from millrace.testing.commands import event_routes, job_routes, subscription_routes
+from millrace.testing.commands import batch_routes, event_routes, job_routes, subscription_routes
 from millrace.testing.log import MemoryLog
 from millrace.testing.many_jobs import change_many
 from millrace.testing.pipeline import Pipeline
@@ -44,7 +44,12 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
-        routes = {**job_routes(self.claims.bindings), **event_routes(), **subscription_routes(self.log)}
+        routes = {
+            **job_routes(self.claims.bindings),
+            **batch_routes(),
+            **event_routes(),
+            **subscription_routes(self.log),
+        }
         self._commands = routes
         self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
         self._queries = Queries(self.log, self.claims).routes()

@@ -5,6 +5,7 @@ A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
 
 from __future__ import annotations
 
+from tests.contract.client_batches import BatchesContract
 from tests.contract.client_control import ControlContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
@@ -17,6 +18,7 @@ from tests.contract.client_subscriptions import SubscriptionsContract
 class ClientSuite(
     EnqueuingContract,
     IdentityContract,
+    BatchesContract,
     RunningContract,
     ControlContract,
     ReadingContract,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
+HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
+AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
@@ -33,6 +35,11 @@ ROUTES: dict[str, str] = {
     "why": HTTP_JOBS,
     "history": HTTP_JOBS,
     "state": HTTP_JOBS,
+    "create_batch": HTTP_BATCHES,
+    "list_batches": HTTP_BATCHES,
+    "get_batch": HTTP_BATCHES,
+    "seal_batch": HTTP_BATCHES,
+    "cancel_batch": HTTP_BATCHES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -53,6 +60,9 @@ ROUTES: dict[str, str] = {
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
     "command_job_withdraw": HTTP_NAMES,
+    "command_batch_create": HTTP_NAMES,
+    "command_batch_seal": HTTP_NAMES,
+    "command_batch_cancel": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -64,6 +74,8 @@ ROUTES: dict[str, str] = {
     "query_job_list": HTTP_NAMES,
     "query_job_graph": HTTP_NAMES,
     "query_job_stats": HTTP_NAMES,
+    "query_batch_get": HTTP_NAMES,
+    "query_batch_list": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -88,6 +100,16 @@ MESSAGES: dict[str, str] = {
     "job.graph": AMQP_JOBS,
     "job.cancel_many": AMQP_JOBS,
     "job.retry_many": AMQP_JOBS,
+    "batch.create": AMQP_BATCHES,
+    "batch.seal": AMQP_BATCHES,
+    "batch.cancel": AMQP_BATCHES,
+    "batch.get": AMQP_BATCHES,
+    "batch.list": AMQP_BATCHES,
+    "batch.created.event": AMQP_BATCHES,
+    "batch.sealed.event": AMQP_BATCHES,
+    "batch.cancelled.event": AMQP_BATCHES,
+    "batch.completed.event": AMQP_BATCHES,
+    "batch.succeeded.event": AMQP_BATCHES,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,
