@@ -12,7 +12,7 @@ import time
 
 from millrace import JobContext, Millrace
 
-app = Millrace()
+app = Millrace(tenant=os.environ.get("FAULTS_TENANT", "default"))
 
 
 def note_run(job: JobContext) -> None:
@@ -49,3 +49,9 @@ async def fails_once(job: JobContext) -> dict[str, int]:
 async def kills_its_worker(job: JobContext) -> None:
     note_run(job)
     os._exit(9)
+
+
+@app.job(name="always-fails")
+async def always_fails(job: JobContext) -> None:
+    note_run(job)
+    raise RuntimeError(f"attempt {job.attempt} fails like every other")

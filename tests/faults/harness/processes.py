@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -97,8 +97,13 @@ class Service(Server):
 
     def __init__(
         self, folder: Path, *, name: str = "service", database: str | None = None, broker: str | None = None,
-        lease: float = 30.0, unconfirmed: float = 5.0,
+        lease: float = 30.0, unconfirmed: float = 5.0, roles: str | None = None, program: str = "infra.main",
+        extra: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """
+        Args:
+            program: the module that is run; one of a known-bad build takes the same arguments.
+        """
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
@@ -107,13 +112,16 @@ class Service(Server):
             "MILLRACE_MODULES__JOBS__LEASES__DURATION": str(lease),
             "MILLRACE_MODULES__JOBS__LEASES__UNCONFIRMED": str(unconfirmed),
         }
+        environment |= extra or {}
         if database is not None:
             environment["DATABASE_URL"] = database
         if broker is not None:
             environment["RABBITMQ_URL"] = broker
         where = ["--embedded"] if database is None else []
-        command = [sys.executable, "-P", "-m", "infra.main", "serve", *where]
+        command = [sys.executable, "-P", "-m", program, "serve", *where]
         command += ["--data", str(self.data), "--port", str(self.port)]
+        if roles is not None:
+            command += ["--roles", roles]
         super().__init__(name, command, folder, environment)
 
     async def ready(self) -> None:
@@ -142,11 +150,22 @@ class Service(Server):
 
 
 class Worker(Server):
-    """`millrace worker` for the application of these tests."""
+    """`millrace worker` for an application of these tests.
+
+    Args:
+        seen: file for the events that its subscriptions get.
+    """
 
     def __init__(
-        self, folder: Path, url: str, runs: Path, *, name: str = "worker", concurrency: int = 20, grace: float = 2.0
-    ) -> None:
-        command = [sys.executable, "-m", "millrace.cli.main", "worker", "tests.faults.app:app", "--url", url]
+        self, folder: Path, url: str, runs: Path, *, name: str = "worker", concurrency: int = 20, grace: float = 2.0,
+        app: str = "tests.faults.app:app", tenant: str = "default", queues: str | None = None, seen: Path | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        command = [sys.executable, "-m", "millrace.cli.main", "worker", app, "--url", url]
         command += ["--concurrency", str(concurrency), "--grace", str(grace)]
-        super().__init__(name, command, folder, {"FAULTS_RUNS": str(runs)})
+        if queues is not None:
+            command += ["--queues", queues]
+        environment = {"FAULTS_RUNS": str(runs), "FAULTS_TENANT": tenant, **(extra or {})}
+        if seen is not None:
+            environment["FAULTS_SEEN"] = str(seen)
+        super().__init__(name, command, folder, environment)
