@@ -107,7 +107,7 @@ class Service(Server):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
-        self.database, self.broker = database, broker
+        self.database, self.broker, self.roles = database, broker, roles
         environment = {
             "MILLRACE_MODULES__JOBS__LEASES__DURATION": str(lease),
             "MILLRACE_MODULES__JOBS__LEASES__UNCONFIRMED": str(unconfirmed),

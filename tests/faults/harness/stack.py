@@ -1,0 +1,164 @@
+"""One whole system under test: its own servers, a fault proxy in front of each, services, workers, and a keeper."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from millrace import Millrace
+from tests.faults.harness.history import History
+from tests.faults.harness.postgres import Postgres
+from tests.faults.harness.processes import Server, Service, Worker
+from tests.faults.harness.proxy import FaultProxy
+from tests.faults.harness.rabbitmq import RabbitMQ
+from tests.faults.harness.volume import Volume
+from tests.faults.harness.workload import TENANTS
+
+CLIENT_SECONDS = 8.0
+KEEP_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stack consists of.
+
+    Attributes:
+        workers: processes for each tenant.
+        lease, unconfirmed: seconds, as the service's settings.
+        roles: of each service; None for all.
+        program: the service's module; that of a known-bad build for the checkers' own test.
+        durable: what lies on a volume of its own whose power can be cut.
+    """
+
+    services: int = 1
+    workers: int = 1
+    concurrency: int = 20
+    broker: bool = True
+    lease: float = 3.0
+    unconfirmed: float = 1.5
+    roles: tuple[str | None, ...] = (None,)
+    program: str = "infra.main"
+    extra: Mapping[str, str] = field(default_factory=dict)
+    volumes: frozenset[str] = frozenset()
+    subscriber: bool = True
+
+
+class Stack:
+    """Starts everything of a plan in a folder, and keeps it running until it is closed."""
+
+    def __init__(self, folder: Path, plan: Plan, history: History) -> None:
+        self.folder, self.plan, self.history = folder, plan, history
+        self.runs = folder / "runs"
+        self.volumes: dict[str, Volume] = {}
+        self.services: list[Service] = []
+        self.workers: list[Worker] = []
+        self.subscribers: list[Worker] = []
+        self.rabbitmq: RabbitMQ | None = None
+        self.rabbitmq_proxy: FaultProxy | None = None
+        self.clients: dict[tuple[str, str], Millrace] = {}
+        # Processes that the keeper leaves alone, because a fault lasts.
+        self.down: set[Server] = set()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def doors(self) -> list[str]:
+        return list(dict.fromkeys(door for door, _ in self.clients))
+
+    async def start(self) -> None:
+        await asyncio.gather(self._start_postgres(), self._start_rabbitmq())
+
+    async def start_services(self) -> None:
+        """Starts what stands on the servers; apart, so that somebody can bind a queue first."""
+        plan = self.plan
+        for number in range(1, plan.services + 1):
+            service = Service(
+                self.folder, name=f"service-{number}", database=self.postgres_proxy.url(self.postgres.url),
+                broker=self.broker_url, lease=plan.lease, unconfirmed=plan.unconfirmed, program=plan.program,
+                roles=plan.roles[(number - 1) % len(plan.roles)], extra=plan.extra,
+            )  # fmt: skip
+            self.services.append(service)
+            await service.start()
+            if number == 1:
+                await service.ready()
+        for service in self.services:
+            await service.ready()
+        self._make_clients()
+        urls = [service.url for service in self.apis] + ([self.broker_url] if self.broker_url else [])
+        for number in range(plan.workers * len(TENANTS)):
+            tenant = TENANTS[number % len(TENANTS)]
+            url = urls[number // len(TENANTS) % len(urls)]
+            self.workers.append(Worker(self.folder, url, self.runs, name=f"worker-{number + 1}", tenant=tenant,
+                                       concurrency=plan.concurrency))  # fmt: skip
+        if plan.subscriber:
+            self.subscribers = [
+                Worker(self.folder, urls[0], self.runs, name=f"subscriber-{tenant}", tenant=tenant, concurrency=1,
+                       queues="nobody", app="tests.faults.subscriber:app", seen=self.seen(tenant))
+                for tenant in TENANTS[:1]
+            ]  # fmt: skip
+        await asyncio.gather(*(worker.start() for worker in [*self.workers, *self.subscribers]))
+        self._keeper = asyncio.create_task(self._keep(), name="keeper")
+
+    @property
+    def apis(self) -> list[Service]:
+        """The services that take requests."""
+        return [service for service in self.services if service.roles is None or "api" in service.roles]
+
+    @property
+    def broker_url(self) -> str | None:
+        if self.rabbitmq is None or self.rabbitmq_proxy is None:
+            return None
+        return self.rabbitmq_proxy.url(self.rabbitmq.url)
+
+    def seen(self, tenant: str) -> Path:
+        """Where the durable subscription's worker notes its events."""
+        return self.folder / f"seen-{tenant}"
+
+    async def close(self) -> None:
+        """Leaves no process, mount or client behind."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        for client in self.clients.values():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await client.close()
+        await asyncio.gather(*(part.close() for part in [*self.workers, *self.subscribers, *self.services]))
+        for part in (self.rabbitmq_proxy, self.rabbitmq, getattr(self, "postgres_proxy", None),
+                     getattr(self, "postgres", None), *self.volumes.values()):  # fmt: skip
+            if part is not None:
+                await part.close()
+
+    async def _start_postgres(self) -> None:
+        self.postgres = Postgres(self.folder, volume=await self._volume("postgres"))
+        await self.postgres.start()
+        self.postgres_proxy = await FaultProxy(self.postgres.url, "postgres").start()
+
+    async def _start_rabbitmq(self) -> None:
+        if self.plan.broker:
+            self.rabbitmq = RabbitMQ(self.folder, volume=await self._volume("rabbitmq"))
+            await self.rabbitmq.start()
+            self.rabbitmq_proxy = await FaultProxy(self.rabbitmq.url, "rabbitmq").start()
+
+    async def _volume(self, name: str) -> Volume | None:
+        if name not in self.plan.volumes:
+            return None
+        self.volumes[name] = await Volume(self.folder / f"volume-{name}").start()
+        return self.volumes[name]
+
+    def _make_clients(self) -> None:
+        for tenant in TENANTS:
+            for number, service in enumerate(self.apis, 1):
+                self.clients[f"http-{number}", tenant] = Millrace(service.url, tenant=tenant, timeout=CLIENT_SECONDS)
+            if self.broker_url is not None:
+                self.clients["amqp", tenant] = Millrace(self.broker_url, tenant=tenant, timeout=CLIENT_SECONDS)
+
+    async def _keep(self) -> None:
+        """Starts again what has ended: poison ends workers, and somebody must bring them back, as an operator would."""
+        while True:
+            for server in [*self.workers, *self.subscribers, *self.services]:
+                if not server.running and server not in self.down:
+                    await server.start()
+            await asyncio.sleep(KEEP_SECONDS)
