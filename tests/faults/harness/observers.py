@@ -17,6 +17,7 @@ from aio_pika.exceptions import AMQPError
 from millrace import Millrace
 from millrace.errors import MillraceError
 from tests.faults.harness.checkers import TERMINAL
+from tests.faults.harness.forger import Forger
 from tests.faults.harness.history import History
 from tests.faults.harness.traces import Seen, Trace
 
@@ -31,8 +32,9 @@ CONNECTION_ERRORS = (OSError, AMQPError, TimeoutError, RuntimeError, asyncio.Can
 class Follower:
     """`app.events("#")` of one tenant, from the beginning on."""
 
-    def __init__(self, client: Millrace, tenant: str, name: str) -> None:
+    def __init__(self, client: Millrace, tenant: str, name: str, forger: Forger | None = None) -> None:
         self.trace = Trace(name, tenant, exact=True)
+        self._client, self._forger = client, forger
         self._events = client.events("#", after="beginning")
         self.ended: set[str] = set()
 
@@ -44,6 +46,8 @@ class Follower:
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             self.trace.seen.append(Seen.of(event.model_dump(include=FIELDS)))
+            if self._forger is not None:
+                self._forger.saw(self._client, event.eventtype, event.subject, event.data.get("attempt", 0))
             if event.eventtype in TERMINAL or event.eventtype == "job.removed":
                 self.ended.add(event.subject)
             elif event.eventtype == "job.revived":

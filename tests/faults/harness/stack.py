@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from millrace import Millrace
+from tests.faults.harness.clock import Clock
 from tests.faults.harness.history import History
 from tests.faults.harness.postgres import Postgres
 from tests.faults.harness.processes import Server, Service, Worker
@@ -30,7 +31,10 @@ class Plan:
         lease, unconfirmed: seconds, as the service's settings.
         roles: of each service; None for all.
         program: the service's module; that of a known-bad build for the checkers' own test.
-        durable: what lies on a volume of its own whose power can be cut.
+        postgres: lines of its configuration that differ.
+        volumes: which servers lie on a volume of their own, whose power can be cut and which can run full.
+        clocks: gives every service and worker a wall clock of its own, which can be stepped.
+        subscriber: a durable subscription has a worker.
     """
 
     services: int = 1
@@ -42,7 +46,9 @@ class Plan:
     roles: tuple[str | None, ...] = (None,)
     program: str = "infra.main"
     extra: Mapping[str, str] = field(default_factory=dict)
+    postgres: Mapping[str, str | int] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
+    clocks: bool = False
     subscriber: bool = True
 
 
@@ -53,6 +59,7 @@ class Stack:
         self.folder, self.plan, self.history = folder, plan, history
         self.runs = folder / "runs"
         self.volumes: dict[str, Volume] = {}
+        self.clocks: list[Clock] = []
         self.services: list[Service] = []
         self.workers: list[Worker] = []
         self.subscribers: list[Worker] = []
@@ -77,7 +84,7 @@ class Stack:
             service = Service(
                 self.folder, name=f"service-{number}", database=self.postgres_proxy.url(self.postgres.url),
                 broker=self.broker_url, lease=plan.lease, unconfirmed=plan.unconfirmed, program=plan.program,
-                roles=plan.roles[(number - 1) % len(plan.roles)], extra=plan.extra,
+                roles=plan.roles[(number - 1) % len(plan.roles)], extra={**plan.extra, **self._clock(f"service-{number}")},
             )  # fmt: skip
             self.services.append(service)
             await service.start()
@@ -91,7 +98,7 @@ class Stack:
             tenant = TENANTS[number % len(TENANTS)]
             url = urls[number // len(TENANTS) % len(urls)]
             self.workers.append(Worker(self.folder, url, self.runs, name=f"worker-{number + 1}", tenant=tenant,
-                                       concurrency=plan.concurrency))  # fmt: skip
+                                       concurrency=plan.concurrency, extra=self._clock(f"worker-{number}")))  # fmt: skip
         if plan.subscriber:
             self.subscribers = [
                 Worker(self.folder, urls[0], self.runs, name=f"subscriber-{tenant}", tenant=tenant, concurrency=1,
@@ -132,21 +139,31 @@ class Stack:
                 await part.close()
 
     async def _start_postgres(self) -> None:
-        self.postgres = Postgres(self.folder, volume=await self._volume("postgres"))
+        volume = await self._volume("postgres")
+        self.postgres = Postgres(
+            self.folder, data=volume.path / "postgres" if volume else None, settings=self.plan.postgres
+        )
         await self.postgres.start()
         self.postgres_proxy = await FaultProxy(self.postgres.url, "postgres").start()
 
     async def _start_rabbitmq(self) -> None:
         if self.plan.broker:
-            self.rabbitmq = RabbitMQ(self.folder, volume=await self._volume("rabbitmq"))
+            volume = await self._volume("rabbitmq")
+            self.rabbitmq = RabbitMQ(self.folder, data=volume.path / "rabbitmq") if volume else RabbitMQ(self.folder)
             await self.rabbitmq.start()
             self.rabbitmq_proxy = await FaultProxy(self.rabbitmq.url, "rabbitmq").start()
 
     async def _volume(self, name: str) -> Volume | None:
         if name not in self.plan.volumes:
             return None
-        self.volumes[name] = await Volume(self.folder / f"volume-{name}").start()
+        self.volumes[name] = await Volume(self.folder, name=f"volume-{name}").start()
         return self.volumes[name]
+
+    def _clock(self, name: str) -> dict[str, str]:
+        if not self.plan.clocks:
+            return {}
+        self.clocks.append(Clock(self.folder, name))
+        return self.clocks[-1].environment
 
     def _make_clients(self) -> None:
         for tenant in TENANTS:
@@ -158,7 +175,10 @@ class Stack:
     async def _keep(self) -> None:
         """Starts again what has ended: poison ends workers, and somebody must bring them back, as an operator would."""
         while True:
-            for server in [*self.workers, *self.subscribers, *self.services]:
+            servers = [self.postgres, self.rabbitmq, *self.services, *self.workers, *self.subscribers]
+            for server in filter(None, servers):
                 if not server.running and server not in self.down:
-                    await server.start()
+                    # One that cannot start yet, because its disk is full, is tried again.
+                    with suppress(ChildProcessError, TimeoutError):
+                        await server.start()
             await asyncio.sleep(KEEP_SECONDS)

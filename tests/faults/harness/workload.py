@@ -121,6 +121,12 @@ class Workload:
                 self.sent += 1
                 group.create_task(self._carry_out(order)).add_done_callback(lambda _: slots.release())
 
+    async def canary(self, door: str, tenant: str, number: int) -> None:
+        """One job more, to see when a door is open again; returns when it is accepted."""
+        self.sent += 1
+        body = {"name": "step", "data": {"seconds": 0.0}, **OFTEN}
+        await self._insist(door, tenant, "job.enqueue", body, f"canary-{number}")
+
     async def _carry_out(self, order: Order) -> None:
         answers = await asyncio.gather(
             *(self._insist(door, order.tenant, "job.enqueue", order.body, order.command) for door in order.doors)
