@@ -11,15 +11,17 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from tests.faults.harness import family
-from tests.faults.harness.processes import Server
+from tests.faults.harness.processes import Server, Worker
 from tests.faults.harness.proxy import Blackhole, CutAfter, FaultProxy, Latency, Pass, Refuse, Reset, Slow
 from tests.faults.harness.proxy import Fault as Network
 from tests.faults.harness.schedule import Fault
 from tests.faults.harness.stack import Stack
+from tests.faults.harness.waiting import until
 
 END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL
 """
+WORKER_SECONDS = 60.0
 CUT_BYTES = 200_000
 SLOW_BYTES = 40_000
 
@@ -73,15 +75,11 @@ class Nemesis:
         """Injects and heals; returns the door through which the recovery shows, None where there is nothing to wait for."""
         stack = self._stack
         match fault.kind.split("."):
-            case ["worker", "kill"]:
-                workers = [worker for worker in stack.workers if worker.running and worker not in stack.down]
-                if workers:
-                    workers[fault.pick % len(workers)].send(signal.SIGKILL)
-                return None
-            case ["worker", "freeze"]:
-                workers = [worker for worker in stack.workers if worker.running and worker not in stack.down]
-                if workers:
-                    victim = workers[fault.pick % len(workers)]
+            case ["worker", what]:
+                victim = await self._worker(fault.pick)
+                if what == "kill":
+                    victim.send(signal.SIGKILL)
+                else:
                     async with self._down(victim):
                         await self._frozen(victim, fault.seconds * stack.plan.lease)
                 return None
@@ -111,6 +109,17 @@ class Nemesis:
                 return "http-1"
             case _:
                 raise UnknownFault(fault.kind)
+
+    async def _worker(self, pick: int) -> Worker:
+        """A worker that nothing is wrong with; waits for one where all have been hit."""
+        able: list[Worker] = []
+
+        def found() -> bool:
+            able[:] = [each for each in self._stack.workers if each.running and each not in self._stack.down]
+            return bool(able)
+
+        await until(found, WORKER_SECONDS, "a worker runs")
+        return able[pick % len(able)]
 
     @asynccontextmanager
     async def _down(self, server: Server) -> AsyncIterator[None]:

@@ -100,7 +100,9 @@ class QueueReader:
             channel.close_callbacks.add(lambda *_: lost.set())
             await channel.set_qos(prefetch_count=500)
             queue = await self._declare(channel)
-            await queue.consume(self._note)
+            # Exclusive: while the broker takes a connection that is dead for alive, it holds messages for it, and another
+            # consumer would get the later ones first.
+            await queue.consume(self._note, exclusive=True)
             await lost.wait()
         finally:
             with suppress(*CONNECTION_ERRORS):

@@ -25,10 +25,14 @@ BOOT_SECONDS = 40.0
 class RabbitMQ(Server):
     """A node with the users that production has, on free ports, below one folder. Its epmd is its own too."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, data: Path | None = None) -> None:
+        """
+        Args:
+            data: where the node stores, possibly below a volume that can lose its power.
+        """
         self.home = folder / "rabbitmq"
         self.home.mkdir()
-        self.data = self.home / "data"
+        self.data = data or self.home / "data"
         self.port, distribution, epmd = free_port(), free_port(), free_port()
         self.url = f"amqp://millrace:{PASSWORD}@127.0.0.1:{self.port}/millrace"
         definitions = (ROOT / "infra/definitions.json").read_text()

@@ -53,18 +53,21 @@ class Fault:
         return self.kind.partition(".")[0]
 
 
-def schedule(seed: int, name: str, counts: Mapping[str, int], pause: tuple[float, float]) -> list[Fault]:
+def schedule(
+    seed: int, name: str, counts: Mapping[str, int], pause: tuple[float, float], share: float = 1.0
+) -> list[Fault]:
     """The faults of one phase in their order.
 
     Args:
         counts: how many of each kind.
         pause: seconds between two of them, from least to most.
+        share: of the time that faults of servers and of the network last otherwise.
     """
     chance = random.Random(f"schedule {seed} {name}")
     kinds = [kind for kind, count in sorted(counts.items()) for _ in range(count)]
     chance.shuffle(kinds)
     return [
-        Fault(kind, chance.randrange(10**6), chance.random(), chance.uniform(*pause), chance.uniform(*_lasts(kind)))
+        Fault(kind, chance.randrange(10**6), chance.random(), chance.uniform(*pause), _seconds(chance, kind, share))
         for kind in kinds
     ]
 
@@ -72,6 +75,11 @@ def schedule(seed: int, name: str, counts: Mapping[str, int], pause: tuple[float
 def network(target: str, each: int) -> dict[str, int]:
     """So many of every network fault in front of a server."""
     return {f"{target}.net.{mode}": each for mode in NETWORK}
+
+
+def _seconds(chance: random.Random, kind: str, share: float) -> float:
+    # A zombie that is woken before its lease has lapsed is none.
+    return chance.uniform(*_lasts(kind)) * (1.0 if kind == "worker.freeze" else share)
 
 
 def _lasts(kind: str) -> tuple[float, float]:
