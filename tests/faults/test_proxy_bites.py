@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from tests.faults.harness.processes import free_port
-from tests.faults.harness.proxy import Blackhole, CutAfter, FaultProxy, Latency, Pass, Refuse, Reset, Slow
+from tests.faults.harness.proxy import Blackhole, CutAfter, Fault, FaultProxy, Latency, Pass, Refuse, Reset, Slow
 from tests.faults.harness.waiting import until
 
 SILENCE_SECONDS = 0.3
+SILENT = [Blackhole(), Blackhole("c2s"), Blackhole("s2c"), Latency(60), Slow(0.01)]
 
 
 @asynccontextmanager
@@ -124,8 +125,8 @@ async def test_a_resetting_proxy_resets_old_and_new_connections() -> None:
                 await reader.readexactly(1)
 
 
-@pytest.mark.parametrize("fault", [Blackhole(), Blackhole("c2s"), Blackhole("s2c")])
-async def test_a_blackhole_says_nothing_until_it_is_over(fault: Blackhole) -> None:
+@pytest.mark.parametrize("fault", SILENT)
+async def test_nothing_arrives_until_the_fault_is_over(fault: Fault) -> None:
     async with proxied() as proxy, connected(proxy.port) as (reader, writer):
         await proxy.set(fault)
         writer.write(b"a")
@@ -146,11 +147,10 @@ async def test_a_cut_comes_after_the_bytes_that_it_allows() -> None:
             assert await ask(reader, writer, b"again") == b"again"
 
 
-@pytest.mark.parametrize("fault", [Latency(0.2), Slow(2_000)])
-async def test_late_and_slow_answers_take_at_least_their_time(fault: Latency | Slow) -> None:
+@pytest.mark.parametrize("fault", [Latency(0.05), Slow(20_000), CutAfter(10_000)])
+async def test_what_is_only_late_slow_or_cut_later_arrives_whole(fault: Fault) -> None:
     async with proxied() as proxy, connected(proxy.port) as (reader, writer):
         await proxy.set(fault)
-        began = time.monotonic()
-        assert await ask(reader, writer, b"x" * 400) == b"x" * 400
-        # A lower bound: a slow machine cannot break it.
-        assert time.monotonic() - began >= 0.39
+        text = bytes(range(200)) * 5
+        assert await ask(reader, writer, text) == text
+        assert await ask(reader, writer, text) == text

@@ -115,7 +115,7 @@ class Forwarder(ABC):
         self.pairs.add(pair)
         try:
             # Resets and ends of either side are what passes through here; they are no errors of ours.
-            with suppress(ConnectionError, asyncio.CancelledError):
+            with suppress(OSError, EOFError, asyncio.CancelledError):
                 await self.serve(pair)
         finally:
             self.pairs.discard(pair)

@@ -106,6 +106,7 @@ class Postgres(Server):
             await self._initialise()
         await super().start()
         await until(self.answers, BOOT_SECONDS, f"{self.name} accepts connections")
+        self._segment = (self.data / "postmaster.pid").read_text().splitlines()[6].split()[1]
         if fresh:
             await self.create_database(DATABASE)
         return self
@@ -124,8 +125,6 @@ class Postgres(Server):
     async def kill(self) -> None:
         """kill -9 for the server and all its processes; returns when every one is gone, so that it can start again."""
         if self.running:
-            with suppress(OSError, IndexError):
-                self._segment = (self.data / "postmaster.pid").read_text().splitlines()[6].split()[1]
             await family.killed(self.pid)
             await self.ended()
         self._frozen = []

@@ -111,7 +111,9 @@ class FaultProxy(Forwarder):
         try:
             while True:
                 due, data = await under_way.get()
-                await self._until(due)
+                left = due - asyncio.get_running_loop().time()
+                if left > 0 and isinstance(self.fault, Latency):
+                    await self._pause(left)
                 while isinstance(self.fault, Blackhole) and self.fault.way in (way, None):
                     await self._changed.wait()
                 if not data:
@@ -137,13 +139,11 @@ class FaultProxy(Forwarder):
             if not data:
                 return
 
-    async def _until(self, due: float) -> None:
-        """Waits until what is under way is due, or until nothing is delayed any more."""
-        left = due - asyncio.get_running_loop().time()
-        if left > 0 and isinstance(self.fault, Latency):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._changed.wait()
+    async def _pause(self, seconds: float) -> None:
+        """Waits, until the fault changes at the latest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _hand_over(self, pair: Pair, way: Way, writer: StreamWriter, data: bytes) -> None:
         match self.fault:
@@ -151,7 +151,7 @@ class FaultProxy(Forwarder):
                 for start in range(0, len(data), SLOW_BYTES):
                     part = data[start : start + SLOW_BYTES]
                     if isinstance(self.fault, Slow):
-                        await asyncio.sleep(len(part) / rate)
+                        await self._pause(len(part) / rate)
                     writer.write(part)
                     await writer.drain()
                 return

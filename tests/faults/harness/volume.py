@@ -107,6 +107,10 @@ class Volume:
         self._mount()
         self.path.chmod(0o755)
 
+    def flush(self) -> None:
+        """Everything written so far survives whatever comes, fsynced or not."""
+        _run("sync", "--file-system", str(self.path))
+
     def power_cut(self) -> None:
         """From now on nothing can be read or written, and what was not fsynced is gone. Kill whoever has files open."""
         descriptor = os.open(self.path, os.O_RDONLY)
