@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tests.faults.harness import clock, volume
+from tests.faults.harness.crashes import COMMANDS, FEEDER, PROJECTION, RELAY, points
 from tests.faults.harness.phase import Phase
 from tests.faults.harness.schedule import network
 from tests.faults.harness.stack import Plan
@@ -13,6 +14,9 @@ from tests.faults.harness.workload import Mix
 
 # Short leases, so that what a dead worker held is tried again within seconds, and yet renewable on a busy machine.
 PLAN = Plan(services=2, lease=2.0, unconfirmed=1.0)
+
+# Each boundary belongs to one process, so that the others keep the load up while it starts again.
+SPLIT = replace(PLAN, services=3, roles=("api,timers", "relay", "projector"), taps=True)
 
 
 def left_out() -> list[str]:
@@ -28,8 +32,12 @@ def smoke() -> list[Phase]:
         "postgres.backend": 1, "postgres.terminate": 1, "postgres.freeze": 1, **network("broker", 1),
         **network("postgres", 1),
     }  # fmt: skip
-    return [_possible(Phase("everything once", PLAN, {**once, **_disks(1), "clock.step": 2}, Mix(deadly=0.0005),
-                            (0.0, 0.1), quick=True))]  # fmt: skip
+    boundaries = points((*RELAY, *PROJECTION, *COMMANDS, *FEEDER), 1)
+    return [
+        _possible(Phase("everything once", PLAN, {**once, **_disks(1), "clock.step": 2}, Mix(deadly=0.0005),
+                        (0.0, 0.1), quick=True)),
+        Phase("every boundary once", SPLIT, boundaries, pause=(0.0, 0.1)),
+    ]  # fmt: skip
 
 
 def full() -> list[Phase]:
@@ -45,6 +53,9 @@ def full() -> list[Phase]:
         Phase("services", PLAN, {"service.kill": 40, "service.freeze": 20}, Mix(), (0.1, 0.5)),
         Phase("the broker", PLAN, brokers, Mix(), (0.1, 0.5)),
         Phase("PostgreSQL", PLAN, postgres, Mix(), (0.1, 0.5)),
+        Phase("relay and projection boundaries", SPLIT, points((*RELAY, *PROJECTION), 100), pause=(0.0, 0.0), limit=1_500),
+        Phase("command boundaries", replace(SPLIT, roles=("api,timers", "relay,projector,timers", "api,timers")),
+              points((*COMMANDS, *FEEDER), 30), pause=(0.0, 0.0)),
         Phase("disks and clocks", PLAN, {**_disks(3), "clock.step": 20}, Mix(delayed=0.2), (0.1, 0.5)),
     ]
     return [_possible(phase) for phase in phases]

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from tests.faults.harness import family
+from tests.faults.harness.crashes import Lanes, crashed, reaches
 from tests.faults.harness.processes import Server, Worker
 from tests.faults.harness.proxy import Blackhole, CutAfter, FaultProxy, Latency, Pass, Refuse, Reset, Slow
 from tests.faults.harness.proxy import Fault as Network
@@ -37,6 +38,10 @@ class UnknownFault(Exception):
 class Nemesis:
     """Runs once.
 
+    Attributes:
+        recoveries: (fault, seconds from its end until the system worked again).
+        missed: faults that could not be injected in time, because what they hit never came back.
+
     Args:
         recovered: sends a command through the door of what was hit and returns when it is answered.
         done: told after each fault.
@@ -48,13 +53,15 @@ class Nemesis:
         self._stack, self._recovered, self._done = stack, recovered, done
         self.last_healed = time.monotonic()
         self.recoveries: list[tuple[str, float]] = []
+        self.missed: list[str] = []
+        self._lanes = Lanes()
 
     async def run(self, faults: list[Fault]) -> None:
         async with asyncio.TaskGroup() as group:
             for fault in faults:
                 await asyncio.sleep(fault.pause)
-                if fault.target == "worker":
-                    # There are many workers: several are hit at once.
+                if fault.target in ("worker", "crash"):
+                    # There are many workers, and a service can only be stopped where its traffic brings it to.
                     group.create_task(self._carry_out(fault))
                 else:
                     await self._carry_out(fault)
@@ -63,7 +70,11 @@ class Nemesis:
         history = self._stack.history
         at, began = time.time(), time.monotonic()
         history.fault(fault.kind, seconds=round(fault.seconds, 2))
-        door = await self._inject(fault)
+        try:
+            door = await self._inject(fault)
+        except TimeoutError as error:
+            self.missed.append(f"{fault.kind}: {error}")
+            return
         self.last_healed = healed = time.monotonic()
         if door is not None:
             await self._recovered(door)
@@ -107,8 +118,19 @@ class Nemesis:
                 clock.step((fault.size - 0.5) * 7_200)
                 await asyncio.sleep(fault.seconds)
                 return "http-1"
+            case ["crash", *words]:
+                await self._crash(".".join(words), fault)
+                return None
             case _:
                 raise UnknownFault(fault.kind)
+
+    async def _crash(self, point: str, fault: Fault) -> None:
+        able = [service for service in self._stack.services if reaches(service, point)]
+        service = able[fault.pick % len(able)]
+        async with self._lanes.of(service):
+            # Alive and on its way: what it has not begun yet cannot be interrupted.
+            await until(lambda: service.running, WORKER_SECONDS, f"{service.name} runs")
+            await crashed(self._stack.taps[service], point, fault.size, service.kill)
 
     async def _worker(self, pick: int) -> Worker:
         """A worker that nothing is wrong with; waits for one where all have been hit."""

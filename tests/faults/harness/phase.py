@@ -178,6 +178,7 @@ class PhaseRun:
         except TimeoutError as error:
             self._noted["C10 no recovery"].append(f"the nemesis was stopped: {error or 'its time was up'}")
         finally:
+            self._noted["C10 no recovery"] += nemesis.missed
             over.set()
             comparing.cancel()
             await asyncio.gather(comparing, return_exceptions=True)
@@ -225,7 +226,7 @@ class PhaseRun:
     async def _compare(self, model: str, *, final: bool) -> None:
         """Rebuilds a read model beside the live one; only a difference, or no answer at the end, is a finding."""
         try:
-            code, output = await self._stack.services[0].command("rebuild", model)
+            code, output = await self._stack.services[0].command("rebuild", model, database=self._stack.postgres.url)
         except TimeoutError:
             code, output = 1, "no answer within a minute"
         if code == 0:

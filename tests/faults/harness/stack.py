@@ -10,11 +10,14 @@ from pathlib import Path
 
 from millrace import Millrace
 from tests.faults.harness.clock import Clock
+from tests.faults.harness.crashes import Taps
 from tests.faults.harness.history import History
 from tests.faults.harness.postgres import Postgres
 from tests.faults.harness.processes import Server, Service, Worker
 from tests.faults.harness.proxy import FaultProxy
 from tests.faults.harness.rabbitmq import RabbitMQ
+from tests.faults.harness.tap_amqp import AmqpTap
+from tests.faults.harness.tap_postgres import PostgresTap
 from tests.faults.harness.volume import Volume
 from tests.faults.harness.workload import TENANTS
 
@@ -34,6 +37,7 @@ class Plan:
         postgres: lines of its configuration that differ.
         volumes: which servers lie on a volume of their own, whose power can be cut and which can run full.
         clocks: gives every service and worker a wall clock of its own, which can be stepped.
+        taps: puts one between each service and each of its servers, so that it can be stopped at an exact message.
         subscriber: a durable subscription has a worker.
     """
 
@@ -49,6 +53,7 @@ class Plan:
     postgres: Mapping[str, str | int] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
     clocks: bool = False
+    taps: bool = False
     subscriber: bool = True
 
 
@@ -60,6 +65,7 @@ class Stack:
         self.runs = folder / "runs"
         self.volumes: dict[str, Volume] = {}
         self.clocks: list[Clock] = []
+        self.taps: dict[Service, Taps] = {}
         self.services: list[Service] = []
         self.workers: list[Worker] = []
         self.subscribers: list[Worker] = []
@@ -81,11 +87,16 @@ class Stack:
         """Starts what stands on the servers; apart, so that somebody can bind a queue first."""
         plan = self.plan
         for number in range(1, plan.services + 1):
+            taps = await self._tapped(number)
+            name, broker = f"service-{number}", self.broker_url
             service = Service(
-                self.folder, name=f"service-{number}", database=self.postgres_proxy.url(self.postgres.url),
-                broker=self.broker_url, lease=plan.lease, unconfirmed=plan.unconfirmed, program=plan.program,
-                roles=plan.roles[(number - 1) % len(plan.roles)], extra={**plan.extra, **self._clock(f"service-{number}")},
+                self.folder, name=name, database=taps.postgres.url(self.database_url) if taps else self.database_url,
+                broker=taps.amqp.url(broker) if broker and taps and taps.amqp else broker,
+                lease=plan.lease, unconfirmed=plan.unconfirmed, program=plan.program,
+                roles=plan.roles[(number - 1) % len(plan.roles)], extra={**plan.extra, **self._clock(name)},
             )  # fmt: skip
+            if taps:
+                self.taps[service] = taps
             self.services.append(service)
             await service.start()
             if number == 1:
@@ -96,7 +107,8 @@ class Stack:
         urls = [service.url for service in self.apis] + ([self.broker_url] if self.broker_url else [])
         for number in range(plan.workers * len(TENANTS)):
             tenant = TENANTS[number % len(TENANTS)]
-            url = urls[number // len(TENANTS) % len(urls)]
+            # shifted in each row, so that every tenant has workers at every door
+            url = urls[(number + number // len(TENANTS)) % len(urls)]
             self.workers.append(Worker(self.folder, url, self.runs, name=f"worker-{number + 1}", tenant=tenant,
                                        concurrency=plan.concurrency, extra=self._clock(f"worker-{number}")))  # fmt: skip
         if plan.subscriber:
@@ -112,6 +124,11 @@ class Stack:
     def apis(self) -> list[Service]:
         """The services that take requests."""
         return [service for service in self.services if service.roles is None or "api" in service.roles]
+
+    @property
+    def database_url(self) -> str:
+        """PostgreSQL as the service reaches it."""
+        return self.postgres_proxy.url(self.postgres.url)
 
     @property
     def broker_url(self) -> str | None:
@@ -133,7 +150,7 @@ class Stack:
                 async with asyncio.timeout(2):
                     await client.close()
         await asyncio.gather(*(part.close() for part in [*self.workers, *self.subscribers, *self.services]))
-        for part in (self.rabbitmq_proxy, self.rabbitmq, getattr(self, "postgres_proxy", None),
+        for part in (*(tap for taps in self.taps.values() for tap in taps.all), self.rabbitmq_proxy, self.rabbitmq, getattr(self, "postgres_proxy", None),
                      getattr(self, "postgres", None), *self.volumes.values()):  # fmt: skip
             if part is not None:
                 await part.close()
@@ -158,6 +175,12 @@ class Stack:
             return None
         self.volumes[name] = await Volume(self.folder, name=f"volume-{name}").start()
         return self.volumes[name]
+
+    async def _tapped(self, number: int) -> Taps | None:
+        if not self.plan.taps:
+            return None
+        postgres = await PostgresTap(self.database_url, f"tap-{number}").start()
+        return Taps(postgres, await AmqpTap(self.broker_url, f"tap-{number}").start() if self.broker_url else None)
 
     def _clock(self, name: str) -> dict[str, str]:
         if not self.plan.clocks:

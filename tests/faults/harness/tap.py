@@ -64,6 +64,10 @@ class Armed:
             raise TimeoutError(f"{self.point} was not reached {self.nth} more times within {seconds:g} s") from error
 
     async def fire(self) -> None:
+        # A task of its own: the death of a process ends the very connection that brought it about.
+        await asyncio.shield(asyncio.create_task(self._act(), name=f"crash at {self.point}"))
+
+    async def _act(self) -> None:
         try:
             await self.action()
         except Exception as error:
