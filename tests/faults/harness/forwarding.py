@@ -26,7 +26,7 @@ class Pair:
     def reset(self) -> None:
         """Both sides see `connection reset`; nothing that is still buffered gets through."""
         for _, writer in (self.client, self.server):
-            _reset(writer)
+            reset(writer)
 
     def ends(self, way: Way) -> tuple[StreamReader, StreamWriter]:
         """Where bytes of that direction come from, and where they go."""
@@ -109,7 +109,7 @@ class Forwarder(ABC):
         try:
             server = await asyncio.open_connection(*self.upstream, limit=READ_BYTES)
         except OSError:
-            _reset(writer)
+            reset(writer)
             return
         pair = Pair((reader, writer), server)
         self.pairs.add(pair)
@@ -141,7 +141,8 @@ def _bound(port: int) -> socket.socket:
     return made
 
 
-def _reset(writer: StreamWriter) -> None:
+def reset(writer: StreamWriter) -> None:
+    """Ends a connection so that its other side sees `connection reset`; what is still buffered is lost."""
     raw = writer.get_extra_info("socket")
     if raw is not None and not writer.transport.is_closing():
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

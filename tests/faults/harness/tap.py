@@ -46,6 +46,7 @@ class Armed:
     place: Place
     action: Hit
     _fired: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _acting: asyncio.Task[None] | None = None
 
     @property
     def has_hit(self) -> bool:
@@ -57,15 +58,15 @@ class Armed:
         Raises:
             TimeoutError: the point was not reached within `seconds`.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await asyncio.shield(self._fired)
-        except TimeoutError as error:
-            raise TimeoutError(f"{self.point} was not reached {self.nth} more times within {seconds:g} s") from error
+        await asyncio.wait({self._fired}, timeout=seconds)
+        if not self._fired.done():
+            raise TimeoutError(f"{self.point} was not reached within {seconds:g} s: {max(self.nth, 0)} more are wanted")
+        self._fired.result()
 
     async def fire(self) -> None:
-        # A task of its own: the death of a process ends the very connection that brought it about.
-        await asyncio.shield(asyncio.create_task(self._act(), name=f"crash at {self.point}"))
+        # In a task of its own: the process that it kills takes the connection down, and whoever waits for us with it.
+        self._acting = asyncio.create_task(self._act(), name=f"at {self.point}")
+        await asyncio.shield(self._acting)
 
     async def _act(self) -> None:
         try:

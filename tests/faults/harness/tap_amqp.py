@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from tests.faults.harness.amqp_frames import Acknowledgement, Cursor, Publication, frame_size, message_type
+from tests.faults.harness.points import MESSAGE_RULES, message_points
 from tests.faults.harness.tap import Piece, Tap, Wire
 
-COMMANDS = "millrace.commands"
-EVENTS = "millrace.events"
-REPORT = r"\.job\.report$"
-SUBSCRIPTION = r"^millrace\.sub\."
-# A reply goes to whatever queue its sender named, with the request's name as its type.
-REPLY = r"^(?!millrace\.)"
-CLAIM = r"^job\.claim$"
-COMMAND = r"^(?!job\.(claim|get|list|stats)$|log\.|subscription\.(get|list)$)"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What stands at a point; expressions that are None match everything.
-
-    Attributes:
-        at: "publish": a message is being published, whole. "confirm": the broker confirms a message of that exchange.
-            "acknowledge": a delivery of that queue is being acknowledged.
-        place: the exchange, or for an acknowledgement the queue.
-        key: found in the routing key.
-        type: found in the message's type; known while it is being published.
-    """
-
-    point: str
-    at: Literal["publish", "confirm", "acknowledge"]
-    place: str
-    key: str | None = None
-    type: str | None = None
-
-
-RULES = (
-    Rule("relay.before_publish", "publish", EVENTS),
-    Rule("relay.after_publish_before_confirm", "confirm", EVENTS),
-    Rule("feeder.before_publish", "publish", "", SUBSCRIPTION),
-    Rule("feeder.after_publish_before_confirm", "confirm", "", SUBSCRIPTION),
-    Rule("command.after_commit_before_reply", "publish", "", REPLY, COMMAND),
-    Rule("command.after_reply_before_ack", "acknowledge", COMMANDS),
-    Rule("claim.after_grant_before_reply", "publish", "", REPLY, CLAIM),
-    Rule("report.before_ack", "acknowledge", COMMANDS, REPORT),
-    # of a worker, or of another client
-    Rule("report.before_publish", "publish", COMMANDS, REPORT),
-    Rule("report.after_publish_before_confirm", "confirm", COMMANDS, REPORT),
-    Rule("command.before_publish", "publish", COMMANDS),
-    Rule("command.after_publish_before_confirm", "confirm", COMMANDS),
-)
 NOTHING: frozenset[str] = frozenset()
 NO_ACK = 2
 
@@ -62,7 +17,7 @@ NO_ACK = 2
 class AmqpTap(Tap):
     """Stands between one process and RabbitMQ: give the process `tap.url(broker_url)`."""
 
-    points = frozenset(rule.point for rule in RULES)
+    points = frozenset(rule.point for rule in MESSAGE_RULES)
 
     def wire(self) -> Wire:
         return AmqpWire()
@@ -136,7 +91,7 @@ class AmqpWire:
             return None
         channel.message = None
         exchange, key = message.publication.exchange, message.publication.key
-        return Piece(bytes(message.raw), _points("publish", exchange, key, message.type))
+        return Piece(bytes(message.raw), message_points("publish", exchange, key, message.type))
 
     def _method_sent(self, channel: _Channel, raw: bytes) -> Piece | None:
         cursor = Cursor(raw, 7)
@@ -200,19 +155,7 @@ def _settled(
         tags = [tag for tag in waiting if tag <= done.tag or not done.tag]
     else:
         tags = [done.tag] if done.tag in waiting else []
-    return NOTHING.union(*(_points(at, *waiting.pop(tag), "") for tag in tags))
-
-
-@lru_cache(maxsize=4_096)
-def _points(at: str, place: str, key: str, message_type: str) -> frozenset[str]:
-    return frozenset(
-        rule.point
-        for rule in RULES
-        if rule.at == at
-        and rule.place == place
-        and (rule.key is None or re.search(rule.key, key))
-        and (rule.type is None or re.search(rule.type, message_type))
-    )
+    return NOTHING.union(*(message_points(at, *waiting.pop(tag), "") for tag in tags))
 
 
 def _taken(buffer: bytearray, size: int) -> bytes:

@@ -6,54 +6,14 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Literal
 
 from tests.faults.harness.forwarding import Pair
+from tests.faults.harness.points import AT_COMMIT, AT_ONCE, COMMITTED, SQL_RULES, sql_rules
 from tests.faults.harness.tap import Piece, Tap, Wire
 
 SSL, GSS = 80877103, 80877104
 COMMIT = re.compile(r"\s*(COMMIT|END)\b", re.IGNORECASE)
 ROLLBACK = b"ROLLBACK"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What stands at a point.
-
-    Attributes:
-        at: "statement": it is being sent. "commit": the COMMIT of a transaction that had it is being sent.
-            "committed": the server has committed it, in a transaction or on its own, and that answer is on its way.
-        sql: found in the statement's text.
-        parameter: one of its parameters is exactly this.
-    """
-
-    point: str
-    at: Literal["statement", "commit", "committed"]
-    sql: str
-    parameter: bytes | None = None
-
-
-APPEND = r"\bappend_batch\s*\(|\bINSERT\s+INTO\s+stored_events\b"
-MARK = r"\bUPDATE\s+readers\s+SET\s+position\b"
-READ_MODEL = r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+job(s|_counts|_errors)_v\d+\b"
-GRANT = r"\bINSERT\s+INTO\s+leases\b"
-RULES = (
-    Rule("append.before", "statement", APPEND),
-    Rule("append.before_commit", "commit", APPEND),
-    Rule("append.after_commit_before_answer", "committed", APPEND),
-    Rule("claim.before_grant", "statement", GRANT),
-    Rule("claim.after_grant_before_reply", "committed", GRANT),
-    Rule("lease.renew", "statement", r"\bUPDATE\s+leases\b.*\bconfirmed\s*=\s*true"),
-    Rule("relay.after_confirm_before_mark", "statement", MARK, b"relay"),
-    Rule("relay.after_mark", "committed", MARK, b"relay"),
-    Rule("projection.before_write", "statement", READ_MODEL),
-    Rule("projection.after_write_before_commit", "commit", MARK, b"jobs"),
-    Rule("projection.after_commit", "committed", MARK, b"jobs"),
-)
-AT_ONCE = frozenset(rule.point for rule in RULES if rule.at == "statement")
-AT_COMMIT = frozenset(rule.point for rule in RULES if rule.at == "commit")
-COMMITTED = frozenset(rule.point for rule in RULES if rule.at == "committed")
 
 
 class PostgresTap(Tap):
@@ -63,7 +23,7 @@ class PostgresTap(Tap):
     process learns nothing, not even that its statement ran.
     """
 
-    points = frozenset(rule.point for rule in RULES)
+    points = frozenset(rule.point for rule in SQL_RULES)
 
     def wire(self) -> Wire:
         return PostgresWire()
@@ -165,7 +125,7 @@ class PostgresWire:
 
     def _executed(self, text: str, parameters: tuple[bytes, ...]) -> frozenset[str]:
         found = frozenset(
-            rule.point for rule in _rules_of(text) if rule.parameter is None or rule.parameter in parameters
+            rule.point for rule in sql_rules(text) if rule.parameter is None or rule.parameter in parameters
         )
         self._sending.points |= found - AT_ONCE
         ended = set[str]()
@@ -193,11 +153,6 @@ class PostgresWire:
             case _:
                 pass
         return frozenset()
-
-
-@lru_cache(maxsize=4_096)
-def _rules_of(text: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if re.search(rule.sql, text, re.IGNORECASE | re.DOTALL))
 
 
 def _parameters(rest: bytes) -> tuple[bytes, ...]:
