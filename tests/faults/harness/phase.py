@@ -28,7 +28,6 @@ from tests.faults.harness.workload import TENANTS, Mix, Workload, orders
 MODELS = ("jobs", "subscriptions")
 QUEUE_TENANT = TENANTS[1]
 DURABLE_TENANT = TENANTS[0]
-CATCH_UP_SECONDS = 30.0
 RECOVERY_SECONDS = 60.0
 COMPARE_EVERY = 20.0
 
@@ -43,6 +42,7 @@ class Phase:
         jobs: how many jobs at least; the workload goes on as long as the nemesis.
         settle: seconds after the last heal within which every job must have ended.
         limit: seconds after which the nemesis is taken to hang.
+        patience: seconds that the consumers get at the end to catch up.
         quick: network faults and freezes last a third of what they do otherwise.
     """
 
@@ -56,6 +56,7 @@ class Phase:
     settle: float = 60.0
     limit: float = 1_200.0
     quick: bool = False
+    patience: float = 30.0
 
 
 @dataclass(slots=True)
@@ -268,7 +269,7 @@ class PhaseRun:
             return all(trace.holds(log) for trace in self._traces())
 
         with suppress(TimeoutError):
-            await until(caught_up, CATCH_UP_SECONDS, "every consumer has caught up")
+            await until(caught_up, self._phase.patience, "every consumer has caught up")
         traces = self._traces()
         for trace in traces:
             trace.cut(log)
