@@ -8,12 +8,11 @@ import logging
 import random
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tests.faults.harness.folders import temporary
 from tests.faults.harness.phase import Outcome, Phase, run_phase
 from tests.faults.profiles import PROFILES, left_out
 from tests.faults.report import table, written
@@ -44,9 +43,7 @@ def main() -> int:
 
 async def _run(phases: list[Phase], seed: int, console: Console, profile: str, command: str) -> list[Outcome]:
     outcomes = []
-    folder = Path(tempfile.mkdtemp(prefix=f"millrace-faults-{seed}-"))
-    # PostgreSQL runs as another user where we are root, and has to pass through
-    folder.chmod(0o711)
+    folder = temporary(f"millrace-faults-{seed}-")
     report = {}
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("faults"), TimeElapsedColumn(),

@@ -53,9 +53,15 @@ def full() -> list[Phase]:
         Phase("services", PLAN, {"service.kill": 40, "service.freeze": 20}, Mix(), (0.1, 0.5)),
         Phase("the broker", PLAN, brokers, Mix(), (0.1, 0.5)),
         Phase("PostgreSQL", PLAN, postgres, Mix(), (0.1, 0.5)),
-        Phase("relay and projection boundaries", SPLIT, points((*RELAY, *PROJECTION), 100), pause=(0.0, 0.0), limit=1_500),
-        Phase("command boundaries", replace(SPLIT, roles=("api,timers", "relay,projector,timers", "api,timers")),
-              points((*COMMANDS, *FEEDER), 30), pause=(0.0, 0.0)),
+        Phase(
+            "relay and projection boundaries", SPLIT, points((*RELAY, *PROJECTION), 100), pause=(0.0, 0.0), limit=1_500
+        ),
+        Phase(
+            "command boundaries",
+            replace(SPLIT, roles=("api,timers", "relay,projector,timers", "api,timers")),
+            points((*COMMANDS, *FEEDER), 30),
+            pause=(0.0, 0.0),
+        ),
         Phase("disks and clocks", PLAN, {**_disks(3), "clock.step": 20}, Mix(delayed=0.2), (0.1, 0.5)),
     ]
     return [_possible(phase) for phase in phases]

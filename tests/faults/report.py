@@ -64,7 +64,9 @@ def ledger(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def written(profile: str, seed: int, command: str, outcomes: Sequence[Outcome], extra: Mapping[str, Any]) -> dict[str, Any]:
+def written(
+    profile: str, seed: int, command: str, outcomes: Sequence[Outcome], extra: Mapping[str, Any]
+) -> dict[str, Any]:
     """Writes `report.json` and returns what is in it.
 
     Phases of the same profile, seed and revision that ran before and not now are kept, so that a profile can be run in
@@ -124,7 +126,9 @@ def table(report: Mapping[str, Any]) -> str:
     lines += [f"{name}: {value}." for name, value in report["figures"].items()]
     for phase in report["phases"]:
         for checker, found in phase["findings"].items():
-            lines.append(f"- **{phase['phase']}: {checker}: {len(found)}**, such as {found[0]} (files: {phase['folder']})")
+            lines.append(
+                f"- **{phase['phase']}: {checker}: {len(found)}**, such as {found[0]} (files: {phase['folder']})"
+            )
     return "\n".join(lines)
 
 

@@ -69,7 +69,8 @@ async def main():
 
 asyncio.run(main())
 """
-# Nobody subscribes in that test; and a report over `millrace.claims` is not acknowledged, one over `millrace.commands` is.
+# Nobody subscribes in that test; and a report over `millrace.claims` is not acknowledged, one over
+# `millrace.commands` is.
 OPTIONAL = {"feeder.before_publish", "feeder.after_publish_before_confirm", "report.before_ack"}
 TABLE = "CREATE TABLE stored_events (n int)"
 

@@ -78,4 +78,3 @@ class Lanes:
 
     def of(self, service: Service) -> asyncio.Lock:
         return self._locks.setdefault(service.name, asyncio.Lock())
-

@@ -20,7 +20,8 @@ def hung(probes: Iterable[Probe], excused: Mapping[str, Sequence[Injected]]) -> 
     return [
         f"{probe['server']} took {probe['took']:.1f} s to answer ({probe['status']})"
         for probe in probes
-        if probe["took"] > ANSWER_SECONDS and not any(_overlap(probe, fault) for fault in excused.get(probe["server"], ()))
+        if probe["took"] > ANSWER_SECONDS
+        and not any(_overlap(probe, fault) for fault in excused.get(probe["server"], ()))
     ]
 
 

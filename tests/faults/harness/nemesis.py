@@ -83,7 +83,7 @@ class Nemesis:
         self._done(fault)
 
     async def _inject(self, fault: Fault) -> str | None:
-        """Injects and heals; returns the door through which the recovery shows, None where there is nothing to wait for."""
+        """Injects and heals; returns the door through which the recovery shows, None where nobody waits for one."""
         stack = self._stack
         match fault.kind.split("."):
             case ["worker", what]:

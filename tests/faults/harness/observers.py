@@ -100,7 +100,7 @@ class QueueReader:
             channel.close_callbacks.add(lambda *_: lost.set())
             await channel.set_qos(prefetch_count=500)
             queue = await self._declare(channel)
-            # Exclusive: while the broker takes a connection that is dead for alive, it holds messages for it, and another
+            # Exclusive: as long as the broker takes a dead connection for alive it holds messages for it, and another
             # consumer would get the later ones first.
             await queue.consume(self._note, exclusive=True)
             await lost.wait()

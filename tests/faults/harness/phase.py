@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.faults.harness import reading
 from tests.faults.harness.checkers import Event
+from tests.faults.harness.folders import made
 from tests.faults.harness.forger import Forger
 from tests.faults.harness.history import History, Injected
 from tests.faults.harness.nemesis import Nemesis
@@ -25,6 +26,7 @@ from tests.faults.harness.verdict import Evidence, judged
 from tests.faults.harness.waiting import until
 from tests.faults.harness.workload import TENANTS, Mix, Workload, orders
 
+USUAL = Mix()
 MODELS = ("jobs", "subscriptions")
 QUEUE_TENANT = TENANTS[1]
 DURABLE_TENANT = TENANTS[0]
@@ -49,7 +51,7 @@ class Phase:
     name: str
     plan: Plan
     faults: Mapping[str, int]
-    mix: Mix = Mix()
+    mix: Mix = USUAL
     pause: tuple[float, float] = (0.2, 1.0)
     jobs: int = 300
     ahead: int = 400
@@ -239,16 +241,19 @@ class PhaseRun:
         stack, history, url = self._stack, self._history, self._stack.postgres.url
         for model in MODELS:
             await self._compare(model, final=True)
-        if held := await reading.held_streams(url):
-            self._noted["C5 held streams"] += held
         if self._forger.accepted:
             self._noted["C3 late reports accepted"] += self._forger.accepted
-        reached, rows = await reading.job_rows(url)
         runs = self._runs()
-        log = await reading.whole_log(url)
+        try:
+            stored = await reading.everything(url)
+        except reading.UNREADABLE as error:
+            self._noted["C1 lost"].append(f"the database cannot be read any more: {error!r}")
+            stored = reading.Stored()
+        self._noted["C5 held streams"] += stored.held
+        log = stored.log
         (stack.folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
         traces = await self._traces_up_to(log)
-        evidence = Evidence(history, log, runs, traces, rows, reached, self._excused(), self._noted)
+        evidence = Evidence(history, log, runs, traces, stored.rows, stored.reached, self._excused(), self._noted)
         return Outcome(
             phase=self._phase.name, seed=self._seed, findings=judged(evidence),
             faults=Counter(fault["kind"] for fault in history.faults),
@@ -257,7 +262,7 @@ class PhaseRun:
             recoveries=sorted(self._nemesis.recoveries if self._nemesis else [], key=lambda each: -each[1])[:10],
             slowest_answer=max((probe["took"] for probe in history.probes), default=0.0),
             late_tried=self._forger.tried, compared=self._compared, doubtful=len(history.doubtful),
-            repeated=sum(len(trace.seen) - len({seen.id for seen in trace.seen}) for trace in traces if not trace.exact),
+            repeated=sum(trace.repeated for trace in traces if not trace.exact),
             folder=str(stack.folder),
         )  # fmt: skip
 
@@ -294,6 +299,4 @@ class PhaseRun:
 
 async def run_phase(phase: Phase, seed: int, folder: Path, progress: Progress = lambda what, done, of: None) -> Outcome:
     """Runs a phase in a new folder."""
-    folder.mkdir(parents=True)
-    folder.chmod(0o711)
-    return await PhaseRun(phase, seed, folder, progress).run()
+    return await PhaseRun(phase, seed, made(folder), progress).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -12,8 +13,32 @@ from adapters.postgres.database import Database
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
+from domain.ports import StoreUnavailable
 
 PAGE = 1_000
+UNREADABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable)
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a database holds.
+
+    Attributes:
+        rows, reached: the live `jobs` read model, and the position that it stands at; not after the log's end.
+        held: streams that a read model could not digest, with the reason.
+    """
+
+    log: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    reached: int = 0
+    held: list[str] = field(default_factory=list)
+
+
+async def everything(url: str) -> Stored:
+    """Reads it all; raises one of `UNREADABLE` where that is not possible."""
+    held = await held_streams(url)
+    reached, rows = await job_rows(url)
+    return Stored(await whole_log(url), rows, reached, held)
 
 
 async def whole_log(url: str) -> list[dict[str, Any]]:
@@ -39,19 +64,6 @@ async def job_rows(url: str) -> tuple[int, list[dict[str, Any]]]:
             position = await connection.fetchval("SELECT position FROM readers WHERE name = 'jobs'")
             rows = await connection.fetch("SELECT id, version, status, attempts FROM jobs")
         return position, [dict(row) for row in rows]
-    finally:
-        await connection.close()
-
-
-async def behind(url: str) -> int:
-    """How many events the slowest of the projections and the relay still has before it."""
-    connection = await asyncpg.connect(url, timeout=5)
-    try:
-        return int(
-            await connection.fetchval(
-                "SELECT max((SELECT head FROM store) - position) FROM readers WHERE name NOT LIKE '%@%'"
-            )
-        )
     finally:
         await connection.close()
 

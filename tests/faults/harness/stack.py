@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from millrace import Millrace
 from tests.faults.harness.clock import Clock
@@ -21,8 +22,13 @@ from tests.faults.harness.tap_postgres import PostgresTap
 from tests.faults.harness.volume import Volume
 from tests.faults.harness.workload import TENANTS
 
+C = TypeVar("C", bound="Closable")
 CLIENT_SECONDS = 8.0
 KEEP_SECONDS = 0.05
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Stack:
         self.runs = folder / "runs"
         self.volumes: dict[str, Volume] = {}
         self.clocks: list[Clock] = []
+        self._parts: list[Closable] = []
         self.taps: dict[Service, Taps] = {}
         self.services: list[Service] = []
         self.workers: list[Worker] = []
@@ -109,8 +116,9 @@ class Stack:
             tenant = TENANTS[number % len(TENANTS)]
             # shifted in each row, so that every tenant has workers at every door
             url = urls[(number + number // len(TENANTS)) % len(urls)]
-            self.workers.append(Worker(self.folder, url, self.runs, name=f"worker-{number + 1}", tenant=tenant,
-                                       concurrency=plan.concurrency, extra=self._clock(f"worker-{number}")))  # fmt: skip
+            name = f"worker-{number + 1}"
+            self.workers.append(Worker(self.folder, url, self.runs, name=name, tenant=tenant,
+                                       concurrency=plan.concurrency, extra=self._clock(name)))  # fmt: skip
         if plan.subscriber:
             self.subscribers = [
                 Worker(self.folder, urls[0], self.runs, name=f"subscriber-{tenant}", tenant=tenant, concurrency=1,
@@ -150,31 +158,38 @@ class Stack:
                 async with asyncio.timeout(2):
                     await client.close()
         await asyncio.gather(*(part.close() for part in [*self.workers, *self.subscribers, *self.services]))
-        for part in (*(tap for taps in self.taps.values() for tap in taps.all), self.rabbitmq_proxy, self.rabbitmq, getattr(self, "postgres_proxy", None),
-                     getattr(self, "postgres", None), *self.volumes.values()):  # fmt: skip
-            if part is not None:
-                await part.close()
+        for tap in [tap for taps in self.taps.values() for tap in taps.all]:
+            await tap.close()
+        # The last one first: a proxy stands on its server, which stands on its volume.
+        for part in reversed(self._parts):
+            await part.close()
 
     async def _start_postgres(self) -> None:
         volume = await self._volume("postgres")
-        self.postgres = Postgres(
-            self.folder, data=volume.path / "postgres" if volume else None, settings=self.plan.postgres
-        )
+        data = volume.path / "postgres" if volume else None
+        self.postgres = self._closed_at_the_end(Postgres(self.folder, data=data, settings=self.plan.postgres))
         await self.postgres.start()
-        self.postgres_proxy = await FaultProxy(self.postgres.url, "postgres").start()
+        self.postgres_proxy = self._closed_at_the_end(FaultProxy(self.postgres.url, "postgres"))
+        await self.postgres_proxy.start()
 
     async def _start_rabbitmq(self) -> None:
         if self.plan.broker:
             volume = await self._volume("rabbitmq")
-            self.rabbitmq = RabbitMQ(self.folder, data=volume.path / "rabbitmq") if volume else RabbitMQ(self.folder)
+            data = volume.path / "rabbitmq" if volume else None
+            self.rabbitmq = self._closed_at_the_end(RabbitMQ(self.folder, data=data))
             await self.rabbitmq.start()
-            self.rabbitmq_proxy = await FaultProxy(self.rabbitmq.url, "rabbitmq").start()
+            self.rabbitmq_proxy = self._closed_at_the_end(FaultProxy(self.rabbitmq.url, "rabbitmq"))
+            await self.rabbitmq_proxy.start()
 
     async def _volume(self, name: str) -> Volume | None:
         if name not in self.plan.volumes:
             return None
-        self.volumes[name] = await Volume(self.folder, name=f"volume-{name}").start()
-        return self.volumes[name]
+        volume = self.volumes[name] = self._closed_at_the_end(Volume(self.folder, name=f"volume-{name}"))
+        return await volume.start()
+
+    def _closed_at_the_end(self, part: C) -> C:
+        self._parts.append(part)
+        return part
 
     async def _tapped(self, number: int) -> Taps | None:
         if not self.plan.taps:

@@ -48,6 +48,11 @@ class Trace:
         """Whether it is promised the event: its own progress is no news to whoever follows everything of a tenant."""
         return self.tenant is None or (self.tenant == seen.tenant and seen.eventtype != "subscription.advanced")
 
+    @property
+    def repeated(self) -> int:
+        """How many events came more than once."""
+        return len(self.seen) - len({each.id for each in self.seen})
+
     def holds(self, log: Sequence[Event]) -> bool:
         """Whether everything that it is promised of this log has come; true at once where nothing is promised."""
         wanted = {each.id for each in map(Seen.of, log) if self.wants(each)}
@@ -83,7 +88,7 @@ def _wrong(trace: Trace, everything: Sequence[Seen]) -> Iterable[str]:
     wanted = [seen for seen in everything if trace.wants(seen)]
     got = list({seen.id: seen for seen in trace.seen}.values())
     if trace.exact and len(got) != len(trace.seen):
-        yield f"{len(trace.seen) - len(got)} events came twice"
+        yield f"{trace.repeated} events came twice"
     known = {seen.id for seen in wanted}
     # Another tenant's are counted elsewhere.
     if strange := [seen for seen in got if seen.id not in known and trace.tenant in (None, seen.tenant)]:

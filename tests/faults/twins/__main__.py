@@ -8,12 +8,12 @@ import json
 import logging
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from tests.faults.harness.folders import temporary
 from tests.faults.harness.phase import run_phase
 from tests.faults.report import OUT
 from tests.faults.twins.cases import CASES, Case
@@ -31,8 +31,7 @@ async def caught(case: Case, seed: int, folder: Path) -> dict[str, Any]:
 
 async def _run(cases: list[Case], seed: int) -> list[dict[str, Any]]:
     results = []
-    folder = Path(tempfile.mkdtemp(prefix="millrace-twins-"))
-    folder.chmod(0o711)
+    folder = temporary("millrace-twins-")
     console = Console(stderr=True)
     for number, case in enumerate(cases):
         with console.status(f"{number + 1} of {len(cases)}: {case.name}"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.faults.harness import volume
-from tests.faults.harness.phase import Phase
+from tests.faults.harness.phase import USUAL, Phase
 from tests.faults.harness.stack import Plan
 from tests.faults.harness.workload import Mix
 
@@ -46,7 +46,7 @@ class Case:
         return replace(self.phase, plan=replace(self.phase.plan, program=BAD, extra=extra))
 
 
-def _phase(plan: Plan = PLAN, mix: Mix = Mix(), jobs: int = 200, **faults: int) -> Phase:
+def _phase(plan: Plan = PLAN, mix: Mix = USUAL, jobs: int = 200, **faults: int) -> Phase:
     kinds = {name.replace("__", "."): count for name, count in faults.items()}
     return Phase("known-bad build", plan, kinds, mix, (0.1, 0.5), jobs=jobs, settle=12.0, limit=60.0, patience=3.0)
 
@@ -68,7 +68,8 @@ CASES: Sequence[Case] = (
          _phase(BROKER, service__kill=3), "MarksBeforeTheConfirm"),
     Case("the relay publishes out of order", "P4", ("C4 consumers",), _phase(BROKER), "PublishesOutOfOrder"),
     Case("a projection saves its position before its rows", "P5",
-         ("C5 rebuild differs", "C5 models unlike a replay", "C6 stale reads"), _phase(), "SavesItsPositionFirst", True),
+         ("C5 rebuild differs", "C5 models unlike a replay", "C6 stale reads"), _phase(), "SavesItsPositionFirst",
+         True),
     Case("a projection overlooks events", "P5", ("C5 rebuild differs", "C5 models unlike a replay"),
          _phase(), "SkipsEvents"),
     Case("reads do not wait for their position", "P5", ("C6 stale reads",), _phase(mix=Mix(cancels=0, reads=1.0)),
@@ -78,6 +79,7 @@ CASES: Sequence[Case] = (
     Case("a dead database is waited for without end", "P7", ("P7 hung",), _phase(postgres__freeze=3), "WaitsForEver"),
     Case("nobody looks for lapsed leases", "P7", ("C10 unfinished",),
          _phase(replace(PLAN, roles=("api,projector,relay",)), worker__kill=4), quick=True),
-    Case("one failure is another's", "P9", ("P9 innocents buried",), _phase(mix=Mix(poison=0.1)), "SpreadsPoison", True),
+    Case("one failure is another's", "P9", ("P9 innocents buried",), _phase(mix=Mix(poison=0.1)), "SpreadsPoison",
+         True),
     Case("one tenant reads another's log", "P10", ("C11 foreign events",), _phase(), "MixesTenants", True),
 )  # fmt: skip

@@ -32,7 +32,9 @@ class ForgetsKeys(Twin):
                     (item, replace(own, message_id=uuid7(), causation_id=own.causation_id or own.message_id))
                     for item, own in items(body, context)
                 ]
-                return reply_of(body, list(await asyncio.gather(*(self.inner.execute(name, *each) for each in renamed))))
+                return reply_of(
+                    body, list(await asyncio.gather(*(self.inner.execute(name, *each) for each in renamed)))
+                )
 
         return Bad(gateway)
 

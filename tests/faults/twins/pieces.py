@@ -99,7 +99,9 @@ class HasANaiveCursor(Twin):
             "base := nextval('naive') - 1;"
             " PERFORM setval('naive', base + greatest(cardinality(e_streams), 1)); PERFORM pg_sleep(random() * 0.05);",
         )
-        bad = bad.replace("RETURN base;", "UPDATE store SET head = greatest(head, base + cardinality(e_streams)); RETURN base;")
+        bad = bad.replace(
+            "RETURN base;", "UPDATE store SET head = greatest(head, base + cardinality(e_streams)); RETURN base;"
+        )
         assert "naive" in bad, "the function that appends is no longer what this build makes worse"
         assert "greatest(head" in bad, "the function that appends is no longer what this build makes worse"
         await pool.execute("CREATE SEQUENCE IF NOT EXISTS naive")
