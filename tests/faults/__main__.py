@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import random
 import shutil
 import sys
@@ -12,6 +10,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tests.faults.cleanly import run_cleanly
 from tests.faults.harness.folders import temporary
 from tests.faults.harness.phase import Outcome, Phase, run_phase
 from tests.faults.profiles import PROFILES, left_out
@@ -29,15 +28,12 @@ def main() -> int:
             names = ", ".join(repr(phase.name) for phase in phases)
             sys.exit(f"there is no phase {', '.join(sorted(unknown))} in {arguments.profile}; known are {names}")
         phases = [phase for phase in phases if phase.name in arguments.only]
-    # The drivers tell of every connection that breaks here, which is what this is about.
-    for name in ("aiormq", "aio_pika", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     console = Console(stderr=True)
     console.print(f"profile {arguments.profile}, SEED={seed}")
     for reason in left_out():
         console.print(f"left out: {reason}")
     command = f"make faults PROFILE={arguments.profile} SEED={seed}"
-    outcomes = asyncio.run(_run(phases, seed, console, arguments.profile, command))
+    outcomes = run_cleanly(_run(phases, seed, console, arguments.profile, command))
     return 1 if any(outcome.findings for outcome in outcomes) else 0
 
 

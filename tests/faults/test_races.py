@@ -30,6 +30,7 @@ async def test_claims_race_with_cancels_removes_and_retries_without_a_deadlock(
     for service in pair:
         await service.ready()
         await run.start(Worker(run.folder, service.url, run.runs, name=f"worker-of-{service.name}", concurrency=50))
+    refusals = set[str]()
     async with Millrace(pair[0].url) as one, Millrace(pair[1].url) as two:
 
         async def race(chance: random.Random, enqueuing: asyncio.Task[None]) -> int:
@@ -43,7 +44,7 @@ async def test_claims_race_with_cancels_removes_and_retries_without_a_deadlock(
                     await chance.choice([one, two]).execute(chance.choice(RACES), {"job_id": job})
                     decided += 1
                 except Refused as refusal:
-                    assert refusal.code in ("refused", "not-found"), refusal
+                    refusals.add(refusal.code)
             return decided
 
         enqueuing = asyncio.create_task(
@@ -53,6 +54,7 @@ async def test_claims_race_with_cancels_removes_and_retries_without_a_deadlock(
         await enqueuing
         assert sum(await asyncio.gather(*racing)) > JOBS / 10
         await run.all_ended(one, left=0)
+        assert refusals <= {"refused", "not-found"}
         await run.verdict(one)
     connection = await asyncpg.connect(fresh_database_url)
     assert await connection.fetchval(DEADLOCKS) == 0

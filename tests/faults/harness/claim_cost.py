@@ -21,7 +21,8 @@ COLUMNS = "stream, tenant, job_id, queue, rank, position, version, attempt, task
 # Ahead in every respect: older, of a better rank; half not due yet, half in a queue that nobody works on.
 FILL = f"""
 INSERT INTO {{table}} ({COLUMNS}{{more}})
-SELECT 'job:default:blocked-{{table}}-' || n, 'default', 'blocked-{{table}}-' || n, $1, -1000, n, 1, 1, '{{{{}}}}'{{value}}
+SELECT 'job:default:blocked-{{table}}-' || n, 'default', 'blocked-{{table}}-' || n, $1, -1000, n, 1, 1,
+       '{{{{}}}}'{{value}}
   FROM generate_series(1, $2) AS n
 """
 
@@ -69,10 +70,8 @@ async def measured(database: str, client: Millrace) -> ClaimCost:
         if number % 2:
             plan, took = await _explained(database)
             statements.append(took)
-            rows, buffers = (
-                max(rows, _most_rows(plan)),
-                max(buffers, plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]),
-            )
+            rows = max(rows, _most_rows(plan))
+            buffers = max(buffers, plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
         began = time.perf_counter()
         body = {"worker": "measure", "queues": [QUEUE], "slots": 1, "wait": 5}
         grants = (await client.execute("job.claim", body)).result["grants"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import logging
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.faults.cleanly import run_cleanly
 from tests.faults.harness.folders import temporary
 from tests.faults.harness.phase import run_phase
 from tests.faults.report import OUT
@@ -60,13 +59,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="those whose name has one of these words")
     arguments = parser.parse_args()
-    for name in ("aiormq", "aio_pika", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     chosen = [case for case in CASES if not arguments.only or any(word in case.name for word in arguments.only)]
     for case in chosen:
         if case.impossible:
             print(f"left out: {case.name}: {case.impossible}", file=sys.stderr)
-    results = asyncio.run(_run([case for case in chosen if case.impossible is None], arguments.seed))
+    results = run_cleanly(_run([case for case in chosen if case.impossible is None], arguments.seed))
     if not arguments.only:
         OUT.mkdir(exist_ok=True)
         REPORT.write_text(json.dumps({"seed": arguments.seed, "twins": results}, indent=1) + "\n")
