@@ -7,7 +7,7 @@ import platform
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def ledger(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     violations: Counter[str] = Counter()
     for outcome in outcomes:
         faults.update(outcome["faults"])
+        faults.update({f"poison.{name}": count for name, count in outcome.get("poison", {}).items()})
         broken = Counter({name: len(found) for name, found in outcome["findings"].items()})
         for checker, count in broken.items():
             violations[WATCHES[checker]] += count
@@ -69,18 +70,19 @@ def written(
 ) -> dict[str, Any]:
     """Writes `report.json` and returns what is in it.
 
-    Phases of the same profile, seed and revision that ran before and not now are kept, so that a profile can be run in
-    parts.
+    Phases of the same profile and seed that ran before and not now are kept, so that a profile can be run in parts; each
+    names the revision that it ran on.
     """
     OUT.mkdir(exist_ok=True)
-    now = {outcome.phase: plain(outcome) for outcome in outcomes}
-    head = {"profile": profile, "seed": seed, "revision": _revision()}
+    revision = _revision()
+    now = {outcome.phase: {**plain(outcome), "revision": revision} for outcome in outcomes}
+    head = {"profile": profile, "seed": seed}
     before: dict[str, Any] = json.loads(REPORT.read_text()) if REPORT.exists() else {}
     same = all(before.get(key) == value for key, value in head.items())
     phases = {**({each["phase"]: each for each in before["phases"]} if same else {}), **now}
     recoveries = sorted((r for each in phases.values() for r in each["recoveries"]), key=lambda r: -r[1])[:10]
     report = {
-        **head, "command": command, "at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(),
+        **head, "revision": revision, "command": command, "at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(),
         "versions": _versions(), "promises": ledger(phases.values()), "slowest_recoveries": recoveries,
         "figures": {**(before.get("figures", {}) if same else {}), **extra}, "phases": list(phases.values()),
     }  # fmt: skip
@@ -90,7 +92,9 @@ def written(
 
 def plain(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON carries it."""
-    return {**asdict(outcome), "faults": dict(outcome.faults)}
+    fields = {each.name: getattr(outcome, each.name) for each in fields_of(outcome)}
+    # Counters of a dataclass do not survive being taken apart.
+    return fields | {"faults": dict(outcome.faults), "poison": dict(outcome.poison)}
 
 
 def table(report: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from tests.faults.harness.stack import Plan, Stack
 from tests.faults.harness.traces import Trace
 from tests.faults.harness.verdict import Evidence, judged
 from tests.faults.harness.waiting import until
-from tests.faults.harness.workload import TENANTS, Mix, Workload, orders
+from tests.faults.harness.workload import POISON, TENANTS, Mix, Workload, orders
 
 USUAL = Mix()
 MODELS = ("jobs", "subscriptions")
@@ -70,6 +70,9 @@ class Outcome:
         recoveries: (fault, seconds from its end until a command was answered again), slowest first.
         slowest_answer: seconds that the slowest probe of a running service took.
         late_tried: reports of superseded attempts that were sent; none may be accepted.
+        poison: jobs that always fail, by name.
+        compared: rebuilds that found the live read model equal.
+        doubtful: commands whose outcome was unknown at first.
         repeated: messages that a consumer with at-least-once delivery got more than once.
     """
 
@@ -87,6 +90,7 @@ class Outcome:
     late_tried: int = 0
     repeated: int = 0
     compared: int = 0
+    poison: Counter[str] = field(default_factory=Counter)
     doubtful: int = 0
     folder: str = ""
 
@@ -262,6 +266,11 @@ class PhaseRun:
             recoveries=sorted(self._nemesis.recoveries if self._nemesis else [], key=lambda each: -each[1])[:10],
             slowest_answer=max((probe["took"] for probe in history.probes), default=0.0),
             late_tried=self._forger.tried, compared=self._compared, doubtful=len(history.doubtful),
+            poison=Counter(
+                event["data"]["name"]
+                for event in log
+                if event["eventtype"] == "job.enqueued" and event["data"]["name"] in POISON
+            ),
             repeated=sum(trace.repeated for trace in traces if not trace.exact),
             folder=str(stack.folder),
         )  # fmt: skip
