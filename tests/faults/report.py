@@ -70,8 +70,8 @@ def written(
 ) -> dict[str, Any]:
     """Writes `report.json` and returns what is in it.
 
-    Phases of the same profile and seed that ran before and not now are kept, so that a profile can be run in parts; each
-    names the revision that it ran on.
+    Phases of the same profile and seed that ran before and not now are kept, so that a profile can be run in parts;
+    each names the revision that it ran on.
     """
     OUT.mkdir(exist_ok=True)
     revision = _revision()
@@ -82,7 +82,7 @@ def written(
     phases = {**({each["phase"]: each for each in before["phases"]} if same else {}), **now}
     recoveries = sorted((r for each in phases.values() for r in each["recoveries"]), key=lambda r: -r[1])[:10]
     report = {
-        **head, "revision": revision, "command": command, "at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": _machine(),
+        **head, "revision": revision, "command": command, "machine": _machine(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(), "promises": ledger(phases.values()), "slowest_recoveries": recoveries,
         "figures": {**(before.get("figures", {}) if same else {}), **extra}, "phases": list(phases.values()),
     }  # fmt: skip

@@ -78,8 +78,7 @@ CASES: Sequence[Case] = (
          _phase(BROKER, jobs=300, broker__wipe=1), "TrustsTheBroker"),
     Case("a dead database is waited for without end", "P7", ("P7 hung",), _phase(postgres__freeze=3), "WaitsForEver"),
     Case("nobody looks for lapsed leases", "P7", ("C10 unfinished",),
-         _phase(replace(PLAN, roles=("api,projector,relay",)), worker__kill=4), quick=True),
-    Case("one failure is another's", "P9", ("P9 innocents buried",), _phase(mix=Mix(poison=0.1)), "SpreadsPoison",
-         True),
-    Case("one tenant reads another's log", "P10", ("C11 foreign events",), _phase(), "MixesTenants", True),
+         _phase(replace(PLAN, roles=("api,projector,relay",)), worker__kill=4)),
+    Case("one failure is another's", "P9", ("P9 innocents buried",), _phase(mix=Mix(poison=0.1)), "SpreadsPoison"),
+    Case("one tenant reads another's log", "P10", ("C11 foreign events",), _phase(), "MixesTenants"),
 )  # fmt: skip
