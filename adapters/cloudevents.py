@@ -26,13 +26,7 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
     else:
         type_ = f"millrace.{event.TOPIC}.v{event.class_version}"
         data = {name: value for name, value in vars(event).items() if name not in ENVELOPE}
-    optional = {
-        "company": meta.company,
-        "correlationid": meta.correlation_id,
-        "causationid": meta.causation_id,
-        "traceparent": meta.traceparent,
-    }
-    return {
+    made = {
         "specversion": "1.0",
         "id": recorded.event_id,
         "source": f"/millrace/{recorded.stream.kind}",
@@ -43,10 +37,18 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
         "data": data,
         "eventtype": recorded.event_type,
         "tenant": meta.tenant,
-        "position": str(Token(epoch=epoch, position=recorded.position)),
+        "position": Token.text(epoch, recorded.position),
         "version": recorded.version,
-        **{name: value for name, value in optional.items() if value is not None},
     }
+    if meta.company is not None:
+        made["company"] = meta.company
+    if meta.correlation_id is not None:
+        made["correlationid"] = meta.correlation_id
+    if meta.causation_id is not None:
+        made["causationid"] = meta.causation_id
+    if meta.traceparent is not None:
+        made["traceparent"] = meta.traceparent
+    return made
 
 
 def outgoing(recorded: RecordedEvent, epoch: str) -> Outgoing:

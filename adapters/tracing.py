@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import assert_never
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
@@ -103,7 +102,7 @@ class TracedProjection:
     """A read model with a span around each page that it digests."""
 
     def __init__(self, projection: Projection, tracer: Tracer) -> None:
-        self.name, self.views = projection.name, projection.views
+        self.name, self.kinds, self.views = projection.name, projection.kinds, projection.views
         self._projection, self._tracer = projection, tracer
 
     async def create(self, connection: Connection, version: int) -> None:
@@ -132,7 +131,7 @@ class TracedProjection:
 
 
 def _continued(context: Context, span: Span) -> Context:
-    return replace(context, traceparent=traceparent_of(span) or context.traceparent)
+    return context._replace(traceparent=traceparent_of(span) or context.traceparent)
 
 
 def _note(span: Span, reply: Reply) -> None:

@@ -1,4 +1,7 @@
-"""The ports: what the handlers need from the outside, as protocols and the plain values that pass through them."""
+"""The ports: what the handlers need from the outside, as protocols and the plain values that pass through them.
+
+The values that are made for every event are named tuples, which cost a third of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from domain.aggregate import Aggregate, Event
 
 
-@dataclass(frozen=True, slots=True)
-class StreamName:
+class StreamName(NamedTuple):
     """Names one aggregate's stream. `text` is an opaque key; the parts are kept in columns and never parsed from it."""
 
     kind: str
@@ -24,8 +26,7 @@ class StreamName:
         return f"{self.kind}:{self.tenant}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """Who caused an event, kept in columns beside it; the domain never sees it."""
 
     tenant: str
@@ -36,8 +37,7 @@ class Metadata:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """One event as it was stored: the domain event in its envelope.
 
     Attributes:
@@ -57,8 +57,7 @@ class RecordedEvent:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class CommandKey:
+class CommandKey(NamedTuple):
     """Identifies a command for ever: the same key with the same body gets the same answer."""
 
     tenant: str
@@ -66,9 +65,13 @@ class CommandKey:
     command_id: str
     body_hash: bytes
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes two commands the same one."""
+        return self.tenant, self.principal, self.command_id
 
-@dataclass(frozen=True, slots=True)
-class Work:
+
+class Work(NamedTuple):
     """Where a job stands for the claims after its events.
 
     Attributes:
@@ -88,8 +91,7 @@ class Work:
     task: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """What one command wants stored, all or nothing.
 
     Attributes:
@@ -129,8 +131,7 @@ class Loaded:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """The append is durable. `position` is that of its last event, or None when it had none."""
 
     position: int | None
@@ -206,8 +207,7 @@ class EventStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One event on its way to the broker. `traceparent` is the W3C trace context that `body` carries too."""
 
     routing_key: str
@@ -240,8 +240,7 @@ class ClaimRequest:
     wait: float
 
 
-@dataclass(frozen=True, slots=True)
-class GrantedJob:
+class GrantedJob(NamedTuple):
     """One job that a claim received: `task` is the JSON text from its `Work` row."""
 
     job_id: str

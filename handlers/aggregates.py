@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from domain.aggregate import Aggregate, Event
@@ -43,6 +43,7 @@ class Aggregates:
         self._store, self._size, self._limit = store, size, weight
         self._weight = 0
         self._kept: OrderedDict[StreamName, Held] = OrderedDict()
+        self._expected: dict[StreamName, list[tuple[Event, int]]] = {}
         self._locks: dict[StreamName, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
@@ -97,10 +98,24 @@ class Aggregates:
                     await self._store.save_snapshot(stream, aggregate)
         return looked_up
 
+    @contextmanager
+    def expecting(self, streams: Iterable[StreamName]) -> Iterator[None]:
+        """While new streams are being stored: what is committed to one before it is kept here is not forgotten."""
+        expected: dict[StreamName, list[tuple[Event, int]]] = {stream: [] for stream in streams}
+        self._expected.update(expected)
+        try:
+            yield
+        finally:
+            for stream, events in expected.items():
+                if self._expected.get(stream) is events:
+                    del self._expected[stream]
+
     def advance(self, stream: StreamName, event: Event, position: int) -> None:
         """An event was committed by other means than a command: a kept aggregate follows, or is dropped."""
         held = self._kept.get(stream)
         if held is None:
+            if stream in self._expected:
+                self._expected[stream].append((event, position))
             return
         if held.aggregate.version == event.originator_version - 1:
             event.mutate(held.aggregate)
@@ -121,6 +136,8 @@ class Aggregates:
         while len(self._kept) > self._size or self._weight > self._limit:
             _, oldest = self._kept.popitem(last=False)
             self._weight -= oldest.weight
+        for event, position in self._expected.pop(stream, ()):
+            self.advance(stream, event, position)
 
     def evict(self, stream: StreamName) -> None:
         held = self._kept.pop(stream, None)

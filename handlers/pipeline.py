@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
@@ -52,7 +52,7 @@ class Item:
     route: CommandRoute
     command: Message
     context: Context
-    key: CommandKey
+    key: CommandKey | None
     stream: StreamName
     lapsed_attempt: int | None = None
     decisions: int = 0
@@ -60,10 +60,24 @@ class Item:
     text: str = ""
 
 
-@dataclass(slots=True)
 class _InFlight:
-    body_hash: bytes
-    done: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """A command that is being carried out; copies of it wait for the one answer."""
+
+    __slots__ = ("_done", "body_hash")
+
+    def __init__(self, body_hash: bytes) -> None:
+        self.body_hash = body_hash
+        self._done: asyncio.Future[Answer] | None = None
+
+    def joined(self) -> asyncio.Future[Answer]:
+        """Where the answer will be."""
+        if self._done is None:
+            self._done = asyncio.get_running_loop().create_future()
+        return self._done
+
+    def end(self, answer: Answer) -> None:
+        if self._done is not None:
+            self._done.set_result(answer)
 
 
 class OvertakenCopy(Exception):
@@ -93,20 +107,18 @@ class Pipeline:
         answers: list[Answer | None] = [None] * len(bodies)
         items: list[tuple[int, Item]] = []
         followers: list[tuple[int, asyncio.Future[Answer]]] = []
-        owned: list[tuple[int, tuple[str, str, str], _InFlight]] = []
         for index, (body, context) in enumerate(bodies):
             made = self._item(name, body, context)
             if isinstance(made, Refused):
                 answers[index] = made
                 continue
-            identity = (made.key.tenant, made.key.principal, made.key.command_id)
-            running = self._in_flight.get(identity)
-            if running is None:
-                running = self._in_flight[identity] = _InFlight(made.key.body_hash)
-                owned.append((index, identity, running))
+            if made.key is None:
+                items.append((index, made))
+            elif (running := self._in_flight.get(made.key.identity)) is None:
+                self._in_flight[made.key.identity] = _InFlight(made.key.body_hash)
                 items.append((index, made))
             elif running.body_hash == made.key.body_hash:
-                followers.append((index, running.done))
+                followers.append((index, running.joined()))
             else:
                 answers[index] = _mismatch()
         try:
@@ -115,11 +127,10 @@ class Pipeline:
             for index, item in items:
                 answers[index] = item.answer
         finally:
-            for index, identity, running in owned:
-                del self._in_flight[identity]
-                running.done.set_result(
-                    answers[index] or refused("unavailable", "interrupted; repeat", retry_after=1.0)
-                )
+            for index, item in items:
+                if item.key is not None:
+                    running = self._in_flight.pop(item.key.identity)
+                    running.end(answers[index] or refused("unavailable", "interrupted; repeat", retry_after=1.0))
         for index, done in followers:
             answers[index] = await done
         return [answer or refused("internal", "no answer was made") for answer in answers]
@@ -145,8 +156,10 @@ class Pipeline:
             encoded = storable(command, context)
         except Unstorable as error:
             return refused("invalid", str(error))
-        digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
-        key = CommandKey(context.tenant, context.principal, context.message_id, digest)
+        key = None
+        if route.remembered:
+            digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
+            key = CommandKey(context.tenant, context.principal, context.message_id, digest)
         stream = StreamName(route.aggregate.KIND, context.tenant, route.identify(command, context))
         return Item(name, route, command, context, key, stream)
 
@@ -200,16 +213,17 @@ class Pipeline:
                 continue
             if decided is not None:
                 appends.append((item, *decided))
-        try:
-            outcomes = await self._store.append([append for _, append, _ in appends]) if appends else []
-        except BaseException:
-            # What was decided is no answer before it is stored.
-            for item, _, _ in appends:
-                item.answer = None
-            raise
-        for (item, append, held), outcome in zip(appends, outcomes, strict=True):
-            if not self._settle(item, append, held, outcome):
-                again.append(item)
+        with self._aggregates.expecting(item.stream for item, _, _ in appends if item.route.creates):
+            try:
+                outcomes = await self._store.append([append for _, append, _ in appends]) if appends else []
+            except BaseException:
+                # What was decided is no answer before it is stored.
+                for item, _, _ in appends:
+                    item.answer = None
+                raise
+            for (item, append, held), outcome in zip(appends, outcomes, strict=True):
+                if not self._settle(item, append, held, outcome):
+                    again.append(item)
         return again
 
     def _decide(self, item: Item, now: datetime, head: int, looked_up: bool) -> tuple[Append, Held | None] | None:
@@ -224,7 +238,6 @@ class Pipeline:
         held = self._aggregates.get(item.stream) if not route.creates or item.decisions > 1 else None
         before = held.aggregate.version if held else 0
         status = getattr(held.aggregate, "status", None) if held else None
-        key = item.key if route.remembered else None
         try:
             if held is None and route.required:
                 item.answer = refused("not-found", f"there is no {item.stream.kind} {item.stream.id!r}")
@@ -235,26 +248,26 @@ class Pipeline:
             if held is not None and not looked_up:
                 raise OvertakenCopy from refusal
             item.answer = Refused(problem(refusal.code, str(refusal)))
-            if key is None or refusal.code in ("reset", "invalid"):
+            if item.key is None or refusal.code in ("reset", "invalid"):
                 return None
             item.text = to_json({"error": item.answer.problem.model_dump()}).decode()
-            return Append(None, 0, (), Metadata(context.tenant), key, item.text), held
+            return Append(None, 0, (), Metadata(context.tenant), item.key, item.text), held
         aggregate = decided.aggregate
         events = aggregate.collected()
         if not events and held is not None and not looked_up:
             raise OvertakenCopy
         item.answer = Accepted(decided.result)
-        item.text = to_json({"result": decided.result}).decode() if key else ""
-        origin = held.origin if held else self._metadata(context)
-        meta = self._metadata(context, origin if route.continues else None)
+        item.text = to_json({"result": decided.result}).decode() if item.key else ""
+        meta = self._metadata(context, held.origin if held and route.continues else None)
+        origin = held.origin if held else meta
         if not events:
             position = held.position if held else None
             item.answer = Accepted(decided.result, self._token(position))
-            if key is None:
+            if item.key is None:
                 return None
-            return Append(None, 0, (), meta, key, item.text), held
+            return Append(None, 0, (), meta, item.key, item.text), held
         work = route.work(aggregate, status, origin) if route.work else None
-        append = Append(item.stream, before, events, meta, key, item.text, work, item.lapsed_attempt)
+        append = Append(item.stream, before, events, meta, item.key, item.text, work, item.lapsed_attempt)
         return append, Held(aggregate, origin, 0)
 
     def _settle(self, item: Item, append: Append, held: Held | None, outcome: Outcome) -> bool:
@@ -306,7 +319,7 @@ class Pipeline:
         )
 
     def _token(self, position: int | None) -> str | None:
-        return None if position is None else str(Token(epoch=self._epoch, position=position))
+        return None if position is None else Token.text(self._epoch, position)
 
     def _remembered(self, text: str, position: int | None) -> Answer:
         stored = from_json(text)

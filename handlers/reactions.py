@@ -62,9 +62,9 @@ class Reactor:
         async with self._readers.leadership(self._reader):
             position = await self._readers.position(self._reader)
             while True:
+                await self._doorbell.wait(position, POLL_SECONDS)
                 events = await self._store.read(position, PAGE)
                 if not events:
-                    await self._doorbell.wait(position, POLL_SECONDS)
                     continue
                 held = await self._readers.held_streams(self._reader)
                 for event in events:

@@ -40,9 +40,9 @@ class Relay:
         async with self._readers.leadership(NAME):
             position = await self._readers.position(NAME)
             while True:
+                await self._doorbell.wait(position, POLL_SECONDS)
                 events = await self._store.read(position, PAGE)
                 if not events:
-                    await self._doorbell.wait(position, POLL_SECONDS)
                     continue
                 await self._publisher.publish([self._outgoing(event) for event in events])
                 position = events[-1].position

@@ -19,6 +19,7 @@ from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.rebuild import Rebuilt, rebuild
 from adapters.postgres.release import release
+from adapters.postgres.tail import EventTail
 from infra.embedded_postgres import DATABASE, USER
 from infra.migrate import migrate
 from infra.settings import Settings
@@ -164,8 +165,9 @@ class _Reading:
     async def __aenter__(self) -> tuple[Connection, PostgresEventStore]:
         self._connection = await self._database.connect(command_timeout=None)
         self._pool = await self._database.pool(size=2)
-        commits = GroupCommit(self._database.connect_writer, lambda position: None)
-        return self._connection, PostgresEventStore(self._pool, commits, EventMapper())
+        tail = EventTail()
+        commits = GroupCommit(self._database.connect_writer, tail, lambda position: None)
+        return self._connection, PostgresEventStore(self._pool, commits, EventMapper(), tail)
 
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
         embedded: runs PostgreSQL in the data folder; otherwise `database_url` says where it is.
     """
     settings.require_key_off_loopback()
+    _calm_collector()
     for notice in settings.modules.jobs.require_supported():
         log.info(notice, action="settings_notice")
     shutdown = asyncio.Event()
@@ -88,6 +90,15 @@ async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: as
         if spans is not None:
             await shut_down(spans, LAST_SPANS_SECONDS)
         log.info("stopped", action="stopped")
+
+
+def _calm_collector() -> None:
+    """Has the garbage collector look less often: nearly everything here is freed by counting references, and the events
+    and aggregates that are kept, tens of thousands, would be searched again and again (a fifth of the service's time).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:

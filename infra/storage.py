@@ -13,6 +13,7 @@ from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.positions import ReaderPositions
 from adapters.postgres.readers import PostgresReaders
+from adapters.postgres.tail import EventTail
 from adapters.postgres.work_queue import PostgresWorkQueue
 from infra.settings_modules import Leases
 
@@ -38,18 +39,18 @@ class Storage:
         clock = DatabaseClock()
         await clock.look(pool)
         # The queue and the doorbell tell each other: a ring from another process may mean work for a held claim.
-        doorbell = PostgresDoorbell(database.connect, lambda: queue.stir())
-        commits = GroupCommit(database.connect_writer, doorbell.ring)
+        doorbell = PostgresDoorbell(database.connect_follower, lambda: queue.stir())
+        tail = EventTail()
+        commits = GroupCommit(database.connect_writer, tail, doorbell.ring)
         queue = PostgresWorkQueue(
             commits,
             pool,
             mapper.to_stored_event,
-            doorbell.ring,
             lease=leases.duration,
             grant_lease=leases.unconfirmed,
         )
-        store = PostgresEventStore(pool, commits, mapper)
-        readers = PostgresReaders(pool, database.connect)
+        store = PostgresEventStore(pool, commits, mapper, tail)
+        readers = PostgresReaders(pool, database.connect_follower)
         doorbell.start(await store.head())
         commits.start(queue.claims)
         return cls(pool, commits, store, queue, doorbell, readers, ReaderPositions(readers), clock, await store.epoch())

@@ -13,7 +13,7 @@ from aio_pika import DeliveryMode
 from pydantic_core import from_json
 
 from millrace.amqp_session import REPLY_TO, Session
-from millrace.contracts.operations import OPERATIONS
+from millrace.contracts.operations import TRANSIENT
 from millrace.ids import uuid7
 from millrace.repeating import Unanswered, repeat_until_answered
 from millrace.transport import Origin, Reply
@@ -51,7 +51,7 @@ class AmqpTransport:
         repeat: bool = True,
     ) -> Reply:
         # A lease must not lapse because its renewal waits behind thousands of commands in their durable queue.
-        transient = name in OPERATIONS
+        transient = name in TRANSIENT
         message = self._message(name, body, origin, message_id)
         message.delivery_mode = DeliveryMode.NOT_PERSISTENT if transient else DeliveryMode.PERSISTENT
         exchange = CLAIMS if transient else COMMANDS

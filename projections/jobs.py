@@ -17,7 +17,9 @@ from projections.projection import Connection, events_of
 
 REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
-Key = tuple[str, str]
+# Position, name, data, priority, timeout, company, correlation id and time of creation.
+Fixed = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
+NOTHING_FIXED: Fixed = (None,) * 8
 
 
 @dataclass(slots=True)
@@ -40,9 +42,22 @@ class JobRow:
     error: str | None = None
     dead_lettered: bool = False
 
-    def values(self) -> tuple[Any, ...]:
+    def row(self, fixed: Fixed = NOTHING_FIXED) -> tuple[Any, ...]:
+        """The table's row; an update leaves out what never changes."""
+        position, name, data, priority, timeout, company, correlation_id, created_at = fixed
         return (
+            self.tenant,
+            self.id,
+            position,
             self.version,
+            name,
+            data,
+            self.queue,
+            priority,
+            timeout,
+            company,
+            correlation_id,
+            created_at,
             self.status,
             self.attempts,
             self.max_attempts,
@@ -59,11 +74,11 @@ class JobRow:
 
 @dataclass(slots=True)
 class _Page:
-    """What one page of events comes to, before it is written."""
+    """What one page of events comes to, before it is written; rows by stream."""
 
-    created: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
-    touched: dict[Key, JobRow] = field(default_factory=dict)
-    removed: set[Key] = field(default_factory=set)
+    created: dict[str, Fixed] = field(default_factory=dict)
+    touched: dict[str, JobRow] = field(default_factory=dict)
+    removed: dict[str, JobRow] = field(default_factory=dict)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
@@ -72,10 +87,11 @@ class JobsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "jobs"
+    kinds = frozenset({job.KIND})
     views: tuple[str, ...] = sql.TABLES
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[Key, JobRow] = OrderedDict()
+        self._rows: OrderedDict[str, JobRow] = OrderedDict()
 
     async def create(self, connection: Connection, version: int) -> None:
         await connection.execute(sql.CREATE.format(v=version))
@@ -109,32 +125,38 @@ class JobsProjection:
 
     async def _remember(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
         """Brings the rows into memory that the events change and this process has not just written itself."""
-        created = {(e.stream.tenant, e.stream.id) for e in events if e.version == 1}
-        missing = {(e.stream.tenant, e.stream.id) for e in events} - created - self._rows.keys()
+        missing: dict[tuple[str, str], str] = {}
+        created: set[str] = set()
+        for recorded in events:
+            stream = recorded.event.originator_id
+            if recorded.version == 1:
+                created.add(stream)
+            elif stream not in self._rows and stream not in created:
+                missing[recorded.stream.tenant, recorded.stream.id] = stream
         if missing:
             keys = list(zip(*missing, strict=True))
             for row in await connection.fetch(sql.FETCH.format(v=version), *keys):
-                self._rows[row["tenant"], row["id"]] = JobRow(**row)
+                self._rows[missing[row["tenant"], row["id"]]] = JobRow(**row)
 
     def _fold(self, page: _Page, recorded: RecordedEvent) -> None:
-        key = (recorded.stream.tenant, recorded.stream.id)
         event = recorded.event
+        key = event.originator_id
+        tenant = recorded.stream.tenant
         if isinstance(event, job.Enqueued):
-            row = JobRow(*key, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
+            row = JobRow(tenant, recorded.stream.id, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
             row.status = "pending" if event.run_at is None else "delayed"
             self._rows[key] = row
             page.created[key] = (
                 recorded.position,
                 event.name,
                 to_json(event.data).decode(),
-                event.queue,
                 event.priority,
                 event.timeout,
                 recorded.metadata.company,
                 recorded.metadata.correlation_id,
                 event.timestamp,
             )
-            page.counts[key[0], row.queue, row.status] += 1
+            page.counts[tenant, row.queue, row.status] += 1
             page.touched[key] = row
             return
         existing = self._rows.get(key)
@@ -144,15 +166,15 @@ class JobsProjection:
         _change(existing, event, page)
         existing.version = recorded.version
         if isinstance(event, job.Removed):
-            page.counts[key[0], existing.queue, before] -= 1
-            page.removed.add(key)
+            page.counts[tenant, existing.queue, before] -= 1
+            page.removed[key] = existing
             page.touched.pop(key, None)
             page.created.pop(key, None)
             del self._rows[key]
             return
         if existing.status != before:
-            page.counts[key[0], existing.queue, before] -= 1
-            page.counts[key[0], existing.queue, existing.status] += 1
+            page.counts[tenant, existing.queue, before] -= 1
+            page.counts[tenant, existing.queue, existing.status] += 1
         page.touched[key] = existing
 
 
@@ -188,19 +210,18 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
 
 
 async def _write(connection: Connection, version: int, page: _Page) -> None:
-    inserts = [(*key, *fixed, *page.touched[key].values()) for key, fixed in page.created.items()]
-    updates = [(*key, *row.values()) for key, row in page.touched.items() if key not in page.created]
+    inserts = [page.touched[key].row(fixed) for key, fixed in page.created.items()]
+    updates = [row.row() for key, row in page.touched.items() if key not in page.created]
     if inserts:
-        await connection.execute(sql.INSERT.format(v=version), *zip(*inserts, strict=True))
+        await connection.execute(sql.INSERT.format(v=version), inserts)
     if updates:
-        await connection.execute(sql.UPDATE.format(v=version), *zip(*updates, strict=True))
+        await connection.execute(sql.UPDATE.format(v=version), updates)
     if page.errors:
         await connection.execute(sql.INSERT_ERRORS.format(v=version), *zip(*page.errors, strict=True))
     if page.removed:
-        keys = list(zip(*page.removed, strict=True))
+        keys = list(zip(*((row.tenant, row.id) for row in page.removed.values()), strict=True))
         await connection.execute(sql.REMOVE.format(v=version), *keys)
         await connection.execute(sql.REMOVE_ERRORS.format(v=version), *keys)
     deltas = [(*key, n) for key, n in sorted(page.counts.items()) if n]
     if deltas:
         await connection.execute(sql.COUNT.format(v=version), *zip(*deltas, strict=True))
-        await connection.execute(sql.FORGET_ZEROS.format(v=version))

@@ -25,10 +25,12 @@ class Projection(Protocol):
     no way to emit anything from here.
 
     Attributes:
+        kinds: the kinds of aggregates whose events it digests; the others' are not handed to it.
         views: the public names of the tables, without a version.
     """
 
     name: str
+    kinds: frozenset[str]
     views: tuple[str, ...]
 
     async def create(self, connection: Connection, version: int) -> None:

@@ -45,6 +45,7 @@ class SubscriptionsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "subscriptions"
+    kinds = frozenset({subscription.KIND})
     views: tuple[str, ...] = TABLES
 
     async def create(self, connection: Connection, version: int) -> None:

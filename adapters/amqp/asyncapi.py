@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
 from millrace.contracts import event, job, log
-from millrace.contracts.operations import OPERATIONS
+from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
 COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **event.COMMANDS}
@@ -49,7 +49,7 @@ def document(version: str = "1.0.0", results: Mapping[str, type[BaseModel]] = RE
         for name, model in models.items():
             messages[name] = _request(name, kind, model, references[model], batch=kind == "command")
             messages[f"{name}.reply"] = _reply(name, kind, results.get(name), references)
-            address = CLAIMS if name in OPERATIONS else exchange
+            address = CLAIMS if name in TRANSIENT else exchange
             channels[name] = _channel(name, address, name)
             channels[f"{name}.reply"] = {
                 "address": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic_core import from_json
@@ -172,8 +172,7 @@ def _expect_list(body: Any) -> list[Any]:
 def _from_cloud_event(context: Context, event: Any) -> tuple[Context, Any]:
     """A CloudEvent names itself: its id is the idempotency key, whatever the message's own id is."""
     event_id, data = _cloud_event(context, event)
-    context = replace(
-        context,
+    context = context._replace(
         message_id=event_id,
         correlation_id=_text(event, "correlationid", 128) or context.correlation_id,
         causation_id=_text(event, "causationid", 128) or context.causation_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -23,6 +23,9 @@ WINDOW = 1_000
 PAGE = 1_000
 PAGES_PER_ROUND = 10
 ROUND_SECONDS = 1.0
+# While nobody has a queue to be filled, a new subscription is noticed after this; asking at every append would cost
+# the database a statement for each.
+QUIET_SECONDS = 0.1
 CONNECT_SECONDS = 5.0
 
 
@@ -98,26 +101,32 @@ class Feeder:
         seen = 0
         while True:
             try:
-                await self.fill_all()
+                if not await self.fill_all():
+                    await asyncio.sleep(QUIET_SECONDS)
             except (BrokerUnavailable, StoreUnavailable) as error:
                 log.info("feeder_waits", error=str(error))
                 await asyncio.sleep(ROUND_SECONDS)
             seen = await self._doorbell.wait(seen, ROUND_SECONDS)
 
-    async def fill_all(self) -> None:
+    async def fill_all(self) -> int:
         """One round over all subscriptions. One that cannot be filled does not keep the others from it.
+
+        Returns:
+            How many subscriptions there are.
 
         Raises:
             BrokerUnavailable: there is no broker.
             StoreUnavailable: there is no store.
         """
-        for subscription in await self._source.queue_subscriptions():
+        subscriptions = await self._source.queue_subscriptions()
+        for subscription in subscriptions:
             try:
                 await self._fill(subscription)
             except (PublishFailed, TopologyMismatch, ValueError) as error:
                 log.warning(
                     "queue_not_filled", tenant=subscription.tenant, subscription=subscription.name, error=str(error)
                 )
+        return len(subscriptions)
 
     async def _fill(self, subscription: QueueSubscription) -> None:
         queue = subscription_queue(subscription.tenant, subscription.name)
@@ -134,7 +143,7 @@ class Feeder:
                 if event.metadata.tenant == subscription.tenant and matches(subscription.pattern, event.event_type)
             ]
             place = page[-1].position if len(chosen) <= room else chosen[room - 1].position
-            sent = [replace(self._encode(event), routing_key=queue.name) for event in chosen[:room]]
+            sent = [self._encode(event)._replace(routing_key=queue.name) for event in chosen[:room]]
             await self._sender.send("", sent)
             await self._source.save_filled(subscription.tenant, subscription.name, place)
             room -= len(sent)

@@ -13,7 +13,7 @@ from adapters.amqp.replies import Replies
 from adapters.amqp.tasks import Tasks
 from handlers.gateway import Gateway
 from handlers.problems import refused
-from millrace.contracts.operations import OPERATIONS
+from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Refused, Reply
 
 log = structlog.get_logger(__name__)
@@ -69,9 +69,9 @@ def queries(gateway: Gateway, replies: Replies, most: int) -> Requests:
 
 def claims(gateway: Gateway, replies: Replies, most: int) -> Requests:
     async def answer(request: Request) -> Reply:
-        if request.name not in OPERATIONS:
+        if request.name not in TRANSIENT:
             # What arrives here is acknowledged at once: any other command could be lost without a trace.
-            taken = ", ".join(sorted(OPERATIONS))
+            taken = ", ".join(sorted(TRANSIENT))
             return refused("unknown-command", f"only {taken} are taken here; send {request.name} to millrace.commands")
         return await gateway.execute(request.name, request.body, request.context)
 

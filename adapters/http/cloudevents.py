@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,8 +59,7 @@ def read(value: object, context: Context) -> Instruction:
         raise forbidden("the CloudEvent names another tenant than the request")
     matched = COMMAND_TYPE.fullmatch(event.type)
     traceparent = event.traceparent or ""
-    own = replace(
-        context,
+    own = context._replace(
         message_id=event.id,
         company=event.company or context.company,
         correlation_id=event.correlationid or context.correlation_id,
@@ -86,5 +85,5 @@ def runs(instructions: Iterable[Instruction | Refused]) -> Iterator[list[Instruc
 
 
 def _alike(left: Instruction, right: Instruction) -> bool:
-    same_context = replace(left.context, message_id=right.context.message_id) == right.context
+    same_context = left.context._replace(message_id=right.context.message_id) == right.context
     return left.name == right.name and same_context

@@ -70,7 +70,6 @@ class Claims:
 
     Args:
         encode: an event as it is stored.
-        on_commit: told the newest position after grants.
         grant_lease: seconds that a grant stays valid until its worker confirms it.
     """
 
@@ -78,11 +77,10 @@ class Claims:
         self,
         commits: GroupCommit,
         encode: Callable[[Any], StoredEvent],
-        on_commit: Callable[[int], None],
         grant_lease: float,
     ) -> None:
         self._commits, self._encode = commits, encode
-        self._on_commit, self._grant_lease = on_commit, timedelta(seconds=grant_lease)
+        self._grant_lease = timedelta(seconds=grant_lease)
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
         self._running: list[tuple[_Claim, list[GrantedJob]]] = []
         self._started: list[tuple[StreamName, Event]] = []
@@ -178,18 +176,18 @@ class Claims:
         for group in list(self._groups.values()):
             if group.stirred:
                 await self._grant(connection, group, rows)
-        base = await connection.fetchval(APPEND_BATCH, *rows.parameters()) if rows.events else 0
+        written = await connection.fetchrow(APPEND_BATCH, *rows.parameters()) if rows.events else None
         granted, self._running = self._running, []
         started, self._started = self._started, []
 
         def after_commit() -> None:
-            for offset, (stream, event) in enumerate(started, 1):
-                self._on_started(stream, event, base + offset)
+            if written is not None:
+                for offset, (stream, event) in enumerate(started, 1):
+                    self._on_started(stream, event, written["base"] + offset)
+                self._commits.committed(rows, written["base"], written["at"])
             for claim, jobs in granted:
                 if not claim.done.done():
                     claim.done.set_result(jobs)
-            if rows.events:
-                self._on_commit(base + len(rows.events))
 
         return after_commit
 

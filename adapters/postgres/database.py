@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ APPEND_SECONDS = 2.0
 LEADER_SECONDS = 30.0
 # A peer that is gone without a word is noticed within about ten seconds, and its session locks with it.
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
+# The commit is not waited for on the disk. What is accepted goes over the flusher's connection, which waits.
+FORGETFUL = {"synchronous_commit": "off"}
 
 if TYPE_CHECKING:
     # The stubs make these generic, the library does not.
@@ -38,7 +41,10 @@ class Database:
         return "Database(…)"
 
     async def pool(self, size: int = 8) -> Pool:
-        """A pool for short reads; whatever the server does, each fails or succeeds within three seconds."""
+        """A pool for short reads, and for notes that a crash of the server may forget: positions, leases, snapshots.
+
+        Whatever the server does, each statement fails or succeeds within three seconds.
+        """
         return await ImpatientPool(
             self.dsn,
             min_size=1,
@@ -50,14 +56,17 @@ class Database:
             loop=None,
             timeout=CONNECT_SECONDS,
             command_timeout=QUERY_SECONDS,
-            server_settings={"application_name": "millrace", "statement_timeout": "2000", "jit": "off"},
+            server_settings={"application_name": "millrace", "statement_timeout": "2000", "jit": "off", **FORGETFUL},
         )
 
-    async def connect(self, command_timeout: float | None = LEADER_SECONDS) -> Connection:
+    async def connect(
+        self, command_timeout: float | None = LEADER_SECONDS, settings: Mapping[str, str] = {}
+    ) -> Connection:
         """A connection of one's own, for a leader, a listener or a maintenance command.
 
         Args:
             command_timeout: seconds that one statement may take; None sets no bound.
+            settings: of the session, besides the usual ones.
         """
         # A leader that is frozen inside a transaction must not keep its row locked for ever.
         idle = {} if command_timeout is None else {"idle_in_transaction_session_timeout": "10000"}
@@ -65,8 +74,13 @@ class Database:
             self.dsn,
             timeout=CONNECT_SECONDS,
             command_timeout=command_timeout,
-            server_settings={"application_name": "millrace", "jit": "off", **idle, **KEEPALIVE},
+            server_settings={"application_name": "millrace", "jit": "off", **idle, **KEEPALIVE, **settings},
         )
+
+    async def connect_follower(self) -> Connection:
+        """For whoever follows the log: rows and position are committed together and come back together by reading on,
+        so that a crash of the server may forget the newest of them; only what is in the log must not be forgotten."""
+        return await self.connect(settings=FORGETFUL)
 
     async def connect_writer(self) -> Connection:
         """The flusher's connection: nothing on it may hold the append lock for longer than two seconds."""

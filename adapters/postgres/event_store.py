@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,9 @@ from pydantic_core import from_json
 from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.rows import ENVELOPE_BYTES
 from adapters.postgres.snapshots import restored, stored_snapshot
+from adapters.postgres.tail import PAGE_BYTES, EventTail
 from domain.aggregate import Aggregate, Event, Unreadable
 from domain.ports import (
     Append,
@@ -29,8 +30,6 @@ from domain.ports import (
 
 COLUMNS = """originator_id, originator_version, topic, state, notification_id, event_id, event_type, kind, subject,
        tenant, company, correlation_id, causation_id, metadata, recorded_at"""
-# A page ends early where its events are large, so that no reader ever holds more than this.
-PAGE_BYTES = 8_000_000
 LOAD = f"""
 SELECT {COLUMNS} FROM stored_events e
  WHERE originator_id = ANY ($1::text[])
@@ -79,18 +78,21 @@ SELECT notification_id FROM stored_events WHERE originator_id = $1 ORDER BY orig
 class PostgresEventStore:
     """Implements `domain.ports.EventStore`."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], commits: GroupCommit, mapper: EventMapper) -> None:
-        self._pool, self._commits, self._mapper = pool, commits, mapper
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], commits: GroupCommit, mapper: EventMapper, tail: EventTail
+    ) -> None:
+        self._pool, self._commits, self._mapper, self._tail = pool, commits, mapper, tail
 
     async def append(self, appends: Sequence[Append]) -> list[Outcome]:
         encode = self._mapper.to_stored_event
-        futures = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
+        submission = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
+        await submission.done
         outcomes: list[Outcome] = []
-        for result in await asyncio.gather(*futures, return_exceptions=True):
+        for result in submission.outcomes:
             match result:
                 case StoreUnavailable():
                     raise result
-                case BaseException():
+                case Exception() | None:
                     outcomes.append(Rejected(type(result).__name__))
                 case _:
                     outcomes.append(result)
@@ -131,7 +133,12 @@ class PostgresEventStore:
 
     @translated
     async def read(self, after: int, limit: int) -> list[RecordedEvent]:
-        return [self._recorded(row) for row in await self._pool.fetch(READ, after, limit)]
+        page = self._tail.page(after, limit)
+        if page is None:
+            rows = await self._pool.fetch(READ, after, limit)
+            page = [self._recorded(row) for row in rows]
+            self._tail.extend(page, [len(row["state"] or b"") + ENVELOPE_BYTES for row in rows])
+        return page
 
     @translated
     async def read_matching(

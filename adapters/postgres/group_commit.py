@@ -10,19 +10,21 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
 import structlog
 from eventsourcing.persistence import StoredEvent
 
+from adapters.postgres.append_lock import locked
 from adapters.postgres.database import Connection
 from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_BATCH, BatchRows
+from adapters.postgres.tail import EventTail
 from adapters.postgres.verdicts import outcomes_before
 from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable, StreamName
 
-APPEND_LOCK = "SELECT pg_advisory_xact_lock(7270501)"
 MAX_EVENTS = 2_000
 MAX_BYTES = 4_000_000
 MAX_WAITING = 50_000
@@ -32,6 +34,26 @@ RECONNECT_SECONDS = 0.2
 log = structlog.get_logger("store")
 
 
+class Submission:
+    """Appends that were brought together: `done` is set once each of them has an outcome or an error."""
+
+    __slots__ = ("_missing", "done", "outcomes")
+
+    def __init__(self, size: int) -> None:
+        self.outcomes: list[Outcome | Exception | None] = [None] * size
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = size
+        if not size:
+            self.done.set_result(None)
+
+    def settle(self, index: int, outcome: Outcome | Exception) -> None:
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self._missing -= 1
+            if not self._missing and not self.done.done():
+                self.done.set_result(None)
+
+
 @dataclass(slots=True)
 class Unit:
     """One append on its way, with its events already encoded."""
@@ -39,7 +61,11 @@ class Unit:
     append: Append
     stored: Sequence[StoredEvent]
     size: int
-    done: asyncio.Future[Outcome]
+    submission: Submission
+    index: int
+
+    def settle(self, outcome: Outcome | Exception) -> None:
+        self.submission.settle(self.index, outcome)
 
 
 @dataclass(slots=True)
@@ -48,6 +74,10 @@ class Operation:
 
     run: Callable[[Connection], Awaitable[Any]]
     done: asyncio.Future[Any]
+
+    def settle(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 class Participant(Protocol):
@@ -72,21 +102,18 @@ class _Batch:
     operations: list[Operation] = field(default_factory=list)
     claims: bool = True
 
-    @property
-    def futures(self) -> list[asyncio.Future[Any]]:
-        return [unit.done for unit in self.units] + [operation.done for operation in self.operations]
-
 
 class GroupCommit:
-    """The flusher. `head` is the newest position this process has seen committed; `on_commit` is told each new one."""
+    """The flusher. What it has committed joins the tail, and `on_commit` is told the newest position."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Connection]],
+        tail: EventTail,
         on_commit: Callable[[int], None],
     ) -> None:
         self._connect = connect
-        self._on_commit = on_commit
+        self._tail, self._on_commit = tail, on_commit
         self._units: deque[Unit] = deque()
         self._operations: list[Operation] = []
         self._participant: Participant | None = None
@@ -110,7 +137,7 @@ class GroupCommit:
         """Runs a transaction soon, even where only the participant wants one."""
         self._wake.set()
 
-    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> list[asyncio.Future[Outcome]]:
+    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> Submission:
         """Queues appends for the next transactions.
 
         Raises:
@@ -120,14 +147,18 @@ class GroupCommit:
         self._must_run()
         if len(self._units) + len(appends) > MAX_WAITING:
             raise StoreOverloaded(f"{len(self._units)} appends are waiting already")
-        loop = asyncio.get_running_loop()
-        futures = []
-        for append, stored in appends:
-            done: asyncio.Future[Outcome] = loop.create_future()
-            self._units.append(Unit(append, stored, sum(len(row.state) for row in stored), done))
-            futures.append(done)
+        submission = Submission(len(appends))
+        for index, (append, stored) in enumerate(appends):
+            size = len(stored[0].state) if len(stored) == 1 else sum(len(row.state) for row in stored)
+            self._units.append(Unit(append, stored, size, submission, index))
         self._wake.set()
-        return futures
+        return submission
+
+    def committed(self, rows: BatchRows, base: int, at: datetime) -> None:
+        """The events of `rows` are durable, from position `base` + 1 on."""
+        if rows.events:
+            self._tail.extend(rows.recorded(base, at), rows.sizes())
+            self._on_commit(base + len(rows.events))
 
     async def perform(self, run: Callable[[Connection], Awaitable[Any]]) -> Any:
         """Runs `run(connection)` under the append lock, in a transaction that may carry other work too."""
@@ -169,7 +200,7 @@ class GroupCommit:
         while self._units and events < MAX_EVENTS and size < MAX_BYTES and len(batch.units) < MAX_EVENTS:
             unit = self._units.popleft()
             append = unit.append
-            key = (append.key.tenant, append.key.principal, append.key.command_id) if append.key else None
+            key = append.key.identity if append.key else None
             follows = versions.get(append.stream) if append.stream else None
             if key in keys or (follows is not None and follows != append.expected_version):
                 deferred.append(unit)
@@ -209,34 +240,27 @@ class GroupCommit:
         participant = self._participant if batch.claims else None
         rows = BatchRows()
         outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
-        lasts: list[int | None] = [None] * len(batch.units)
-        alone = not checked and not batch.operations
-        if alone:
+        lasts: list[int | None] = []
+        if not checked:
             lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
-            wants = participant is not None and participant.wants(rows.lanes)
-            if not wants:
-                if not batch.units:
-                    return
-                base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
-                self._settle(batch, outcomes, lasts, base, len(rows.events))
+            if not batch.operations and not (participant is not None and participant.wants(rows.lanes)):
+                if batch.units:
+                    written = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+                    self._settle(batch, outcomes, lasts, rows, written)
                 return
         after_commit: Callable[[], None] | None = None
         results: list[Any] = []
-        base = 0
+        written = None
         try:
-            async with connection.transaction():
-                await connection.execute(APPEND_LOCK)
+            async with locked(connection):
                 if checked:
                     outcomes = await outcomes_before(connection, [unit.append for unit in batch.units])
-                    rows = BatchRows()
                     lasts = [
                         None if outcome is not None else rows.add(unit.append, unit.stored)
                         for unit, outcome in zip(batch.units, outcomes, strict=True)
                     ]
-                elif not alone:
-                    lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
                 if rows.events or rows.inbox:
-                    base = await connection.fetchval(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+                    written = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
                 for operation in batch.operations:
                     results.append(await operation.run(connection))
                 if participant is not None and participant.wants(rows.lanes):
@@ -248,18 +272,23 @@ class GroupCommit:
         for operation, result in zip(batch.operations, results, strict=True):
             if not operation.done.done():
                 operation.done.set_result(result)
-        self._settle(batch, outcomes, lasts, base, len(rows.events))
+        self._settle(batch, outcomes, lasts, rows, written)
         if after_commit is not None:
             after_commit()
 
     def _settle(
-        self, batch: _Batch, outcomes: Sequence[Outcome | None], lasts: Sequence[int | None], base: int, events: int
+        self,
+        batch: _Batch,
+        outcomes: Sequence[Outcome | None],
+        lasts: Sequence[int | None],
+        rows: BatchRows,
+        written: asyncpg.Record | None,
     ) -> None:
+        base = written["base"] if written else 0
         for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
-            if not unit.done.done():
-                unit.done.set_result(outcome or Appended(None if last is None else base + last))
-        if events:
-            self._on_commit(base + events)
+            unit.settle(outcome or Appended(None if last is None else base + last))
+        if written:
+            self.committed(rows, base, written["at"])
 
     async def _bisect(self, batch: _Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
@@ -315,5 +344,4 @@ class GroupCommit:
 
     def _fail(self, pieces: Sequence[Unit | Operation], error: Exception) -> None:
         for piece in pieces:
-            if not piece.done.done():
-                piece.done.set_exception(error)
+            piece.settle(error)

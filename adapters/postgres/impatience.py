@@ -26,6 +26,11 @@ class ImpatientConnection(_Connection):
 
     __slots__ = ()
 
+    def get_reset_query(self) -> str:
+        """Nothing: nobody changes a setting, listens or locks on a pooled connection, and to reset all that each time
+        would take as long as most of its statements."""
+        return ""
+
     async def execute(self, *args: Any, **kwargs: Any) -> Any:
         return await self._in_time(super().execute(*args, **kwargs))
 

@@ -25,16 +25,17 @@ class EventMapper(Mapper[str]):
         super().__init__(JSONTranscoder(), compressor, cipher)
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        state = dict(vars(domain_event))
+        state = vars(domain_event).copy()
         stream, version = state.pop("originator_id"), state.pop("originator_version")
-        if domain_event.class_version > 1:
-            state["class_version"] = domain_event.class_version
+        cls = type(domain_event)
+        if cls.class_version > 1:
+            state["class_version"] = cls.class_version
         encoded = to_json(state)
         if self.compressor:
             encoded = self.compressor.compress(encoded)
         if self.cipher:
             encoded = self.cipher.encrypt(encoded)
-        return StoredEvent(stream, version, get_topic(type(domain_event)), encoded)
+        return StoredEvent(stream, version, get_topic(cls), encoded)
 
     def to_domain_event(self, stored_event: StoredEvent) -> Event:
         cls = resolve_topic(stored_event.topic)

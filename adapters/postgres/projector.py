@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -16,9 +17,22 @@ from projections.projection import Projection
 
 PAGE = 1_000
 POLL_SECONDS = 1.0
+SAVE_SECONDS = 0.2
 ATTEMPTS = 3
 
+MOVE = """
+UPDATE readers SET position = $4 WHERE name = $1 AND version = $2 AND position = $3
+RETURNING ARRAY(SELECT stream FROM held WHERE reader = $1) AS held
+"""
+
 log = structlog.get_logger("projector")
+
+
+class _Place(NamedTuple):
+    """Where a reader stands."""
+
+    version: int
+    position: int
 
 
 class Projector:
@@ -47,17 +61,24 @@ class Projector:
         name = self._projection.name
         async with self._readers.leadership(name) as connection:
             self._projection.forget()
-            failures = 0
+            place = await _place(connection, name)
+            scanned, failures = place.position, 0
             while True:
-                version, position = await _place(connection, name)
-                events = await self._store.read(position, PAGE)
-                if not events:
-                    await self._doorbell.wait(position, POLL_SECONDS)
+                # At the end of what is known there is nothing to ask the store for; each second it is asked all the
+                # same, since a ring may be lost.
+                await self._doorbell.wait(scanned, POLL_SECONDS if scanned == place.position else SAVE_SECONDS)
+                events = await self._store.read(scanned, PAGE)
+                own = [event for event in events if event.stream.kind in self._projection.kinds]
+                if events and not own and events[-1].position - place.position < PAGE:
+                    # Nothing to write: that it was scanned is saved when there is, or when it is quiet.
+                    scanned = events[-1].position
+                    self._on_advance(name, scanned)
+                    continue
+                until = events[-1].position if events else scanned
+                if until == place.position:
                     continue
                 try:
-                    await self._apply(connection, version, position, events, single=failures >= ATTEMPTS)
-                    failures = 0
-                    self._on_advance(name, events[-1].position)
+                    moved = await self._apply(connection, place, own, until, single=failures >= ATTEMPTS)
                 except CONNECTION_ERRORS:
                     raise
                 except Exception as error:
@@ -65,27 +86,46 @@ class Projector:
                     failures += 1
                     log.warning("page failed", action="projection_page_failed", projection=name, error=repr(error))
                     await asyncio.sleep(0.05 * failures)
+                    continue
+                failures = 0
+                if moved:
+                    place = _Place(place.version, until)
+                    self._on_advance(name, until)
+                else:
+                    self._projection.forget()
+                    place = await _place(connection, name)
+                scanned = place.position
 
     async def _apply(
-        self, connection: Connection, version: int, position: int, events: Sequence[RecordedEvent], single: bool
-    ) -> None:
-        """Writes a page; with `single`, event by event, so that the one that fails holds its stream alone."""
-        name = self._projection.name
+        self, connection: Connection, place: _Place, own: Sequence[RecordedEvent], until: int, single: bool
+    ) -> bool:
+        """Writes what follows from the events, and that the reader has scanned `until`; with `single`, event by event,
+        so that the one that fails holds its stream alone.
+
+        Returns:
+            False, with nothing written, where the reader is not at `place` any more: a rebuild moved it.
+        """
+        if not own:
+            return await self._move(connection, place, until) is not None
         async with connection.transaction():
-            live = await _place(connection, name, lock=True)
-            if live != (version, position):
-                self._projection.forget()
-                return
-            wanted = await _without_held(connection, name, events)
+            held = await self._move(connection, place, until)
+            if held is None:
+                return False
+            wanted = [event for event in own if event.stream.text not in held] if held else own
             if not single:
-                await self._projection.apply(connection, version, wanted)
+                await self._projection.apply(connection, place.version, wanted)
             else:
                 for event in wanted:
-                    await self._apply_or_hold(connection, version, event)
-            await connection.execute("UPDATE readers SET position = $2 WHERE name = $1", name, events[-1].position)
+                    await self._apply_or_hold(connection, place.version, event)
+        return True
+
+    async def _move(self, connection: Connection, place: _Place, position: int) -> set[str] | None:
+        """Moves the reader on and returns the streams that it goes on without; None where it is not at `place`."""
+        row = await connection.fetchrow(MOVE, self._projection.name, place.version, place.position, position)
+        return None if row is None else set(row["held"])
 
     async def _apply_or_hold(self, connection: Connection, version: int, event: RecordedEvent) -> None:
-        if not await _without_held(connection, self._projection.name, [event]):
+        if event.stream.text in await _held(connection, self._projection.name):
             return
         try:
             async with connection.transaction():
@@ -111,15 +151,12 @@ class Projector:
             )
 
 
-async def _place(connection: Connection, name: str, lock: bool = False) -> tuple[int, int]:
-    row = await connection.fetchrow(
-        f"SELECT version, position FROM readers WHERE name = $1{' FOR UPDATE' if lock else ''}", name
-    )
+async def _place(connection: Connection, name: str) -> _Place:
+    row = await connection.fetchrow("SELECT version, position FROM readers WHERE name = $1", name)
     if row is None:
         raise LookupError(f"there is no reader {name!r}; run the migrations")
-    return row["version"], row["position"]
+    return _Place(row["version"], row["position"])
 
 
-async def _without_held(connection: Connection, name: str, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
-    held = {row["stream"] for row in await connection.fetch("SELECT stream FROM held WHERE reader = $1", name)}
-    return [event for event in events if event.stream.text not in held] if held else events
+async def _held(connection: Connection, name: str) -> set[str]:
+    return {row["stream"] for row in await connection.fetch("SELECT stream FROM held WHERE reader = $1", name)}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from adapters.postgres.append_lock import APPEND_LOCK
 from adapters.postgres.database import Connection
-from adapters.postgres.group_commit import APPEND_LOCK
 from domain.ports import EventStore
 from projections.projection import Projection, digest
 

@@ -1,29 +1,40 @@
-"""A batch of appends as the arrays that `append_batch` takes."""
+"""A batch of appends as the rows that `append_batch` takes."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 from pydantic_core import to_json
 
-from domain.ports import Append, Metadata, StreamName, Work
+from domain.aggregate import Event
+from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
-APPEND_BATCH = "SELECT append_batch(" + ", ".join(f"${n}" for n in range(1, 33)) + ")"
+APPEND_BATCH = "SELECT base, at FROM append_batch($1, $2, $3, $4, $5, $6)"
+# About what an event takes besides its state.
+ENVELOPE_BYTES = 500
+
+
+def _random_prefix() -> str:
+    """The first 80 bits of a UUID version 8, 72 of them random; the event's ordinal in its batch makes the rest."""
+    text = f"{random.getrandbits(72):018x}"
+    return f"{text[:8]}-{text[8:12]}-8{text[12:15]}-8{text[15:18]}-"
 
 
 @dataclass(slots=True)
 class BatchRows:
-    """Columns of events, inbox rows and inline rows, in the order of `append_batch`'s parameters."""
+    """Rows of events, of the inbox and of the inline projections, for `append_batch`."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    envelopes: list[tuple[StreamName, Metadata, Event, str]] = field(default_factory=list)
     inbox: list[tuple[Any, ...]] = field(default_factory=list)
     work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
+    id_prefix: str = field(default_factory=_random_prefix)
     leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
 
     def add(self, append: Append, stored: Sequence[StoredEvent]) -> int | None:
@@ -31,24 +42,26 @@ class BatchRows:
         stream, meta = append.stream, append.metadata
         if stream is not None:
             extra = _extra(meta)
-            self.events.extend(
-                (
-                    row.originator_id,
-                    row.originator_version,
-                    row.topic,
-                    row.state,
-                    UUID(int=random.getrandbits(128)),
-                    event.routing_name,
-                    stream.kind,
-                    stream.id,
-                    stream.tenant,
-                    meta.company,
-                    meta.correlation_id,
-                    meta.causation_id,
-                    extra,
+            for event, row in zip(append.events, stored, strict=True):
+                event_id = f"{self.id_prefix}{len(self.events):012x}"
+                self.envelopes.append((stream, meta, event, event_id))
+                self.events.append(
+                    (
+                        row.originator_id,
+                        row.originator_version,
+                        row.topic,
+                        row.state,
+                        event_id,
+                        event.routing_name,
+                        stream.kind,
+                        stream.id,
+                        stream.tenant,
+                        meta.company,
+                        meta.correlation_id,
+                        meta.causation_id,
+                        extra,
+                    )
                 )
-                for event, row in zip(append.events, stored, strict=True)
-            )
         last = len(self.events) if append.events else None
         if append.key is not None:
             key = append.key
@@ -67,22 +80,31 @@ class BatchRows:
             if work.place is not None
         ]
         return [
-            *_columns(self.events, 13),
-            *_columns(self.inbox, 6),
+            self.events,
+            self.inbox,
             list(self.leaves["ready"]),
             list(self.leaves["waiting"]),
             list(self.leaves["leases"]),
-            *_columns(placed, 10),
+            placed,
         ]
+
+    def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
+        """The events as they stand in the log, given what `append_batch` returned."""
+        return [
+            RecordedEvent(
+                base + ordinal, stream, event.originator_version, event_id, event.routing_name, at, meta, event
+            )
+            for ordinal, (stream, meta, event, event_id) in enumerate(self.envelopes, 1)
+        ]
+
+    def sizes(self) -> list[int]:
+        """About how many bytes each event takes in memory."""
+        return [len(row[3]) + ENVELOPE_BYTES for row in self.events]
 
     @property
     def lanes(self) -> set[tuple[str, str]]:
         """The lanes (tenant, queue) that the batch puts ready jobs into."""
         return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
-
-
-def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
 @lru_cache(maxsize=1_000)

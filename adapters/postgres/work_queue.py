@@ -77,7 +77,6 @@ class PostgresWorkQueue:
         commits: GroupCommit,
         pool: asyncpg.Pool[asyncpg.Record],
         encode: Callable[[Any], StoredEvent],
-        on_commit: Callable[[int], None],
         *,
         lease: float = 30.0,
         grant_lease: float = 5.0,
@@ -87,7 +86,7 @@ class PostgresWorkQueue:
         self._lease, self._grant_lease = timedelta(seconds=lease), timedelta(seconds=grant_lease)
         self._outage = timedelta(seconds=outage)
         self._seen: dict[tuple[str, str], float] = {}
-        self.claims = Claims(commits, encode, on_commit, grant_lease)
+        self.claims = Claims(commits, encode, grant_lease)
 
     def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
         """Tells `on_started` of each start and its position, after the commit."""

@@ -1,0 +1,97 @@
+"""The tail gives whole pages or none: whatever joins it, it never has a hole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.postgres.tail import PAGE_BYTES, EventTail
+from domain.event import Published
+from domain.ports import Metadata, RecordedEvent, StreamName
+from tests.controls.clock import NOW
+
+STREAM = StreamName("event", "acme", "a")
+
+
+def event(position: int) -> RecordedEvent:
+    said = Published(STREAM.text, position, NOW, event_type="test.said", payload={})
+    return RecordedEvent(position, STREAM, position, f"e-{position}", "test.said", NOW, Metadata("acme"), said)
+
+
+def events(first: int, last: int) -> list[RecordedEvent]:
+    return [event(position) for position in range(first, last + 1)]
+
+
+def filled(first: int, last: int, **bounds: int) -> EventTail:
+    tail = EventTail(**bounds)
+    tail.extend(events(first, last), [100] * (last - first + 1))
+    return tail
+
+
+def positions(page: list[RecordedEvent] | None) -> list[int] | None:
+    return None if page is None else [each.position for each in page]
+
+
+def test_a_page_begins_after_the_position_and_has_at_most_the_limit() -> None:
+    assert positions(filled(1, 10).page(4, 3)) == [5, 6, 7]
+
+
+@pytest.mark.parametrize("after", [2, 10, 11])
+def test_what_is_not_here_is_asked_elsewhere(after: int) -> None:
+    assert filled(5, 10).page(after, 3) is None
+
+
+def test_events_that_follow_are_added_and_those_known_are_not_doubled() -> None:
+    tail = filled(5, 10)
+    tail.extend(events(8, 12), [100] * 5)
+    assert positions(tail.page(4, 100)) == list(range(5, 13))
+
+
+def test_events_after_a_hole_begin_it_anew() -> None:
+    tail = filled(5, 10)
+    tail.extend(events(20, 22), [100] * 3)
+    assert tail.page(4, 100) is None
+    assert positions(tail.page(19, 100)) == [20, 21, 22]
+
+
+def test_older_events_change_nothing() -> None:
+    tail = filled(5, 10)
+    tail.extend(events(1, 3), [100] * 3)
+    assert positions(tail.page(4, 100)) == [5, 6, 7, 8, 9, 10]
+
+
+def test_it_is_bounded_in_events() -> None:
+    tail = filled(1, 1_000, most_events=100)
+    assert tail.page(0, 10) is None
+    kept = tail.page(999, 10), tail.page(950, 1_000)
+    assert positions(kept[0]) == [1_000]
+    assert positions(kept[1]) == list(range(951, 1_001))
+
+
+def test_it_is_bounded_in_bytes_and_keeps_the_newest_event() -> None:
+    tail = EventTail(most_bytes=1_000)
+    tail.extend(events(1, 3), [10, 10, 5_000])
+    assert positions(tail.page(2, 10)) == [3]
+    assert tail.page(0, 10) is None
+
+
+def test_a_page_of_large_events_ends_early_but_has_one() -> None:
+    tail = EventTail(most_bytes=10 * PAGE_BYTES)
+    tail.extend(events(1, 3), [PAGE_BYTES, PAGE_BYTES, 10])
+    assert positions(tail.page(0, 10)) == [1]
+    assert positions(tail.page(1, 10)) == [2]
+    assert positions(tail.page(2, 10)) == [3]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 15)), max_size=20),
+    st.integers(0, 80),
+    st.integers(1, 40),
+)
+def test_a_page_has_no_hole(pieces: list[tuple[int, int]], after: int, limit: int) -> None:
+    tail = EventTail(most_events=25)
+    for first, count in pieces:
+        tail.extend(events(first, first + count - 1), [100] * count)
+    page = positions(tail.page(after, limit))
+    assert page is None or page == list(range(after + 1, after + 1 + len(page)))
