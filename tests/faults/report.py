@@ -82,7 +82,8 @@ def written(
     phases = {**({each["phase"]: each for each in before["phases"]} if same else {}), **now}
     recoveries = sorted((r for each in phases.values() for r in each["recoveries"]), key=lambda r: -r[1])[:10]
     report = {
-        **head, "revision": revision, "command": command, "machine": _machine(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **head, "revision": revision, "command": command, "machine": _machine(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(), "promises": ledger(phases.values()), "slowest_recoveries": recoveries,
         "figures": {**(before.get("figures", {}) if same else {}), **extra}, "phases": list(phases.values()),
     }  # fmt: skip

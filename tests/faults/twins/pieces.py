@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,17 +94,19 @@ class HasANaiveCursor(Twin):
 
     async def prepare(self, system: System) -> None:
         pool = system.storage.pool
-        source: str = await pool.fetchval("SELECT pg_get_functiondef('append_batch'::regproc)")
-        bad = source.replace("PERFORM pg_advisory_xact_lock(7270501);", "").replace(
-            "UPDATE store SET head = head + cardinality(e_streams) RETURNING head - cardinality(e_streams) INTO base;",
-            "base := nextval('naive') - 1;"
-            " PERFORM setval('naive', base + greatest(cardinality(e_streams), 1)); PERFORM pg_sleep(random() * 0.05);",
+        good: str = await pool.fetchval("SELECT pg_get_functiondef('append_batch'::regproc)")
+        unlocked, locks = re.subn(r"PERFORM pg_advisory_xact_lock\(\d+\);", "", good)
+        numbered, counters = re.subn(
+            r"UPDATE store SET head = head \+ cardinality\((\w+)\) RETURNING head - cardinality\(\1\) INTO base;",
+            r"base := nextval('naive') - 1; PERFORM setval('naive', base + greatest(cardinality(\1), 1));"
+            r" PERFORM pg_sleep(random() * 0.05);",
+            unlocked,
         )
-        bad = bad.replace(
-            "RETURN base;", "UPDATE store SET head = greatest(head, base + cardinality(e_streams)); RETURN base;"
-        )
-        assert "naive" in bad, "the function that appends is no longer what this build makes worse"
-        assert "greatest(head" in bad, "the function that appends is no longer what this build makes worse"
+        events = re.search(r"greatest\(cardinality\((\w+)\), 1\)", numbered)
+        assert (locks, counters) == (1, 1), "append_batch is no longer what this build knows how to spoil"
+        assert events is not None
+        body, end, rest = numbered.rpartition("END")
+        bad = f"{body}UPDATE store SET head = greatest(head, base + cardinality({events[1]}));\n{end}{rest}"
         await pool.execute("CREATE SEQUENCE IF NOT EXISTS naive")
         await pool.execute("SELECT setval('naive', (SELECT head FROM store) + 1)")
         await pool.execute(bad)
