@@ -16,6 +16,7 @@ from domain.aggregate import Event
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
 APPEND_BATCH = "SELECT base, at FROM append_batch($1, $2, $3, $4, $5, $6)"
+APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 # About what an event takes besides its state.
 ENVELOPE_BYTES = 500
 
@@ -43,7 +44,7 @@ class BatchRows:
         if stream is not None:
             extra = _extra(meta)
             for event, row in zip(append.events, stored, strict=True):
-                event_id = f"{self.id_prefix}{len(self.events):012x}"
+                event_id = self.event_id(len(self.events))
                 self.envelopes.append((stream, meta, event, event_id))
                 self.events.append(
                     (
@@ -73,20 +74,30 @@ class BatchRows:
             self.work[stream.text] = (stream, append.work, len(self.events), version)
         return last
 
+    def event_id(self, number: int) -> str:
+        """The id of the batch's event with that number, from 0 on."""
+        return f"{self.id_prefix}{number:012x}"
+
     def parameters(self) -> list[Any]:
         placed = [
-            (text, stream.tenant, stream.id, work.queue, work.rank, last, version, work.attempt, work.task, work.due_at)
+            (
+                text,
+                stream.tenant,
+                stream.id,
+                work.queue,
+                work.rank,
+                last,
+                version,
+                work.attempt,
+                work.task,
+                work.due_at,
+                *_origin(work.origin),
+            )
             for text, (stream, work, last, version) in self.work.items()
             if work.place is not None
         ]
-        return [
-            self.events,
-            self.inbox,
-            list(self.leaves["ready"]),
-            list(self.leaves["waiting"]),
-            list(self.leaves["leases"]),
-            placed,
-        ]
+        leaves = self.leaves
+        return [self.events, self.inbox, list(leaves["ready"]), list(leaves["waiting"]), list(leaves["leases"]), placed]
 
     def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
         """The events as they stand in the log, given what `append_batch` returned."""
@@ -105,6 +116,10 @@ class BatchRows:
     def lanes(self) -> set[tuple[str, str]]:
         """The lanes (tenant, queue) that the batch puts ready jobs into."""
         return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
+
+
+def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:
+    return (origin.company, origin.correlation_id, origin.traceparent) if origin else (None, None, None)
 
 
 @lru_cache(maxsize=1_000)

@@ -69,8 +69,7 @@ async def main():
 
 asyncio.run(main())
 """
-# Nobody subscribes in that test; and a report over `millrace.claims` is not acknowledged, one over
-# `millrace.commands` is.
+# Nobody subscribes in that test; and of reports only those over `millrace.commands` are acknowledged.
 OPTIONAL = {"feeder.before_publish", "feeder.after_publish_before_confirm", "report.before_ack"}
 TABLE = "CREATE TABLE stored_events (n int)"
 

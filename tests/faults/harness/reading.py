@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from pydantic_core import from_json, to_json
 
-from adapters.cloudevents import cloud_event
-from adapters.postgres.database import Database
-from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.group_commit import GroupCommit
-from adapters.postgres.mapper import EventMapper
-from domain.ports import StoreUnavailable
+from tests.faults.harness.checkers import Event
 
-PAGE = 1_000
-UNREADABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable)
+EVENTS = """
+SELECT notification_id, originator_version, event_id, event_type, kind, subject, tenant, causation_id, state
+  FROM stored_events ORDER BY notification_id
+"""
+ENVELOPE = frozenset({"timestamp", "class_version"})
+UNREADABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass(slots=True)
@@ -28,7 +27,7 @@ class Stored:
         held: streams that a read model could not digest, with the reason.
     """
 
-    log: list[dict[str, Any]] = field(default_factory=list)
+    log: list[Event] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     reached: int = 0
     held: list[str] = field(default_factory=list)
@@ -41,19 +40,23 @@ async def everything(url: str) -> Stored:
     return Stored(await whole_log(url), rows, reached, held)
 
 
-async def whole_log(url: str) -> list[dict[str, Any]]:
-    """Every event of every tenant in order, as consumers get them."""
-    database = Database(url)
-    pool = await database.pool(size=1)
+async def whole_log(url: str) -> list[Event]:
+    """Every event of every tenant in order, shaped as consumers get them but read from the table itself."""
+    connection = await asyncpg.connect(url, timeout=5)
     try:
-        store = PostgresEventStore(pool, GroupCommit(database.connect_writer, lambda position: None), EventMapper())
-        epoch, events, after = await store.epoch(), [], 0
-        while page := await store.read(after, PAGE):
-            events += [from_json(to_json(cloud_event(event, epoch))) for event in page]
-            after = page[-1].position
-        return events
+        epoch = await connection.fetchval("SELECT epoch FROM store")
+        return [_event(row, epoch) for row in await connection.fetch(EVENTS)]
     finally:
-        pool.terminate()
+        await connection.close()
+
+
+def _event(row: asyncpg.Record, epoch: str) -> Event:
+    data = {name: value for name, value in json.loads(row["state"]).items() if name not in ENVELOPE}
+    return {
+        "id": str(row["event_id"]), "eventtype": row["event_type"], "source": f"/millrace/{row['kind']}",
+        "subject": row["subject"], "tenant": row["tenant"], "version": row["originator_version"], "data": data,
+        "position": f"{epoch}-{row['notification_id']}", "causationid": row["causation_id"],
+    }  # fmt: skip
 
 
 async def job_rows(url: str) -> tuple[int, list[dict[str, Any]]]:

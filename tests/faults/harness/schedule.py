@@ -20,7 +20,7 @@ LASTS: dict[str, tuple[float, float]] = {
     "postgres.immediate": (0.0, 1.0),
     "postgres.backend": (0.0, 0.0),
     "postgres.terminate": (0.0, 0.0),
-    "postgres.freeze": (0.5, 6.0),
+    "postgres.freeze": (0.5, 9.0),
     "broker.power": (0.0, 0.5),
     "postgres.power": (0.0, 0.5),
     "broker.full": (2.0, 4.0),

@@ -97,14 +97,19 @@ class Volume:
         return self
 
     def mount_new(self) -> None:
+        """What `start` does, for those without an event loop."""
         self.path.mkdir(exist_ok=True)
         descriptor, image = tempfile.mkstemp(prefix="millrace-volume-", dir=MEMORY)
         os.ftruncate(descriptor, self.size)
         os.close(descriptor)
         self._image = Path(image)
         # No block is reserved for root, or a server of root's would never see a full disk.
-        _run("mkfs.ext4", "-q", "-F", "-m", "0", image)
-        self._mount()
+        try:
+            _run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            self._mount()
+        except VolumeFailed:
+            self.unmount(lazily=True)
+            raise
         self.path.chmod(0o755)
 
     def flush(self) -> None:

@@ -78,7 +78,7 @@ CASES: Sequence[Case] = (
          "ReadsWhatItHas"),
     Case("the broker holds what was accepted", "P6", ("C1 lost",),
          _phase(BROKER, jobs=300, broker__wipe=1), "TrustsTheBroker"),
-    Case("a dead database is waited for without end", "P7", ("P7 hung",), _phase(postgres__freeze=3), "WaitsForEver"),
+    Case("a dead database is waited for without end", "P7", ("P7 hung",), _phase(postgres__freeze=5), "WaitsForEver"),
     Case("nobody looks for lapsed leases", "P7", ("C10 unfinished",),
          _phase(replace(PLAN, roles=("api,projector,relay",)), worker__kill=4)),
     Case("one failure is another's", "P9", ("P9 innocents buried",), _phase(mix=Mix(poison=0.1)), "SpreadsPoison"),

@@ -95,6 +95,8 @@ class HasANaiveCursor(Twin):
     async def prepare(self, system: System) -> None:
         pool = system.storage.pool
         good: str = await pool.fetchval("SELECT pg_get_functiondef('append_batch'::regproc)")
+        if "naive" in good:
+            return  # another process of this build, or an earlier life of this one, was here
         unlocked, locks = re.subn(r"PERFORM pg_advisory_xact_lock\(\d+\);", "", good)
         numbered, counters = re.subn(
             r"UPDATE store SET head = head \+ cardinality\((\w+)\) RETURNING head - cardinality\(\1\) INTO base;",
