@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
+from adapters.postgres.database import Pool
 from handlers.gateway import Gateway
+from handlers.problems import refused
+from infra.bootstrap import System
 from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply, derived_id
 from millrace.ids import uuid7
+from projections.jobs_queries import one_job
 from tests.faults.twins.twin import Door, Twin, items
 
 DELAY_SECONDS = 0.3
@@ -29,7 +32,7 @@ class ForgetsKeys(Twin):
                 if name != "job.enqueue":
                     return await self.inner.execute(name, body, context)
                 renamed = [
-                    (item, replace(own, message_id=uuid7(), causation_id=own.causation_id or own.message_id))
+                    (item, own._replace(message_id=uuid7(), causation_id=own.causation_id or own.message_id))
                     for item, own in items(body, context)
                 ]
                 return reply_of(
@@ -108,16 +111,27 @@ class SpreadsPoison(Twin):
 
 
 class ReadsWhatItHas(Twin):
-    """Answers reads without waiting for the position that they ask for."""
+    """Answers reads from its tables as they are, without waiting for the position that is asked for."""
+
+    pool: Pool
 
     def gateway(self, gateway: Gateway, known: frozenset[str]) -> Gateway:
+        twin = self
+
         class Bad(Door):
             async def query(
-                self, name: str, body: object, context: Context, min_position: str | None = None
+                self, name: str, body: Any, context: Context, min_position: str | None = None
             ) -> Accepted | Refused:
-                return await self.inner.query(name, body, context)
+                if name != "job.get":
+                    return await self.inner.query(name, body, context, min_position)
+                async with twin.pool.acquire() as connection:
+                    job = await one_job(connection, context.tenant, body["job_id"])
+                return refused("not-found", "there is no such job yet") if job is None else Accepted({"job": job})
 
         return Bad(gateway)
+
+    async def prepare(self, system: System) -> None:
+        self.pool = system.storage.pool
 
 
 class WaitsForEver(Twin):
@@ -146,7 +160,7 @@ class MixesTenants(Twin):
                 self, name: str, body: object, context: Context, min_position: str | None = None
             ) -> Accepted | Refused:
                 if name == "log.read" and context.tenant == "south":
-                    context = replace(context, tenant="west")
+                    context = context._replace(tenant="west")
                 return await self.inner.query(name, body, context, min_position)
 
         return Bad(gateway)
