@@ -45,7 +45,8 @@ def smoke() -> list[Phase]:
 def full() -> list[Phase]:
     """Enough of each kind for a bound that says something, in at most 45 minutes on two cores."""
     workers, many = replace(PLAN, workers=2, services=1, broker=False), replace(PLAN, workers=4, concurrency=10)
-    brokers = {"broker.kill": 12, "broker.wipe": 5, "broker.freeze": 10, "broker.close": 10, **network("broker", 3)}  # fmt: skip
+    brokers = {"broker.kill": 12, "broker.wipe": 5, "broker.freeze": 10, "broker.close": 10,
+               **network("broker", 3)}  # fmt: skip
     postgres = {"postgres.kill": 15, "postgres.immediate": 10, "postgres.backend": 15, "postgres.freeze": 8,
                 "postgres.terminate": 8, "postgres.power": 20, **network("postgres", 1)}  # fmt: skip
     phases = [
