@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.faults.cleanly import run_cleanly
+from tests.faults.figures import figures
 from tests.faults.harness.folders import temporary
 from tests.faults.harness.phase import Outcome, Phase, run_phase
 from tests.faults.profiles import PROFILES, left_out
@@ -41,6 +42,7 @@ async def _run(phases: list[Phase], seed: int, console: Console, profile: str, c
     outcomes = []
     folder = temporary(f"millrace-faults-{seed}-")
     report = {}
+    known = await figures(folder / "figures")
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("faults"), TimeElapsedColumn(),
         console=console,
@@ -56,7 +58,7 @@ async def _run(phases: list[Phase], seed: int, console: Console, profile: str, c
             outcomes.append(outcome)
             verdict = f"broken: {', '.join(outcome.findings)}" if outcome.findings else "kept"
             progress.update(tasks[phase.name], description=f"{phase.name}: {verdict}")
-            report = written(profile, seed, command, outcomes, {})
+            report = written(profile, seed, command, outcomes, known)
             if not outcome.findings:
                 shutil.rmtree(outcome.folder, ignore_errors=True)
     if not any(outcome.findings for outcome in outcomes):
