@@ -38,7 +38,8 @@ def smoke() -> list[Phase]:
     return [
         _possible(Phase("everything once", PLAN, {**once, **SMOKE_DISKS, "clock.step": 2}, Mix(deadly=0.0005),
                         (0.0, 0.1), quick=True)),
-        Phase("every boundary once", SPLIT, boundaries, pause=(0.0, 0.1)),
+        Phase("every boundary once", replace(SPLIT, services=4, roles=(*SPLIT.roles, "api,timers")), boundaries,
+              pause=(0.0, 0.1)),
     ]  # fmt: skip
 
 
