@@ -47,7 +47,7 @@ class Session {
     // Losing the channel is rare enough to begin again with everything.
     for (const each of [connection, channel]) {
       each.on('error', (error) => this.end(error));
-      each.on('close', (error) => this.end(error ?? new Error('closed')));
+      each.on('close', () => this.end(new Error('closed')));
     }
     channel.on('return', ({ properties }) => {
       this.#settle(properties.correlationId)?.reject(new Unanswered('nobody takes it: is the service running?'));

@@ -1,14 +1,14 @@
-/**
- * What the example worker can do: a handler for each name of a job. A handler gets the job's data and the job itself, and
- * what it returns is the job's result.
- *
- * @type {Record<string, import('./attempt.mjs').Handler>}
- */
+/** What the example worker can do. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NonRetryable } from './attempt.mjs';
 
-export default {
+/**
+ * A handler for each name of a job. It gets the job's data and the job itself, and what it returns is the job's result.
+ *
+ * @type {Record<string, import('./attempt.mjs').Handler>}
+ */
+const handlers = {
   double: ({ n }) => {
     if (typeof n !== 'number') throw new NonRetryable('n must be a number');
     return { twice: 2 * n };
@@ -20,3 +20,5 @@ export default {
     return { file_id, words: 1200 };
   },
 };
+
+export default handlers;

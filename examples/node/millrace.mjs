@@ -90,7 +90,7 @@ export class Millrace {
    */
   async query(name, body, { minPosition } = {}) {
     const message = { exchange: QUERIES, key: this.#key(name), body: JSON.stringify(body), id: randomUUID() };
-    const headers = minPosition ? { min_position: minPosition } : {};
+    const headers = minPosition ? { min_position: minPosition } : undefined;
     const reply = await this.#answered({ ...message, seconds: ANSWER_SECONDS, expires: ANSWER_SECONDS, headers });
     return granted(reply).result;
   }
