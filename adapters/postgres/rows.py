@@ -1,4 +1,4 @@
-"""A batch of appends as the arrays that `append_batch` takes."""
+"""A batch of appends as the rows that `append_batch` takes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pydantic_core import to_json
 from domain.aggregate import Event
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
-APPEND_BATCH = "SELECT base, at FROM append_batch(" + ", ".join(f"${n}" for n in range(1, 33)) + ")"
+APPEND_BATCH = "SELECT base, at FROM append_batch($1, $2, $3, $4, $5, $6)"
 # About what an event takes besides its state.
 ENVELOPE_BYTES = 500
 
 
 @dataclass(slots=True)
 class BatchRows:
-    """Columns of events, inbox rows and inline rows, in the order of `append_batch`'s parameters."""
+    """Rows of events, of the inbox and of the inline projections, for `append_batch`."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     envelopes: list[tuple[StreamName, Metadata, Event, str]] = field(default_factory=list)
@@ -73,12 +73,12 @@ class BatchRows:
             if work.place is not None
         ]
         return [
-            *_columns(self.events, 13),
-            *_columns(self.inbox, 6),
+            self.events,
+            self.inbox,
             list(self.leaves["ready"]),
             list(self.leaves["waiting"]),
             list(self.leaves["leases"]),
-            *_columns(placed, 10),
+            placed,
         ]
 
     def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
@@ -98,10 +98,6 @@ class BatchRows:
     def lanes(self) -> set[tuple[str, str]]:
         """The lanes (tenant, queue) that the batch puts ready jobs into."""
         return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
-
-
-def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
 def _random_id() -> str:
