@@ -35,8 +35,9 @@ export class Closed extends Error {
 
 /** One connection with one channel, until either is lost. */
 class Session {
-  /** @type {Map<string, Waiting>} */
+  /** @type {Map<string, Waiting>} by correlation id */
   #waiting = new Map();
+  #asked = 0;
   /** @type {Error | undefined} */
   lost;
 
@@ -56,9 +57,7 @@ class Session {
 
   /** @param {string} url */
   static async open(url) {
-    const address = new URL(url);
-    if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
-    const connection = await amqp.connect(address.href, { timeout: CONNECT_SECONDS * 1000, noDelay: true });
+    const connection = await amqp.connect(url, { timeout: CONNECT_SECONDS * 1000, noDelay: true });
     // An 'error' event that nobody listens to ends the process; the session is not there yet.
     connection.on('error', () => {});
     try {
@@ -73,18 +72,20 @@ class Session {
 
   /** @param {Question} question @returns {Promise<any>} */
   ask({ exchange, key, body, id, seconds, expires, persistent = false, headers = {} }) {
+    // Not the message id: the same question may be asked twice at a time.
+    const correlationId = String(++this.#asked);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#settle(id)?.reject(new Unanswered(`no answer to ${key} within ${seconds} s`));
+        this.#settle(correlationId)?.reject(new Unanswered(`no answer to ${key} within ${seconds} s`));
       }, seconds * 1000);
-      this.#waiting.set(id, {
+      this.#waiting.set(correlationId, {
         resolve: (reply) => (clearTimeout(timer), resolve(reply)),
         reject: (error) => (clearTimeout(timer), reject(error)),
       });
       try {
         this.channel.publish(exchange, key, Buffer.from(body), {
           messageId: id,
-          correlationId: id,
+          correlationId,
           replyTo: REPLIES,
           contentType: 'application/json',
           mandatory: true,
@@ -93,7 +94,9 @@ class Session {
           ...(expires === undefined ? {} : { expiration: Math.ceil(expires * 1000) }),
         });
       } catch (error) {
-        this.end(/** @type {Error} */ (error));
+        // The channel is lost, or the question cannot be sent at all: then it must not be repeated.
+        if (error instanceof amqp.IllegalOperationError) this.end(error);
+        else this.#settle(correlationId)?.reject(/** @type {Error} */ (error));
       }
     });
   }
@@ -104,7 +107,7 @@ class Session {
     this.lost = reason;
     this.connection.close().catch(() => {}); // it is closed already, or will never answer
     for (const id of [...this.#waiting.keys()]) {
-      this.#settle(id)?.reject(new Unanswered(`the connection was lost: ${reason.message}`));
+      this.#settle(id)?.reject(new Unanswered(`the connection to the broker was lost: ${reason.message}`));
     }
   }
 
@@ -130,12 +133,16 @@ class Session {
 export class Connection {
   #url;
   #closed = false;
+  #trouble = '';
   /** @type {Promise<Session> | undefined} */
   #session;
 
-  /** @param {string} url */
+  /** @param {string} url `amqp://` or `amqps://` */
   constructor(url) {
-    this.#url = url;
+    const address = new URL(url);
+    if (!['amqp:', 'amqps:'].includes(address.protocol)) throw new TypeError(`not the address of a broker: ${url}`);
+    if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
+    this.#url = address.href;
   }
 
   /**
@@ -144,25 +151,34 @@ export class Connection {
    * @param {Question} question
    * @returns {Promise<any>}
    * @throws {Unanswered} within about `seconds`
+   * @throws {Closed}
    */
   async ask(question) {
-    if (this.#closed) throw new Closed('the connection was closed');
-    const opening = (this.#session ??= Session.open(this.#url));
-    try {
-      const session = await opening;
-      if (!session.lost) return await session.ask(question);
-    } catch (error) {
-      if (error instanceof Unanswered) throw error;
-      if (this.#session === opening) this.#session = undefined;
-      throw new Unanswered(`the broker cannot be reached: ${/** @type {Error} */ (error).message}`);
+    for (;;) {
+      if (this.#closed) throw new Closed('the connection was closed');
+      const opening = (this.#session ??= Session.open(this.#url));
+      const session = await opening.catch((error) => {
+        this.#forget(opening, `the broker cannot be reached: ${error.message}`);
+        throw new Unanswered(this.#trouble);
+      });
+      if (!session.lost) {
+        this.#trouble = '';
+        return session.ask(question);
+      }
+      this.#forget(opening, `the connection to the broker was lost: ${session.lost.message}`);
     }
-    if (this.#session === opening) this.#session = undefined;
-    return this.ask(question);
   }
 
   async close() {
     this.#closed = true;
     const session = await this.#session?.catch(() => undefined);
     session?.end(new Error('closed by us'));
+  }
+
+  /** The next question tries anew. @param {Promise<Session>} opening @param {string} trouble */
+  #forget(opening, trouble) {
+    if (this.#session === opening) this.#session = undefined;
+    if (this.#trouble !== trouble) console.error(`${trouble}; trying again`);
+    this.#trouble = trouble;
   }
 }
