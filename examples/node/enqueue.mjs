@@ -1,7 +1,8 @@
 /**
  * Enqueues a job and prints it.
  *
- *   RABBITMQ_URL=amqp://guest:guest@localhost/ node enqueue.mjs NAME [DATA] [--id MESSAGE_ID] [--queue NAME] [--tenant NAME]
+ *   RABBITMQ_URL=amqp://guest:guest@localhost/ node enqueue.mjs NAME [DATA]
+ *     [--id MESSAGE_ID] [--queue NAME] [--tenant NAME]
  */
 
 import { randomUUID } from 'node:crypto';
@@ -15,7 +16,7 @@ const { values, positionals } = parseArgs({
 const [name = 'transcribe', data = '{"file_id": "42"}'] = positionals;
 const millrace = new Millrace(process.env.RABBITMQ_URL ?? 'amqp://guest:guest@localhost/', { tenant: values.tenant });
 try {
-  // The id makes repeating harmless, also in another process: the same id gets the same answer, and the job exists once.
+  // The id makes repeating harmless, also in another process: the same id gets the same answer, the job exists once.
   const id = values.id ?? randomUUID();
   const body = { name, data: JSON.parse(data), queue: values.queue };
   const { result, position } = await millrace.command('job.enqueue', body, { id });

@@ -132,7 +132,12 @@ function reportId({ job_id, attempt }) {
   return `report:${job_id}:${attempt}`;
 }
 
-/** What a database can store of a text: no NUL, no half of a surrogate pair. @param {string} value @param {number} most */
+/**
+ * What a database can store of a text: no NUL, no half of a surrogate pair.
+ *
+ * @param {string} value
+ * @param {number} most
+ */
 function text(value, most) {
   return Buffer.from(String(value).replaceAll('\0', '\\0').slice(0, most)).toString();
 }

@@ -44,8 +44,8 @@ export class Worker {
   /**
    * @param {import('./millrace.mjs').Millrace} client
    * @param {Record<string, import('./attempt.mjs').Handler>} handlers by the name of the job
-   * @param {{queues?: string[], slots?: number, grace?: number}} [options] `slots`: most jobs at a time; `grace`: seconds
-   *   that running jobs have to end after `stop`, before they are handed back
+   * @param {{queues?: string[], slots?: number, grace?: number}} [options] `slots`: most jobs at a time; `grace`:
+   *   seconds that running jobs have to end after `stop`, before they are handed back
    */
   constructor(client, handlers, { queues = ['default'], slots = 10, grace = 10 } = {}) {
     this.#client = client;
@@ -93,8 +93,9 @@ export class Worker {
         const reply = await this.#client.ask('job.claim', body, limits);
         if (reply.ok) {
           failures = 0;
+          const { grants, held } = reply.result;
           this.#start(reply.result, sent);
-          if (reply.result.grants.length === 0 && reply.result.held < EMPTY_PAUSE_SECONDS) await sleep(EMPTY_PAUSE_SECONDS);
+          if (grants.length === 0 && held < EMPTY_PAUSE_SECONDS) await sleep(EMPTY_PAUSE_SECONDS);
         } else if (isTemporary(reply.error)) {
           await sleep(Math.max(reply.error.retry_after ?? 0, backoff(failures++)));
         } else {

@@ -1,7 +1,8 @@
 /**
  * Runs jobs until SIGTERM or SIGINT.
  *
- *   RABBITMQ_URL=amqp://guest:guest@localhost/ node worker.mjs [--handlers FILE] [--queue NAME]... [--slots N] [--grace SECONDS]
+ *   RABBITMQ_URL=amqp://guest:guest@localhost/ node worker.mjs
+ *     [--handlers FILE] [--queue NAME]... [--slots N] [--grace SECONDS] [--tenant NAME]
  */
 
 import { resolve } from 'node:path';
