@@ -45,7 +45,6 @@ class Storage:
         queue = PostgresWorkQueue(
             commits,
             pool,
-            mapper.to_stored_event,
             lease=leases.duration,
             grant_lease=leases.unconfirmed,
         )

@@ -16,8 +16,15 @@ from domain.aggregate import Event
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
 APPEND_BATCH = "SELECT base, at FROM append_batch($1, $2, $3, $4, $5, $6)"
+APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 # About what an event takes besides its state.
 ENVELOPE_BYTES = 500
+
+
+def _random_prefix() -> str:
+    """The first 80 bits of a UUID version 8, 72 of them random; the event's ordinal in its batch makes the rest."""
+    text = f"{random.getrandbits(72):018x}"
+    return f"{text[:8]}-{text[8:12]}-8{text[12:15]}-8{text[15:18]}-"
 
 
 @dataclass(slots=True)
@@ -28,6 +35,7 @@ class BatchRows:
     envelopes: list[tuple[StreamName, Metadata, Event, str]] = field(default_factory=list)
     inbox: list[tuple[Any, ...]] = field(default_factory=list)
     work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
+    id_prefix: str = field(default_factory=_random_prefix)
     leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
 
     def add(self, append: Append, stored: Sequence[StoredEvent]) -> int | None:
@@ -36,7 +44,7 @@ class BatchRows:
         if stream is not None:
             extra = _extra(meta)
             for event, row in zip(append.events, stored, strict=True):
-                event_id = _random_id()
+                event_id = self.event_id(len(self.events))
                 self.envelopes.append((stream, meta, event, event_id))
                 self.events.append(
                     (
@@ -66,20 +74,30 @@ class BatchRows:
             self.work[stream.text] = (stream, append.work, len(self.events), version)
         return last
 
+    def event_id(self, number: int) -> str:
+        """The id of the batch's event with that number, from 0 on."""
+        return f"{self.id_prefix}{number:012x}"
+
     def parameters(self) -> list[Any]:
         placed = [
-            (text, stream.tenant, stream.id, work.queue, work.rank, last, version, work.attempt, work.task, work.due_at)
+            (
+                text,
+                stream.tenant,
+                stream.id,
+                work.queue,
+                work.rank,
+                last,
+                version,
+                work.attempt,
+                work.task,
+                work.due_at,
+                *_origin(work.origin),
+            )
             for text, (stream, work, last, version) in self.work.items()
             if work.place is not None
         ]
-        return [
-            self.events,
-            self.inbox,
-            list(self.leaves["ready"]),
-            list(self.leaves["waiting"]),
-            list(self.leaves["leases"]),
-            placed,
-        ]
+        leaves = self.leaves
+        return [self.events, self.inbox, list(leaves["ready"]), list(leaves["waiting"]), list(leaves["leases"]), placed]
 
     def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
         """The events as they stand in the log, given what `append_batch` returned."""
@@ -100,9 +118,8 @@ class BatchRows:
         return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
 
 
-def _random_id() -> str:
-    text = f"{random.getrandbits(128):032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:
+    return (origin.company, origin.correlation_id, origin.traceparent) if origin else (None, None, None)
 
 
 @lru_cache(maxsize=1_000)
