@@ -52,8 +52,11 @@ class Requests:
         await self._send(address, name, reply or await self._reply(message, request))
 
     async def _send(self, address: tuple[str, str], name: str, reply: Reply) -> None:
-        """Sends an answer, again for a few seconds: after a restart of the broker a request may arrive while the answers'
-        own connection is still to be made anew, and a grant that is lost costs its jobs their time to lapse."""
+        """Sends an answer, for a few seconds if need be.
+
+        After a restart of the broker a request may arrive while the connection that answers go over is still to be made
+        anew, and a grant that is lost costs its jobs the time that it takes to lapse.
+        """
         for pause in (*RESEND_PAUSES, None):
             try:
                 await self._replies.send(*address, name, reply)
