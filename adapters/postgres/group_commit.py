@@ -7,6 +7,7 @@ and in commit order whatever the number of processes; a conflict or a repeated c
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ MAX_EVENTS = 2_000
 MAX_BYTES = 4_000_000
 MAX_WAITING = 50_000
 ANSWER_SECONDS = 2.0
+# So many commands in one flush are a burst, which is over when none like it has come for a while.
+BURST_COMMANDS = 100
+BURST_SECONDS = 0.02
 RECONNECT_SECONDS = 0.2
 
 log = structlog.get_logger("store")
@@ -129,6 +133,7 @@ class GroupCommit:
         self._units: deque[Unit] = deque()
         self._operations: list[Operation] = []
         self._claimants: Claimants | None = None
+        self._burst_until = 0.0
         self._wake = asyncio.Event()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -144,6 +149,10 @@ class GroupCommit:
         self._fail([*self._units, *self._operations], StoreUnavailable("the service is stopping"))
         if self._connection is not None and not self._connection.is_closed():
             await self._connection.close(timeout=1)
+
+    def in_burst(self) -> bool:
+        """Whether commands are being accepted by the hundred."""
+        return time.monotonic() < self._burst_until
 
     def wake(self) -> None:
         """Runs a transaction soon, even where only claims want one."""
@@ -314,6 +323,8 @@ class GroupCommit:
             unit.settle(outcome or Appended(None if last is None else base + last))
         if flush is None:
             return
+        if len(rows.inbox) >= BURST_COMMANDS:
+            self._burst_until = time.monotonic() + BURST_SECONDS
         events, sizes = rows.recorded(base, flush["at"]), rows.sizes()
         if claims is not None:
             started = claims.granted(flush, rows)

@@ -96,6 +96,28 @@ BEGIN
       JOIN unnest(claims) AS c(ord, tenant, queues, slots, worker) ON c.ord = g.claim;
 END $$;
 
+-- The rows of the inline projections that follow from the events of a batch, whose positions begin after `base`.
+CREATE FUNCTION place_work(
+    base bigint, gone_ready text[], gone_waiting text[], gone_leases text[], work work_to_place[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(gone_ready) > 0 THEN DELETE FROM ready WHERE stream = ANY (gone_ready); END IF;
+    IF cardinality(gone_waiting) > 0 THEN DELETE FROM waiting WHERE stream = ANY (gone_waiting); END IF;
+    IF cardinality(gone_leases) > 0 THEN DELETE FROM leases WHERE stream = ANY (gone_leases); END IF;
+    IF cardinality(work) > 0 THEN
+        INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
+                           traceparent)
+        SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task, w.company,
+               w.correlation_id, w.traceparent
+          FROM unnest(work) AS w WHERE w.due_at IS NULL;
+        INSERT INTO waiting (stream, tenant, job_id, queue, rank, position, version, attempt, task, due_at, company,
+                             correlation_id, traceparent)
+        SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task, w.due_at,
+               w.company, w.correlation_id, w.traceparent
+          FROM unnest(work) AS w WHERE w.due_at IS NOT NULL;
+    END IF;
+END $$;
+
 -- Appends a whole batch: positions, events, remembered answers, and the inline rows that follow from the events.
 -- Takes the advisory lock before anything else: nothing takes a row lock before it.
 CREATE FUNCTION append_batch(
@@ -121,21 +143,7 @@ BEGIN
                AS e(stream, version, topic, state, id, type, kind, subject, tenant, company, correlation, causation,
                     metadata, ord);
     END IF;
-    IF cardinality(gone_ready) > 0 THEN DELETE FROM ready WHERE stream = ANY (gone_ready); END IF;
-    IF cardinality(gone_waiting) > 0 THEN DELETE FROM waiting WHERE stream = ANY (gone_waiting); END IF;
-    IF cardinality(gone_leases) > 0 THEN DELETE FROM leases WHERE stream = ANY (gone_leases); END IF;
-    IF cardinality(work) > 0 THEN
-        INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
-                           traceparent)
-        SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task, w.company,
-               w.correlation_id, w.traceparent
-          FROM unnest(work) AS w WHERE w.due_at IS NULL;
-        INSERT INTO waiting (stream, tenant, job_id, queue, rank, position, version, attempt, task, due_at, company,
-                             correlation_id, traceparent)
-        SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task, w.due_at,
-               w.company, w.correlation_id, w.traceparent
-          FROM unnest(work) AS w WHERE w.due_at IS NOT NULL;
-    END IF;
+    PERFORM place_work(base, gone_ready, gone_waiting, gone_leases, work);
 END $$;
 
 -- A flush in one statement, which is one round trip and one transaction.
