@@ -85,5 +85,5 @@ async def test_a_claim_touches_a_handful_of_rows_behind_a_hundred_thousand_that_
     async with Millrace(service.url) as client:
         cost = await measured(fresh_database_url, client)
     print(cost)
-    assert cost.rows <= 2
+    assert 0 < cost.rows <= 5
     assert cost.buffers < 100

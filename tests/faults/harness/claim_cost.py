@@ -6,12 +6,11 @@ import json
 import statistics
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
 
-from adapters.postgres.claims import GRANT_BYTES, PICK
+from adapters.postgres.database import Database
 from millrace import Millrace
 
 BLOCKED = 100_000
@@ -25,6 +24,13 @@ SELECT 'job:default:blocked-{{table}}-' || n, 'default', 'blocked-{{table}}-' ||
        '{{{{}}}}'{{value}}
   FROM generate_series(1, $2) AS n
 """
+GRANT = f"""
+SELECT * FROM serve_claims(ARRAY[ROW(1, 'default', ARRAY['{QUEUE}'], 1, 'explain')::claim_to_serve], interval '5 s',
+                           1000000, '00000000-0000-4000-8000-', 1)
+"""
+TOUCHED = """
+SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname IN ('ready', 'waiting')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class ClaimCost:
     """What was measured.
 
     Attributes:
-        rows: the most that any step of the statement's plan touched.
+        rows: of jobs that may run or wait, that the database read.
         buffers: pages that the statement looked at.
         milliseconds: of the statement in the database, and of a whole claim over HTTP, each a median.
     """
@@ -45,7 +51,7 @@ class ClaimCost:
     def __str__(self) -> str:
         return (
             f"{self.claim_milliseconds:.1f} ms over HTTP, {self.statement_milliseconds:.2f} ms in PostgreSQL,"
-            f" {self.buffers} pages, at most {self.rows} rows at once"
+            f" {self.buffers} pages, {self.rows} rows of jobs"
         )
 
 
@@ -68,10 +74,9 @@ async def measured(database: str, client: Millrace) -> ClaimCost:
     for number in range(ROUNDS):
         job = await client.jobs.enqueue("step", queue=QUEUE)
         if number % 2:
-            plan, took = await _explained(database)
+            touched, pages, took = await _looked_at(database)
             statements.append(took)
-            rows = max(rows, _most_rows(plan))
-            buffers = max(buffers, plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+            rows, buffers = max(rows, touched), max(buffers, pages)
         began = time.perf_counter()
         body = {"worker": "measure", "queues": [QUEUE], "slots": 1, "wait": 5}
         grants = (await client.execute("job.claim", body)).result["grants"]
@@ -81,23 +86,23 @@ async def measured(database: str, client: Millrace) -> ClaimCost:
     return ClaimCost(rows, buffers, statistics.median(statements), statistics.median(claims))
 
 
-async def _explained(database: str) -> tuple[dict[str, Any], float]:
-    """The plan of the statement that picks, run for real and undone, and its milliseconds."""
-    connection = await asyncpg.connect(database, timeout=5)
+async def _looked_at(database: str) -> tuple[int, int, float]:
+    """Rows of jobs and pages that a grant reads, and its milliseconds; done for real as by the service, and undone."""
+    connection = await Database(database).connect_writer()
     try:
         transaction = connection.transaction()
         await transaction.start()
-        text = await connection.fetchval(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {PICK}", "default", [QUEUE], 1, "explain", timedelta(seconds=5),
-            GRANT_BYTES,
-        )  # fmt: skip
+        # Once before, as the service's own connection has: it has compiled the function and planned what is in it.
+        warm = connection.transaction()
+        await warm.start()
+        await connection.execute(GRANT)
+        await warm.rollback()
+        before = await connection.fetchval(TOUCHED)
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {GRANT}")
+        rows = await connection.fetchval(TOUCHED) - before
         await transaction.rollback()
     finally:
         await connection.close()
     (explained,) = json.loads(text)
-    return explained["Plan"], explained["Execution Time"]
-
-
-def _most_rows(plan: dict[str, Any]) -> int:
-    touched = int(plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * int(plan["Actual Loops"])
-    return max([touched, *(_most_rows(child) for child in plan.get("Plans", ()))])
+    plan: dict[str, Any] = explained["Plan"]
+    return int(rows), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], explained["Execution Time"]

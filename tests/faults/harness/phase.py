@@ -183,7 +183,7 @@ class PhaseRun:
                 await until(lambda: self._ended() > 0 or work.done(), RECOVERY_SECONDS, "the first job has ended")
                 await nemesis.run(faults)
         except TimeoutError as error:
-            self._noted["C10 no recovery"].append(f"the nemesis was stopped: {error or 'its time was up'}")
+            self._noted["C10 no recovery"].append(f"the nemesis was stopped: {error!r}")
         finally:
             self._noted["C10 no recovery"] += nemesis.missed
             over.set()

@@ -57,7 +57,7 @@ def orders(seed: int, doors: Sequence[str], mix: Mix) -> Iterator[Order]:
     while True:
         number += 1
         door = chance.choice(doors)
-        copies = (door,)
+        copies: tuple[str, ...] = (door,)
         if chance.random() < mix.duplicates:
             copies = (door, chance.choice(doors))
         body = _body(chance, mix)

@@ -74,7 +74,7 @@ class SavesItsPositionFirst(Twin):
                 late, self.late = self.late, events
                 await self._inner.apply(connection, version, late)
 
-        return Bad(projection) if projection.name == "jobs" else projection  # type: ignore[return-value]
+        return Bad(projection) if projection.name == "jobs" else projection
 
 
 class SkipsEvents(Twin):
@@ -86,7 +86,7 @@ class SkipsEvents(Twin):
                 kept = [event for event in events if event.position % SKIPPED_EACH]
                 await self._inner.apply(connection, version, kept)
 
-        return Bad(projection) if projection.name == "jobs" else projection  # type: ignore[return-value]
+        return Bad(projection) if projection.name == "jobs" else projection
 
 
 class HasANaiveCursor(Twin):
@@ -94,21 +94,27 @@ class HasANaiveCursor(Twin):
 
     async def prepare(self, system: System) -> None:
         pool = system.storage.pool
-        good: str = await pool.fetchval("SELECT pg_get_functiondef('append_batch'::regproc)")
-        if "naive" in good:
+        source = "SELECT pg_get_functiondef($1::regproc)"
+        if "naive" in await pool.fetchval(source, "append_batch"):
             return  # another process of this build, or an earlier life of this one, was here
-        unlocked, locks = re.subn(r"PERFORM pg_advisory_xact_lock\(\d+\);", "", good)
-        numbered, counters = re.subn(
-            r"UPDATE store SET head = head \+ cardinality\((\w+)\) RETURNING head - cardinality\(\1\) INTO base;",
-            r"base := nextval('naive') - 1; PERFORM setval('naive', base + greatest(cardinality(\1), 1));"
-            r" PERFORM pg_sleep(random() * 0.05);",
-            unlocked,
-        )
-        events = re.search(r"greatest\(cardinality\((\w+)\), 1\)", numbered)
-        assert (locks, counters) == (1, 1), "append_batch is no longer what this build knows how to spoil"
-        assert events is not None
-        body, end, rest = numbered.rpartition("END")
-        bad = f"{body}UPDATE store SET head = greatest(head, base + cardinality({events[1]}));\n{end}{rest}"
-        await pool.execute("CREATE SEQUENCE IF NOT EXISTS naive")
+        await pool.execute("CREATE SEQUENCE naive")
         await pool.execute("SELECT setval('naive', (SELECT head FROM store) + 1)")
-        await pool.execute(bad)
+        for name in ("append_batch", "serve_claims"):
+            await pool.execute(spoilt(await pool.fetchval(source, name)))
+
+
+def spoilt(good: str) -> str:
+    """The function that stores events, with positions from a sequence, no lock, and time to be overtaken in."""
+    unlocked = re.sub(r"PERFORM pg_advisory_xact_lock\(\d+\);", "", good)
+    counter = r"UPDATE store SET head = head \+ (cardinality\(\w+\)) RETURNING head - \1 INTO base;"
+    found = re.search(counter, unlocked)
+    assert found is not None, "positions are no longer given in the way that this build knows how to spoil"
+    size = found[1]
+    numbered = re.sub(
+        counter,
+        f"base := nextval('naive') - 1; PERFORM setval('naive', base + greatest({size}, 1));"
+        " PERFORM pg_sleep(random() * 0.05);",
+        unlocked,
+    )
+    body, end, rest = numbered.rpartition("END")
+    return f"{body}UPDATE store SET head = greatest(head, base + {size});\n{end}{rest}"
