@@ -32,6 +32,7 @@ QUEUE_TENANT = TENANTS[1]
 DURABLE_TENANT = TENANTS[0]
 RECOVERY_SECONDS = 60.0
 COMPARE_EVERY = 20.0
+FORGERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class PhaseRun:
             client = stack.clients[doors[number % len(doors)], tenant]
             self._followers.append(Follower(client, tenant, f"follower of {tenant}", self._forger))
         self._watch(*(follower.run() for follower in self._followers), *(reader.run() for reader in self._queues))
-        self._watch(self._forger.run())
+        self._watch(*(self._forger.run() for _ in range(FORGERS)))
         for service in stack.apis:
             self._watch(Prober(service.url, service.name, self._history, lambda s=service: s.running).run())  # type: ignore[misc]
 
@@ -204,13 +205,16 @@ class PhaseRun:
         async def quiet() -> bool:
             await asyncio.sleep(0.1)
             everybody = set().union(*(follower.ended for follower in self._followers))
-            return jobs <= everybody and self._forger.idle
+            return jobs <= everybody
 
         try:
             await until(quiet, max(1.0, self._phase.settle - (began - nemesis.last_healed)), "every job has ended")
         except TimeoutError:
             return None
-        return time.monotonic() - nemesis.last_healed
+        settled = time.monotonic() - nemesis.last_healed
+        with suppress(TimeoutError):
+            await until(lambda: self._forger.idle, self._phase.patience, "every late report has been tried")
+        return settled
 
     async def _recovered(self, door: str) -> None:
         self._canaries += 1
