@@ -20,7 +20,7 @@ PROJECTION = ("projection.before_write", "projection.after_write_before_commit",
 COMMANDS = (
     "append.before", "append.before_commit", "append.after_commit_before_answer", "claim.before_grant",
     "claim.after_grant_before_reply", "lease.renew", "command.after_commit_before_reply",
-    "command.after_reply_before_ack", "report.before_ack",
+    "command.after_reply_before_ack", "report.after_commit_before_reply",
 )  # fmt: skip
 FEEDER = ("feeder.before_publish", "feeder.after_publish_before_confirm")
 
