@@ -72,7 +72,7 @@ class Nemesis:
         history.fault(fault.kind, seconds=round(fault.seconds, 2))
         try:
             door = await self._inject(fault)
-        except TimeoutError as error:
+        except (TimeoutError, ChildProcessError) as error:
             self.missed.append(f"{fault.kind}: {error}")
             return
         self.last_healed = healed = time.monotonic()
