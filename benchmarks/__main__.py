@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -44,6 +46,8 @@ def main(
         raise typer.BadParameter(f"there is no figure {error}; known are {known}") from None
     options = quick(asked) if is_quick else Options(asked)
     options = dataclasses.replace(options, rounds=rounds or options.rounds, jobs=n or options.jobs)
+    # Leaving by an exception ends every process of the race and drops its databases.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with Servers.of_environment() as servers:
             contenders, left_out = prepared(asked, servers)
@@ -52,6 +56,8 @@ def main(
     except ServersMissing as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(1) from None
+    if found.failures:
+        raise typer.Exit(1)
 
 
 def prepared(names: tuple[str, ...], servers: Servers) -> tuple[list[Contender], dict[str, str]]:

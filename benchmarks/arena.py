@@ -20,6 +20,7 @@ from benchmarks.options import OUT, ROOT
 from benchmarks.peers.steps import READY, RESULT
 from benchmarks.registry import Entry
 from benchmarks.servers import Servers
+from millrace.cli.processes import end_with_parent
 
 STEP_SECONDS = 600.0
 READY_SECONDS = 60.0
@@ -123,6 +124,7 @@ class Arena:
                 cwd=ROOT,
                 env={**os.environ, **self._variables, **variables},
                 start_new_session=True,
+                preexec_fn=end_with_parent(),
             )
         self.running.append(process)
         return process

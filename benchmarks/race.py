@@ -12,7 +12,7 @@ from benchmarks.arena import Contender, StepFailed
 from benchmarks.catalogue import Workload
 from benchmarks.options import Options
 from benchmarks.registry import OURS
-from benchmarks.servers import Servers
+from benchmarks.servers import Servers, ServersMissing
 
 Results = dict[str, dict[str, dict[int, float]]]
 
@@ -66,8 +66,12 @@ def run(
                 start = time.monotonic()
                 try:
                     figures = workload.run(contender, servers, options)
-                except StepFailed as failure:
-                    race.failures.append(f"round {number + 1}, {name}, {workload.figures[0]}: {failure}")
+                except ServersMissing:
+                    raise
+                except Exception as failure:
+                    # Whatever becomes of one system must not cost the figures of the others.
+                    reason = str(failure) if isinstance(failure, StepFailed) else repr(failure)
+                    race.failures.append(f"round {number + 1}, {name}, {workload.figures[0]}: {reason}")
                     tell(race.failures[-1])
                     continue
                 race.add(name, number + 1, figures)
