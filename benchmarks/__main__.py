@@ -17,7 +17,7 @@ from benchmarks.catalogue import WORKLOADS, chosen
 from benchmarks.environments import PeerUnavailable, python_of
 from benchmarks.options import Options, quick
 from benchmarks.registry import PEERS, QUICK
-from benchmarks.report import report
+from benchmarks.report import keep, report
 from benchmarks.servers import Servers, ServersMissing
 
 console = Console(width=int(os.environ.get("COLUMNS", "160")))
@@ -51,7 +51,7 @@ def main(
     try:
         with Servers.of_environment() as servers:
             contenders, left_out = prepared(asked, servers)
-            found = racing.run(contenders, selected, servers, options, console.print)
+            found = racing.run(contenders, selected, servers, options, console.print, keep)
             report(console, found, contenders, left_out, options, servers)
     except ServersMissing as error:
         console.print(f"[red]{error}[/red]")

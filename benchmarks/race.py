@@ -51,8 +51,14 @@ def run(
     servers: Servers,
     options: Options,
     tell: Callable[[str], None],
+    keep: Callable[[Race], None],
 ) -> Race:
-    """Runs everything; a step that fails is noted and the race goes on."""
+    """Runs everything; a step that fails is noted and the race goes on.
+
+    Args:
+        tell: told each step's figures, in words.
+        keep: given what there is after each step, so that a race that is ended keeps it.
+    """
     race = Race()
     for number in range(options.rounds):
         for workload in workloads:
@@ -75,6 +81,7 @@ def run(
                     tell(race.failures[-1])
                     continue
                 race.add(name, number + 1, figures)
+                keep(race)
                 shown = ", ".join(f"{figure} {value:,.4g}" for figure, value in figures.items())
                 tell(f"round {number + 1} {name} ({time.monotonic() - start:.0f} s): {shown}")
     return race
