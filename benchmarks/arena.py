@@ -93,7 +93,6 @@ class Arena:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._end()
-        Path(self._variables[stamps.VARIABLE]).unlink(missing_ok=True)
 
     def step(self, *arguments: object) -> dict[str, Any]:
         """Runs one step to its end; returns its result."""
@@ -172,6 +171,7 @@ class Arena:
     def _end(self) -> None:
         for process in reversed(self.running):
             end(process)
+        Path(self._variables[stamps.VARIABLE]).unlink(missing_ok=True)
 
 
 def free_port() -> int:
