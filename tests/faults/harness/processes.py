@@ -52,10 +52,16 @@ class Server:
 
     async def start(self) -> Self:
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
+            spawning = asyncio.ensure_future(asyncio.create_subprocess_exec(
                 *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
-            )  # fmt: skip
+            ))  # fmt: skip
+            try:
+                self._process = await asyncio.shield(spawning)
+            except asyncio.CancelledError:
+                # A process that nobody knows of would outlive the run.
+                self._process = await spawning
+                raise
         return self
 
     async def kill(self) -> None:
