@@ -48,7 +48,7 @@ class Start(job_contract.Enqueue):
     job_id: Identifier
 
 
-def create(timezone: str, schedule: Schedule | None, command: contract.Create, at: Moment) -> Decided:
+def create(timezone: str, schedule: Schedule | None, command: contract.CreateSchedule, at: Moment) -> Decided:
     plan = Plan(**_settings(command), timezone=command.timezone or timezone)
     if schedule is None or schedule.removed:
         anchor = plan.starts_at or at.now
@@ -62,7 +62,7 @@ def create(timezone: str, schedule: Schedule | None, command: contract.Create, a
     return _told(schedule)
 
 
-def change(schedule: Schedule, command: contract.Change, at: Moment) -> Decided:
+def change(schedule: Schedule, command: contract.ChangeSchedule, at: Moment) -> Decided:
     given = {name: value for name, value in _settings(command).items() if name in command.model_fields_set}
     if "cron" in given or "every" in given:
         given = {"cron": None, "every": None, **given}
@@ -70,22 +70,22 @@ def change(schedule: Schedule, command: contract.Change, at: Moment) -> Decided:
     return _told(schedule)
 
 
-def pause(schedule: Schedule, _: contract.Pause, at: Moment) -> Decided:
+def pause(schedule: Schedule, _: contract.PauseSchedule, at: Moment) -> Decided:
     schedule.pause(at.now)
     return _told(schedule)
 
 
-def resume(schedule: Schedule, _: contract.Resume, at: Moment) -> Decided:
+def resume(schedule: Schedule, _: contract.ResumeSchedule, at: Moment) -> Decided:
     schedule.resume(_next(schedule.plan, schedule.anchor, at.now, schedule), at.now)
     return _told(schedule)
 
 
-def remove(schedule: Schedule, _: contract.Remove, at: Moment) -> Decided:
+def remove(schedule: Schedule, _: contract.RemoveSchedule, at: Moment) -> Decided:
     schedule.remove(at.now)
     return Decided(schedule, {"name": schedule.name, "success": True})
 
 
-def trigger(schedule: Schedule, _: contract.Trigger, at: Moment) -> Decided:
+def trigger(schedule: Schedule, _: contract.TriggerSchedule, at: Moment) -> Decided:
     job_id = derived_id(at.stream, f"triggered/{schedule.version + 1}")
     schedule.trigger(job_id, at.now)
     return Decided(schedule, {"name": schedule.name, "job_id": job_id})
@@ -144,12 +144,12 @@ def command_routes(timezone: str) -> dict[str, CommandRoute]:
     """
     route = partial(CommandRoute, aggregate=Schedule, identify=_named)
     return {
-        "schedule.create": route(contract.Create, decide=partial(create, timezone), required=False),
-        "schedule.change": route(contract.Change, decide=change),
-        "schedule.pause": route(contract.Pause, decide=pause),
-        "schedule.resume": route(contract.Resume, decide=resume),
-        "schedule.remove": route(contract.Remove, decide=remove),
-        "schedule.trigger": route(contract.Trigger, decide=trigger),
+        "schedule.create": route(contract.CreateSchedule, decide=partial(create, timezone), required=False),
+        "schedule.change": route(contract.ChangeSchedule, decide=change),
+        "schedule.pause": route(contract.PauseSchedule, decide=pause),
+        "schedule.resume": route(contract.ResumeSchedule, decide=resume),
+        "schedule.remove": route(contract.RemoveSchedule, decide=remove),
+        "schedule.trigger": route(contract.TriggerSchedule, decide=trigger),
     }
 
 
@@ -177,12 +177,12 @@ def _next(plan: Plan, anchor: datetime, now: datetime, schedule: Schedule | None
     return None if due is None or (plan.ends_at is not None and due > plan.ends_at) else due
 
 
-def _settings(command: contract.Create | contract.Change) -> dict[str, Any]:
+def _settings(command: contract.CreateSchedule | contract.ChangeSchedule) -> dict[str, Any]:
     settings = {name: getattr(command, name) for name in Plan.__dataclass_fields__ if name != "timezone"}
     if command.job is not None:
         # Only what was given: the service's defaults apply when a run is started.
         settings["job"] = command.job.model_dump(mode="json", exclude_unset=True)
-    if isinstance(command, contract.Change):
+    if isinstance(command, contract.ChangeSchedule):
         settings["timezone"] = command.timezone
     return settings
 

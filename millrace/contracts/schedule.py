@@ -44,7 +44,7 @@ class ScheduledJob(Message):
     )
 
 
-class Create(Message):
+class CreateSchedule(Message):
     """`schedule.create`: a schedule of this name; repeating it with the same values changes nothing, others change it.
 
     Attributes:
@@ -76,20 +76,19 @@ class Create(Message):
     ends_at: Time | None = None
 
     @model_validator(mode="after")
-    def _one_recurrence(self) -> Create:
+    def _one_recurrence(self) -> CreateSchedule:
         if (self.cron is None) == (self.every is None):
             raise ValueError("give either `cron` or `every`")
         _check_bounds(self.starts_at, self.ends_at)
         return self
 
 
-class Change(Message):
-    """`schedule.change`: other values for what is given; the rest stays. `cron` takes the place of `every`, and back.
+class ScheduleChanges(Message):
+    """Other values for what is given; the rest stays. `cron` takes the place of `every`, and the other way round.
 
     A null takes `starts_at` or `ends_at` away.
     """
 
-    name: Name
     cron: CronText | None = None
     every: Every | None = None
     timezone: Zone | None = None
@@ -102,7 +101,7 @@ class Change(Message):
     ends_at: Time | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> Change:
+    def _something(self) -> ScheduleChanges:
         if self.cron is not None and self.every is not None:
             raise ValueError("give either `cron` or `every`")
         nulls = sorted(
@@ -114,25 +113,31 @@ class Change(Message):
         return self
 
 
-class Pause(Message):
+class ChangeSchedule(ScheduleChanges):
+    """`schedule.change`: other values for what is given; the rest stays. A null takes `starts_at`, `ends_at` away."""
+
+    name: Name
+
+
+class PauseSchedule(Message):
     """`schedule.pause`: nothing is due until it is resumed."""
 
     name: Name
 
 
-class Resume(Message):
+class ResumeSchedule(Message):
     """`schedule.resume`: goes on with the next due time after now; what was due during the pause is not made up for."""
 
     name: Name
 
 
-class Remove(Message):
+class RemoveSchedule(Message):
     """`schedule.remove`: ends the schedule; jobs that it started go on."""
 
     name: Name
 
 
-class Trigger(Message):
+class TriggerSchedule(Message):
     """`schedule.trigger`: enqueues the job now, whatever the schedule, its pause and its overlap policy say."""
 
     name: Name
@@ -271,12 +276,12 @@ def _check_bounds(starts_at: datetime | None, ends_at: datetime | None) -> None:
 
 
 COMMANDS: dict[str, type[Message]] = {
-    "schedule.create": Create,
-    "schedule.change": Change,
-    "schedule.pause": Pause,
-    "schedule.resume": Resume,
-    "schedule.remove": Remove,
-    "schedule.trigger": Trigger,
+    "schedule.create": CreateSchedule,
+    "schedule.change": ChangeSchedule,
+    "schedule.pause": PauseSchedule,
+    "schedule.resume": ResumeSchedule,
+    "schedule.remove": RemoveSchedule,
+    "schedule.trigger": TriggerSchedule,
 }
 QUERIES: dict[str, type[Message]] = {
     "schedule.get": GetSchedule,
