@@ -78,6 +78,7 @@ class Created(Planned):
     def apply(self, schedule: Schedule) -> None:
         super().apply(schedule)
         schedule.name, schedule.paused, schedule.removed = self.name, False, False
+        schedule.created_at, schedule.last_due_at, schedule.last_job_id, schedule.runs = self.timestamp, None, None, 0
 
 
 class Changed(Planned):
@@ -155,17 +156,17 @@ class Schedule(Aggregate):
     ends_at: datetime | None
     anchor: datetime
     next_due_at: datetime | None
+    created_at: datetime
     last_due_at: datetime | None
+    last_job_id: str | None
+    runs: int
+    paused: bool
+    removed: bool
     passed: datetime | None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
-        self.paused = False
-        self.removed = False
-        self.last_due_at = None
         self.passed = None
-        self.last_job_id: str | None = None
-        self.runs = 0
 
     @property
     def plan(self) -> Plan:
@@ -269,7 +270,7 @@ class Schedule(Aggregate):
             "last_due_at": self.last_due_at,
             "last_job_id": self.last_job_id,
             "runs": self.runs,
-            "created_at": self.created_on,
+            "created_at": self.created_at,
         }
 
     def _start(self, chosen: Sequence[Run], next_due_at: datetime | None, unfinished: bool, now: datetime) -> None:

@@ -51,10 +51,16 @@ class Reactor:
     """Runs one reaction, while this process leads it."""
 
     def __init__(
-        self, reaction: Reaction, store: EventStore, readers: Readers, doorbell: Doorbell, pipeline: Pipeline
+        self,
+        reaction: Reaction,
+        store: EventStore,
+        readers: Readers,
+        doorbell: Doorbell,
+        pipeline: Pipeline,
+        on_advance: Callable[[str, int], None],
     ) -> None:
         self._reaction, self._store, self._readers = reaction, store, readers
-        self._doorbell, self._pipeline = doorbell, pipeline
+        self._doorbell, self._pipeline, self._on_advance = doorbell, pipeline, on_advance
         self._reader = f"reaction:{reaction.name}"
         self._failures = 0
 
@@ -77,6 +83,7 @@ class Reactor:
                     scanned = events[-1].position
                 if own or quiet or scanned - saved >= PAGE:
                     await self._readers.advance(self._reader, scanned)
+                    self._on_advance(self._reader, scanned)
                     saved = scanned
 
     def _shown(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:

@@ -149,7 +149,7 @@ def command_routes(timezone: str) -> dict[str, CommandRoute]:
         "schedule.pause": route(contract.PauseSchedule, decide=pause),
         "schedule.resume": route(contract.ResumeSchedule, decide=resume),
         "schedule.remove": route(contract.RemoveSchedule, decide=remove),
-        "schedule.trigger": route(contract.TriggerSchedule, decide=trigger),
+        "schedule.trigger": route(contract.TriggerSchedule, decide=trigger, followed_by=f"reaction:{REACTION}"),
     }
 
 

@@ -107,7 +107,14 @@ class System:
                 )
                 loops.append((f"projector:{projection.name}", projector.run))
             for reaction in self.reactions:
-                reactor = Reactor(reaction, storage.store, storage.readers, storage.doorbell, self.pipeline)
+                reactor = Reactor(
+                    reaction,
+                    storage.store,
+                    storage.readers,
+                    storage.doorbell,
+                    self.pipeline,
+                    storage.positions.advanced,
+                )
                 loops.append((f"reaction:{reaction.name}", reactor.run))
         if "relay" in self.roles and self.bus is not None:
             relay = Relay(
