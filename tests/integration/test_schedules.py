@@ -390,6 +390,7 @@ async def test_the_read_model_equals_a_replay(fresh_database_url: str) -> None:
         await told(running, "schedule.trigger", {"name": "s-1"})
         await told(running, "schedule.remove", {"name": "s-2"})
         await told(running, "schedule.create", {"name": "s-2", "job": {"name": "tick"}, "cron": "@hourly"})
+        await schedule(running, "s-2")
         reply = await running.gateway.query("schedule.list", {}, context())
         rebuilt = await rebuild_read_model(fresh_database_url, "schedules", lambda done, total: None, True)
         assert rebuilt.equal
