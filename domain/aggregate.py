@@ -31,6 +31,8 @@ class EventType(MetaDomainEvent):
 class Event(CanMutateAggregate[str], metaclass=EventType):
     """Base of all events: frozen, with a declared `TOPIC` that is its stored name and never derived from the class.
 
+    One that is `PLAIN` is stored neither compressed nor encrypted, because the database itself writes it.
+
     `apply` copies values into the aggregate and can never refuse: what happened has happened.
     """
 
@@ -39,6 +41,7 @@ class Event(CanMutateAggregate[str], metaclass=EventType):
     timestamp: datetime
 
     TOPIC: ClassVar[str]
+    PLAIN: ClassVar[bool] = False
     class_version: ClassVar[int] = 1
 
     @property

@@ -39,6 +39,7 @@ class Enqueued(JobEvent):
 
 class Started(JobEvent):
     TOPIC: ClassVar[str] = "job.started"
+    PLAIN: ClassVar[bool] = True
     attempt: int
     worker: str
 

@@ -80,6 +80,7 @@ class Work(NamedTuple):
         rank: order among the jobs of one lane, smaller first.
         attempt: number that the next attempt will carry.
         task: what a worker is told, JSON text.
+        origin: metadata of the job's first event, which its starts continue.
     """
 
     place: Literal["ready", "waiting"] | None
@@ -89,6 +90,7 @@ class Work(NamedTuple):
     due_at: datetime | None = None
     attempt: int = 0
     task: str = ""
+    origin: Metadata | None = None
 
 
 class Append(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, assert_never
 
 from pydantic_core import from_json
@@ -18,7 +18,7 @@ from millrace.contracts.wire import Context, derived_id
 from projections.work import work_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobPolicy:
     """What a job gets that does not say otherwise, and what each queue adds to its jobs' priority.
 
@@ -30,6 +30,11 @@ class JobPolicy:
     timeout: float = 300.0
     retry: contract.Retry = field(default_factory=contract.Retry)
     queue_priorities: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def retry_data(self) -> dict[str, Any]:
+        """`retry` as jobs keep it."""
+        return self.retry.model_dump()
 
 
 def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
@@ -45,7 +50,7 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             priority=command.priority,
             max_attempts=command.max_attempts if "max_attempts" in given else policy.max_attempts,
             timeout=command.timeout if "timeout" in given else policy.timeout,
-            retry=(command.retry if "retry" in given else policy.retry).model_dump(),
+            retry=command.retry.model_dump() if "retry" in given else policy.retry_data,
             run_at=run_at,
             queue_priority=policy.queue_priorities.get(command.queue, 0),
         )

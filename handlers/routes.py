@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.aggregate import Aggregate
 from domain.ports import Metadata, Work
 from millrace.contracts.wire import Context, Message
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What a decision is told about its surroundings: time and ids are arguments, never looked up.
 
     Attributes:
@@ -30,8 +29,7 @@ class Moment:
     epoch: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """The aggregate with its pending events (none when the wish is already fulfilled), and what the caller is told."""
 
     aggregate: Aggregate

@@ -39,13 +39,12 @@ class Storage:
         clock = DatabaseClock()
         await clock.look(pool)
         # The queue and the doorbell tell each other: a ring from another process may mean work for a held claim.
-        doorbell = PostgresDoorbell(database.connect_follower, lambda: queue.stir())
+        doorbell = PostgresDoorbell(database.connect_follower, lambda: queue.stir(), lambda: commits.in_burst())
         tail = EventTail()
         commits = GroupCommit(database.connect_writer, tail, doorbell.ring)
         queue = PostgresWorkQueue(
             commits,
             pool,
-            mapper.to_stored_event,
             lease=leases.duration,
             grant_lease=leases.unconfirmed,
         )

@@ -23,13 +23,13 @@ class Limits:
     """How much a message and the client may hold.
 
     Attributes:
-        items: commands in one message.
+        items: commands in one message; several on their way overlap with what the service does with the first.
         size: bytes in one message, unless a single command is larger.
         in_flight: messages of one lane that wait for their answer.
         capacity: commands in memory; whoever brings more waits.
     """
 
-    items: int = 500
+    items: int = 250
     size: int = 524_288
     in_flight: int = 4
     capacity: int = 10_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,14 +69,13 @@ class Link:
         sender = origin or self.origin()
         answers = [await self._batcher.put(name, encode(body), sender, uuid7()) for body in bodies]
         outcomes: list[Answer | MillraceError] = []
-        for reply in await asyncio.gather(*answers, return_exceptions=True):
-            match reply:
-                case dict():
-                    outcomes.append(Answer(reply["result"], reply.get("position")) if reply["ok"] else _error(reply))
-                case MillraceError():
-                    outcomes.append(reply)
-                case _:
-                    raise reply
+        for answer in answers:
+            try:
+                reply = await answer
+            except MillraceError as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(Answer(reply["result"], reply.get("position")) if reply["ok"] else _error(reply))
         return outcomes
 
     async def query(

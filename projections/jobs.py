@@ -17,6 +17,9 @@ from projections.projection import Connection, events_of
 
 REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
+# Position, name, data, priority, timeout, company, correlation id and time of creation.
+Fixed = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
+NOTHING_FIXED: Fixed = (None,) * 8
 
 
 @dataclass(slots=True)
@@ -39,9 +42,22 @@ class JobRow:
     error: str | None = None
     dead_lettered: bool = False
 
-    def values(self) -> tuple[Any, ...]:
+    def row(self, fixed: Fixed = NOTHING_FIXED) -> tuple[Any, ...]:
+        """The table's row; an update leaves out what never changes."""
+        position, name, data, priority, timeout, company, correlation_id, created_at = fixed
         return (
+            self.tenant,
+            self.id,
+            position,
             self.version,
+            name,
+            data,
+            self.queue,
+            priority,
+            timeout,
+            company,
+            correlation_id,
+            created_at,
             self.status,
             self.attempts,
             self.max_attempts,
@@ -60,7 +76,7 @@ class JobRow:
 class _Page:
     """What one page of events comes to, before it is written; rows by stream."""
 
-    created: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    created: dict[str, Fixed] = field(default_factory=dict)
     touched: dict[str, JobRow] = field(default_factory=dict)
     removed: dict[str, JobRow] = field(default_factory=dict)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
@@ -134,7 +150,6 @@ class JobsProjection:
                 recorded.position,
                 event.name,
                 to_json(event.data).decode(),
-                event.queue,
                 event.priority,
                 event.timeout,
                 recorded.metadata.company,
@@ -195,15 +210,12 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
 
 
 async def _write(connection: Connection, version: int, page: _Page) -> None:
-    inserts = [
-        (row.tenant, row.id, *fixed, *row.values())
-        for row, fixed in ((page.touched[key], fixed) for key, fixed in page.created.items())
-    ]
-    updates = [(row.tenant, row.id, *row.values()) for key, row in page.touched.items() if key not in page.created]
+    inserts = [page.touched[key].row(fixed) for key, fixed in page.created.items()]
+    updates = [row.row() for key, row in page.touched.items() if key not in page.created]
     if inserts:
-        await connection.execute(sql.INSERT.format(v=version), *zip(*inserts, strict=True))
+        await connection.execute(sql.INSERT.format(v=version), inserts)
     if updates:
-        await connection.execute(sql.UPDATE.format(v=version), *zip(*updates, strict=True))
+        await connection.execute(sql.UPDATE.format(v=version), updates)
     if page.errors:
         await connection.execute(sql.INSERT_ERRORS.format(v=version), *zip(*page.errors, strict=True))
     if page.removed:

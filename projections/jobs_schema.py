@@ -54,25 +54,14 @@ CREATE TABLE IF NOT EXISTS job_counts_v{v} (
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
 DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 
-INSERT = """
-INSERT INTO jobs_v{v} (tenant, id, position, name, data, queue, priority, timeout, company, correlation_id, created_at,
-       version, status, attempts, max_attempts, run_at, started_at, completed_at, failed_at, worker, result, error,
-       dead_lettered)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::json[], $6::text[], $7::int[], $8::float8[],
-       $9::text[], $10::text[], $11::timestamptz[], $12::bigint[], $13::text[], $14::int[], $15::int[],
-       $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::json[],
-       $22::text[], $23::bool[])
-"""
+# Rows travel as rows of the table's own type, which is cheaper than an array for each column.
+INSERT = "INSERT INTO jobs_v{v} SELECT * FROM unnest($1::jobs_v{v}[])"
 UPDATE = """
 UPDATE jobs_v{v} j
    SET version = u.version, status = u.status, attempts = u.attempts, max_attempts = u.max_attempts, run_at = u.run_at,
        started_at = u.started_at, completed_at = u.completed_at, failed_at = u.failed_at, worker = u.worker,
        result = u.result, error = u.error, dead_lettered = u.dead_lettered
-  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::int[], $7::timestamptz[],
-              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::json[], $13::text[],
-              $14::bool[])
-       AS u(tenant, id, version, status, attempts, max_attempts, run_at, started_at, completed_at, failed_at, worker,
-            result, error, dead_lettered)
+  FROM unnest($1::jobs_v{v}[]) AS u
  WHERE j.tenant = u.tenant AND j.id = u.id
 """
 FETCH = """

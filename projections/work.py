@@ -31,6 +31,7 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
         due_at=job.run_at,
         attempt=job.attempt + 1,
         task=to_json(task_of(job, origin)).decode(),
+        origin=origin,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -17,6 +18,9 @@ from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Refused, Reply
 
 log = structlog.get_logger(__name__)
+
+# Together less than the time in which a grant must be confirmed.
+RESEND_PAUSES = (0.1, 0.3, 0.6, 1.0)
 
 Answer = Callable[[Request], Awaitable[Reply]]
 
@@ -45,10 +49,23 @@ class Requests:
             return
         name = envelope.name_of(message)
         reply = refused("too-many", "too many requests wait here", retry_after=1.0) if full else None
-        try:
-            await self._replies.send(*address, name, reply or await self._reply(message, request))
-        except BrokerUnavailable as error:
-            log.info("reply_lost", request=name, error=str(error))
+        await self._send(address, name, reply or await self._reply(message, request))
+
+    async def _send(self, address: tuple[str, str], name: str, reply: Reply) -> None:
+        """Sends an answer, for a few seconds if need be.
+
+        After a restart of the broker a request may arrive while the connection that answers go over is still to be made
+        anew, and a grant that is lost costs its jobs the time that it takes to lapse.
+        """
+        for pause in (*RESEND_PAUSES, None):
+            try:
+                await self._replies.send(*address, name, reply)
+                return
+            except BrokerUnavailable as error:
+                if pause is None:
+                    log.info("reply_lost", request=name, error=str(error))
+                    return
+                await asyncio.sleep(pause)
 
     async def _reply(self, message: Arrived, request: Request | None) -> Reply:
         try:

@@ -1,4 +1,4 @@
-"""Claims: ready jobs are granted inside the flusher's own transaction, under the append lock."""
+"""Claims: ready jobs are granted by the statement that appends, under the append lock."""
 
 from __future__ import annotations
 
@@ -9,40 +9,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from eventsourcing.persistence import StoredEvent
-from pydantic_core import from_json
+import asyncpg
 
 from adapters.postgres.database import Connection
 from adapters.postgres.group_commit import GroupCommit
-from adapters.postgres.rows import APPEND_BATCH, BatchRows
+from adapters.postgres.rows import BatchRows
 from domain import job as job_domain
 from domain.aggregate import Event
-from domain.ports import Append, ClaimRequest, Granted, GrantedJob, Metadata, StreamName
+from domain.ports import ClaimRequest, Granted, GrantedJob, Metadata, RecordedEvent, StreamName
 
 Lane = tuple[str, str]
-# A claim that was held for longer may be that of a worker which has stopped since.
-LONG_HELD = 0.5
 # One claim's answer stays below every limit on message sizes on its way.
 GRANT_BYTES = 1_000_000
 
-PICK = """
-WITH heads AS (
-    SELECT head.*
-      FROM unnest($2::text[]) AS q(queue)
-     CROSS JOIN LATERAL (SELECT stream, rank, position, octet_length(task) AS size FROM ready
-                          WHERE tenant = $1 AND queue = q.queue ORDER BY rank, position LIMIT $3) AS head
-     ORDER BY head.rank, head.position LIMIT $3),
-sized AS (
-    SELECT stream, sum(size) OVER (ORDER BY rank, position) - size AS before FROM heads),
-picked AS (
-    DELETE FROM ready WHERE stream IN (SELECT stream FROM sized WHERE before < $6)
-    RETURNING stream, tenant, job_id, rank, position, version, attempt, task),
-leased AS (
-    INSERT INTO leases (stream, tenant, job_id, attempt, worker, expires_at)
-    SELECT stream, tenant, job_id, attempt, $4, clock_timestamp() + $5 FROM picked)
-SELECT stream, tenant, job_id, version, attempt, task, clock_timestamp() AS now FROM picked ORDER BY rank, position
-"""
-STOPPED = "SELECT worker FROM workers WHERE stopped AND tenant = $1 AND worker = ANY ($2::text[])"
 EXPIRE_NOW = """
 UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2
 """
@@ -50,10 +29,11 @@ UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream
 
 @dataclass(slots=True, eq=False)
 class _Claim:
+    """`serving` is there while a flush is under way that may grant it something."""
+
     request: ClaimRequest
     done: asyncio.Future[list[GrantedJob]]
-    arrived: float
-    picked: bool = False
+    serving: asyncio.Future[None] | None = None
 
 
 @dataclass(slots=True)
@@ -66,24 +46,16 @@ class _Group:
 
 
 class Claims:
-    """Holds the claims of this process, and takes part in every transaction of the flusher to grant them jobs.
+    """Holds the claims of this process; implements `adapters.postgres.group_commit.Claimants`.
 
     Args:
-        encode: an event as it is stored.
         grant_lease: seconds that a grant stays valid until its worker confirms it.
     """
 
-    def __init__(
-        self,
-        commits: GroupCommit,
-        encode: Callable[[Any], StoredEvent],
-        grant_lease: float,
-    ) -> None:
-        self._commits, self._encode = commits, encode
+    def __init__(self, commits: GroupCommit, grant_lease: float) -> None:
+        self._commits = commits
         self._grant_lease = timedelta(seconds=grant_lease)
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
-        self._running: list[tuple[_Claim, list[GrantedJob]]] = []
-        self._started: list[tuple[StreamName, Event]] = []
         self._on_started: Callable[[StreamName, Event, int], None] = lambda stream, event, position: None
 
     def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
@@ -93,7 +65,7 @@ class Claims:
     async def claim(self, request: ClaimRequest) -> Granted:
         """Waits for work and grants it; see `domain.ports.WorkQueue`."""
         arrived = time.monotonic()
-        claim = _Claim(request, asyncio.get_running_loop().create_future(), arrived)
+        claim = _Claim(request, asyncio.get_running_loop().create_future())
         key = (request.tenant, request.queues)
         lanes = frozenset((request.tenant, queue) for queue in request.queues)
         group = self._groups.setdefault(key, _Group(lanes))
@@ -105,9 +77,9 @@ class Claims:
                 await asyncio.wait({claim.done}, timeout=request.wait)
             else:
                 await self._pass()
-            if claim.picked:
-                await claim.done
-            else:
+            if claim.serving is not None:
+                await asyncio.wait({claim.serving})
+            if not claim.done.done():
                 self._abandon(claim)
         except asyncio.CancelledError:
             self._abandon(claim)
@@ -161,9 +133,14 @@ class Claims:
         """Ends the worker's claims that this process holds."""
         for group in self._groups.values():
             for claim in group.claims:
-                mine = (claim.request.tenant, claim.request.worker) == (tenant, worker)
-                if mine and not claim.picked and not claim.done.done():
+                if (claim.request.tenant, claim.request.worker) != (tenant, worker) or claim.done.done():
+                    continue
+                if claim.serving is None:
                     claim.done.set_result([])
+                else:
+                    # The flush that serves it may have looked before the worker withdrew; the next one ends it.
+                    group.stirred = True
+                    self._commits.wake()
 
     def wants(self, lanes: set[Lane]) -> bool:
         for group in self._groups.values():
@@ -171,77 +148,69 @@ class Claims:
                 group.stirred = True
         return any(group.stirred for group in self._groups.values())
 
-    async def run(self, connection: Connection) -> Callable[[], None]:
-        rows = BatchRows()
-        for group in list(self._groups.values()):
+    def rows(self) -> ClaimRows:
+        """The claims that are to be served now, those of one group together."""
+        claims: list[_Claim] = []
+        for group in self._groups.values():
             if group.stirred:
-                await self._grant(connection, group, rows)
-        written = await connection.fetchrow(APPEND_BATCH, *rows.parameters()) if rows.events else None
-        granted, self._running = self._running, []
-        started, self._started = self._started, []
+                group.stirred = False
+                claims += (claim for claim in group.claims if claim.serving is None and not claim.done.done())
+        loop = asyncio.get_running_loop()
+        for claim in claims:
+            claim.serving = loop.create_future()
+        rows = [
+            (number, claim.request.tenant, claim.request.queues, claim.request.slots, claim.request.worker)
+            for number, claim in enumerate(claims)
+        ]
+        return ClaimRows(self, claims, [rows, self._grant_lease, GRANT_BYTES])
 
-        def after_commit() -> None:
-            if written is not None:
-                for offset, (stream, event) in enumerate(started, 1):
-                    self._on_started(stream, event, written["base"] + offset)
-                self._commits.committed(rows, written["base"], written["at"])
-            for claim, jobs in granted:
-                if not claim.done.done():
-                    claim.done.set_result(jobs)
+    def started(self, stream: StreamName, event: Event, position: int) -> None:
+        self._on_started(stream, event, position)
 
-        return after_commit
-
-    async def _grant(self, connection: Connection, group: _Group, rows: BatchRows) -> None:
-        group.stirred = False
-        await self._end_stopped(connection, group)
-        for claim in tuple(group.claims):
-            if claim.picked or claim.done.done() or claim not in group.claims:
-                continue
-            request = claim.request
-            picked = await connection.fetch(
-                PICK,
-                request.tenant,
-                request.queues,
-                request.slots,
-                request.worker,
-                self._grant_lease,
-                GRANT_BYTES,
-            )
-            if not picked:
-                return
-            jobs = []
-            for row in picked:
-                event = job_domain.Started(
-                    row["stream"], row["version"] + 1, row["now"], row["attempt"], request.worker
-                )
-                task = from_json(row["task"])
-                meta = Metadata(
-                    row["tenant"], task["company"], task["correlation_id"], row["job_id"], None, task["traceparent"]
-                )
-                stream = StreamName(job_domain.KIND, row["tenant"], row["job_id"])
-                self._started.append((stream, event))
-                rows.add(Append(stream, row["version"], (event,), meta), (self._encode(event),))
-                jobs.append(GrantedJob(row["job_id"], row["attempt"], row["task"]))
-            claim.picked = True
-            self._running.append((claim, jobs))
-
-    async def _end_stopped(self, connection: Connection, group: _Group) -> None:
-        """Ends the held claims of workers that have withdrawn; a claim that has just come needs no such look."""
-        long_held = time.monotonic() - LONG_HELD
-        old = [claim for claim in group.claims if claim.arrived < long_held and not claim.done.done()]
-        if not old:
-            return
-        tenant = old[0].request.tenant
-        rows = await connection.fetch(STOPPED, tenant, [claim.request.worker for claim in old])
-        stopped = {row["worker"] for row in rows}
-        for claim in old:
-            if claim.request.worker in stopped:
-                claim.done.set_result([])
-
-    def failed(self) -> None:
-        for claim, _ in self._running:
-            if not claim.done.done():
-                claim.done.set_result([])
-        self._running, self._started = [], []
+    def stir_again(self) -> None:
+        """A flush did not commit: whatever was ready still is."""
         for group in self._groups.values():
             group.stirred = True
+
+
+class ClaimRows:
+    """The claims of one flush.
+
+    Attributes:
+        parameters: of `append_and_grant`: the claims, the lease of a grant, and the most bytes for one claim.
+    """
+
+    def __init__(self, owner: Claims, claims: list[_Claim], parameters: list[Any]) -> None:
+        self._owner, self._claims, self.parameters = owner, claims, parameters
+
+    def granted(self, flush: asyncpg.Record, rows: BatchRows) -> list[RecordedEvent]:
+        """Hands out what the committed flush has granted; returns the starts as they stand in the log."""
+        jobs: list[list[GrantedJob]] = [[] for _ in self._claims]
+        recorded: list[RecordedEvent] = []
+        base, at, first_id = flush["granted_base"], flush["granted_at"], len(rows.events)
+        for number, (claim, text, tenant, job_id, version, attempt, task, *origin) in enumerate(flush["granted"]):
+            stream = StreamName(job_domain.KIND, tenant, job_id)
+            event = job_domain.Started(text, version + 1, at, attempt, self._claims[claim].request.worker)
+            company, correlation_id, traceparent = origin
+            meta = Metadata(tenant, company, correlation_id, job_id, None, traceparent)
+            position, event_id = base + number + 1, rows.event_id(first_id + number)
+            recorded.append(RecordedEvent(position, stream, version + 1, event_id, event.routing_name, at, meta, event))
+            self._owner.started(stream, event, position)
+            jobs[claim].append(GrantedJob(job_id, attempt, task))
+        stopped = set(flush["stopped"])
+        for number, claim in enumerate(self._claims):
+            if (jobs[number] or number in stopped) and not claim.done.done():
+                claim.done.set_result(jobs[number])
+        self._release()
+        return recorded
+
+    def failed(self) -> None:
+        """The flush did not commit; nothing was granted."""
+        self._release()
+        self._owner.stir_again()
+
+    def _release(self) -> None:
+        for claim in self._claims:
+            if claim.serving is not None:
+                claim.serving.set_result(None)
+                claim.serving = None

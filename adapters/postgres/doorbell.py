@@ -12,6 +12,9 @@ from adapters.postgres.errors import CONNECTION_ERRORS
 
 CHANNEL = "millrace"
 COALESCE_SECONDS = 0.01
+# Those who follow the log wait for a burst of commands to be accepted for at most this long, then take as long a turn.
+BURST_SECONDS = 0.5
+LOOK_SECONDS = 0.01
 log = structlog.get_logger("store")
 
 
@@ -19,12 +22,22 @@ class PostgresDoorbell:
     """Implements `domain.ports.Doorbell` on one connection of its own.
 
     Rings are hints: they carry the newest position, once for many appends, and a lost one costs a polling interval.
+    Commands have the right of way: during a burst of them nobody is woken, for a bounded time.
+
+    Args:
+        on_foreign_ring: called when another process has appended something.
+        in_burst: whether commands are being accepted by the hundred right now.
     """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]], on_foreign_ring: Callable[[], None]
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]],
+        on_foreign_ring: Callable[[], None],
+        in_burst: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._connect, self._on_foreign_ring = connect, on_foreign_ring
+        self._connect, self._on_foreign_ring, self._in_burst = connect, on_foreign_ring, in_burst
+        self._held_since: float | None = None
+        self._open_until = 0.0
         self._head = 0
         self._announced = 0
         self._own_pid = 0
@@ -47,15 +60,25 @@ class PostgresDoorbell:
         self._due.set()
 
     async def wait(self, seen: int, timeout: float) -> int:
-        if self._head > seen:
-            return self._head
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await asyncio.wait({waiter}, timeout=timeout)
-        finally:
-            self._waiters.discard(waiter)
+        if self._head <= seen:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await asyncio.wait({waiter}, timeout=timeout)
+            finally:
+                self._waiters.discard(waiter)
+        await self._let_burst_pass()
         return self._head
+
+    async def _let_burst_pass(self) -> None:
+        now = asyncio.get_running_loop().time
+        while self._in_burst() and now() >= self._open_until:
+            self._held_since = self._held_since or now()
+            if now() - self._held_since >= BURST_SECONDS:
+                self._open_until = now() + BURST_SECONDS
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        self._held_since = None
 
     def _rise(self, position: int) -> None:
         if position > self._head:

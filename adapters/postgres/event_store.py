@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -86,13 +85,14 @@ class PostgresEventStore:
 
     async def append(self, appends: Sequence[Append]) -> list[Outcome]:
         encode = self._mapper.to_stored_event
-        futures = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
+        submission = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
+        await submission.done
         outcomes: list[Outcome] = []
-        for result in await asyncio.gather(*futures, return_exceptions=True):
+        for result in submission.outcomes:
             match result:
                 case StoreUnavailable():
                     raise result
-                case BaseException():
+                case Exception() | None:
                     outcomes.append(Rejected(type(result).__name__))
                 case _:
                     outcomes.append(result)

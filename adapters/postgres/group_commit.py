@@ -7,10 +7,10 @@ and in commit order whatever the number of processes; a conflict or a repeated c
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
 import asyncpg
@@ -20,18 +20,49 @@ from eventsourcing.persistence import StoredEvent
 from adapters.postgres.append_lock import locked
 from adapters.postgres.database import Connection
 from adapters.postgres.errors import CONNECTION_ERRORS
-from adapters.postgres.rows import APPEND_BATCH, BatchRows
+from adapters.postgres.rows import APPEND_AND_GRANT, APPEND_BATCH, ENVELOPE_BYTES, BatchRows
 from adapters.postgres.tail import EventTail
 from adapters.postgres.verdicts import outcomes_before
-from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable, StreamName
+from domain.ports import (
+    Append,
+    Appended,
+    Outcome,
+    RecordedEvent,
+    StoreOverloaded,
+    StoreUnavailable,
+    StreamName,
+)
 
 MAX_EVENTS = 2_000
 MAX_BYTES = 4_000_000
 MAX_WAITING = 50_000
 ANSWER_SECONDS = 2.0
+# So many commands in one flush are a burst, which is over when none like it has come for a while.
+BURST_COMMANDS = 100
+BURST_SECONDS = 0.02
 RECONNECT_SECONDS = 0.2
 
 log = structlog.get_logger("store")
+
+
+class Submission:
+    """Appends that were brought together: `done` is set once each of them has an outcome or an error."""
+
+    __slots__ = ("_missing", "done", "outcomes")
+
+    def __init__(self, size: int) -> None:
+        self.outcomes: list[Outcome | Exception | None] = [None] * size
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = size
+        if not size:
+            self.done.set_result(None)
+
+    def settle(self, index: int, outcome: Outcome | Exception) -> None:
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self._missing -= 1
+            if not self._missing and not self.done.done():
+                self.done.set_result(None)
 
 
 @dataclass(slots=True)
@@ -41,7 +72,11 @@ class Unit:
     append: Append
     stored: Sequence[StoredEvent]
     size: int
-    done: asyncio.Future[Outcome]
+    submission: Submission
+    index: int
+
+    def settle(self, outcome: Outcome | Exception) -> None:
+        self.submission.settle(self.index, outcome)
 
 
 @dataclass(slots=True)
@@ -51,32 +86,37 @@ class Operation:
     run: Callable[[Connection], Awaitable[Any]]
     done: asyncio.Future[Any]
 
+    def settle(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
 
-class Participant(Protocol):
-    """Takes part in each transaction after its appends: the claims, which want what has just become ready."""
+
+class Claimants(Protocol):
+    """The claims that are held, which want what has just become ready."""
 
     def wants(self, lanes: set[tuple[str, str]]) -> bool: ...
 
-    async def run(self, connection: Connection) -> Callable[[], None]:
-        """Runs under the lock; the returned function is called after the commit."""
-        ...
+    def rows(self) -> ServedClaims: ...
 
-    def failed(self) -> None:
-        """The transaction did not commit; what `run` did is undone."""
-        ...
+
+class ServedClaims(Protocol):
+    """The claims that take part in one flush; one of the two methods is called when it is over."""
+
+    @property
+    def parameters(self) -> list[Any]: ...
+
+    def granted(self, flush: asyncpg.Record, rows: BatchRows) -> list[RecordedEvent]: ...
+
+    def failed(self) -> None: ...
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What goes into one transaction; without `claims` the participant stays out of it."""
+    """What goes into one transaction; without `claims` no claim is served in it."""
 
     units: list[Unit] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     claims: bool = True
-
-    @property
-    def futures(self) -> list[asyncio.Future[Any]]:
-        return [unit.done for unit in self.units] + [operation.done for operation in self.operations]
 
 
 class GroupCommit:
@@ -92,13 +132,14 @@ class GroupCommit:
         self._tail, self._on_commit = tail, on_commit
         self._units: deque[Unit] = deque()
         self._operations: list[Operation] = []
-        self._participant: Participant | None = None
+        self._claimants: Claimants | None = None
+        self._burst_until = 0.0
         self._wake = asyncio.Event()
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, participant: Participant) -> None:
-        self._participant = participant
+    def start(self, claimants: Claimants) -> None:
+        self._claimants = claimants
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self) -> None:
@@ -109,11 +150,15 @@ class GroupCommit:
         if self._connection is not None and not self._connection.is_closed():
             await self._connection.close(timeout=1)
 
+    def in_burst(self) -> bool:
+        """Whether commands are being accepted by the hundred."""
+        return time.monotonic() < self._burst_until
+
     def wake(self) -> None:
-        """Runs a transaction soon, even where only the participant wants one."""
+        """Runs a transaction soon, even where only claims want one."""
         self._wake.set()
 
-    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> list[asyncio.Future[Outcome]]:
+    def submit(self, appends: Sequence[tuple[Append, Sequence[StoredEvent]]]) -> Submission:
         """Queues appends for the next transactions.
 
         Raises:
@@ -123,20 +168,12 @@ class GroupCommit:
         self._must_run()
         if len(self._units) + len(appends) > MAX_WAITING:
             raise StoreOverloaded(f"{len(self._units)} appends are waiting already")
-        loop = asyncio.get_running_loop()
-        futures = []
-        for append, stored in appends:
-            done: asyncio.Future[Outcome] = loop.create_future()
-            self._units.append(Unit(append, stored, sum(len(row.state) for row in stored), done))
-            futures.append(done)
+        submission = Submission(len(appends))
+        for index, (append, stored) in enumerate(appends):
+            size = len(stored[0].state) if len(stored) == 1 else sum(len(row.state) for row in stored)
+            self._units.append(Unit(append, stored, size, submission, index))
         self._wake.set()
-        return futures
-
-    def committed(self, rows: BatchRows, base: int, at: datetime) -> None:
-        """The events of `rows` are durable, from position `base` + 1 on."""
-        if rows.events:
-            self._tail.extend(rows.recorded(base, at), rows.sizes())
-            self._on_commit(base + len(rows.events))
+        return submission
 
     async def perform(self, run: Callable[[Connection], Awaitable[Any]]) -> Any:
         """Runs `run(connection)` under the append lock, in a transaction that may carry other work too."""
@@ -215,44 +252,62 @@ class GroupCommit:
             await self._bisect(batch, error)
 
     async def _transaction(self, connection: Connection, batch: _Batch, checked: bool) -> None:
-        participant = self._participant if batch.claims else None
+        """A flush is one statement and a transaction by itself, unless something else has to run under the lock too."""
         rows = BatchRows()
         outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
-        lasts: list[int | None] = []
-        if not checked:
+        if not checked and not batch.operations:
             lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
-            if not batch.operations and not (participant is not None and participant.wants(rows.lanes)):
-                if batch.units:
-                    written = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
-                    self._settle(batch, outcomes, lasts, rows, written)
+            claims = self._served(batch, rows)
+            if not batch.units and claims is None:
                 return
-        after_commit: Callable[[], None] | None = None
+            flush = await self._write(connection, rows, claims)
+            self._settle(batch, outcomes, lasts, rows, claims, flush)
+            return
         results: list[Any] = []
-        written = None
+        written: asyncpg.Record | None = None
+        served: ServedClaims | None = None
         try:
             async with locked(connection):
-                if checked:
-                    outcomes = await outcomes_before(connection, [unit.append for unit in batch.units])
-                    lasts = [
-                        None if outcome is not None else rows.add(unit.append, unit.stored)
-                        for unit, outcome in zip(batch.units, outcomes, strict=True)
-                    ]
-                if rows.events or rows.inbox:
-                    written = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
                 for operation in batch.operations:
                     results.append(await operation.run(connection))
-                if participant is not None and participant.wants(rows.lanes):
-                    after_commit = await participant.run(connection)
+                if checked:
+                    outcomes = await outcomes_before(connection, [unit.append for unit in batch.units])
+                lasts = [
+                    None if outcome is not None else rows.add(unit.append, unit.stored)
+                    for unit, outcome in zip(batch.units, outcomes, strict=True)
+                ]
+                served = self._served(batch, rows)
+                if rows.events or rows.inbox or served is not None:
+                    written = await self._write(connection, rows, served)
         except BaseException:
-            if participant is not None:
-                participant.failed()
+            if served is not None and written is not None:
+                served.failed()
             raise
         for operation, result in zip(batch.operations, results, strict=True):
             if not operation.done.done():
                 operation.done.set_result(result)
-        self._settle(batch, outcomes, lasts, rows, written)
-        if after_commit is not None:
-            after_commit()
+        self._settle(batch, outcomes, lasts, rows, served, written)
+
+    def _served(self, batch: _Batch, rows: BatchRows) -> ServedClaims | None:
+        claimants = self._claimants
+        if claimants is None or not batch.claims or not claimants.wants(rows.lanes):
+            return None
+        return claimants.rows()
+
+    async def _write(self, connection: Connection, rows: BatchRows, claims: ServedClaims | None) -> asyncpg.Record:
+        try:
+            if claims is None:
+                flush = await connection.fetchrow(APPEND_BATCH, *rows.parameters(), timeout=ANSWER_SECONDS)
+            else:
+                flush = await connection.fetchrow(
+                    APPEND_AND_GRANT, *rows.parameters(), *claims.parameters, rows.id_prefix, timeout=ANSWER_SECONDS
+                )
+        except BaseException:
+            if claims is not None:
+                claims.failed()
+            raise
+        assert flush is not None
+        return flush
 
     def _settle(
         self,
@@ -260,14 +315,24 @@ class GroupCommit:
         outcomes: Sequence[Outcome | None],
         lasts: Sequence[int | None],
         rows: BatchRows,
-        written: asyncpg.Record | None,
+        claims: ServedClaims | None,
+        flush: asyncpg.Record | None,
     ) -> None:
-        base = written["base"] if written else 0
+        base = flush["base"] if flush else 0
         for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
-            if not unit.done.done():
-                unit.done.set_result(outcome or Appended(None if last is None else base + last))
-        if written:
-            self.committed(rows, base, written["at"])
+            unit.settle(outcome or Appended(None if last is None else base + last))
+        if flush is None:
+            return
+        if len(rows.inbox) >= BURST_COMMANDS:
+            self._burst_until = time.monotonic() + BURST_SECONDS
+        events, sizes = rows.recorded(base, flush["at"]), rows.sizes()
+        if claims is not None:
+            started = claims.granted(flush, rows)
+            events += started
+            sizes += [ENVELOPE_BYTES] * len(started)
+        if events:
+            self._tail.extend(events, sizes)
+            self._on_commit(events[-1].position)
 
     async def _bisect(self, batch: _Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
@@ -313,7 +378,7 @@ class GroupCommit:
 
     def _try_again_for_claims(self) -> None:
         """Claims that are held have no append of their own to bring the flusher back to them."""
-        if self._participant is not None and self._participant.wants(set()):
+        if self._claimants is not None and self._claimants.wants(set()):
             self._wake.set()
 
     async def _connected(self) -> Connection:
@@ -323,5 +388,4 @@ class GroupCommit:
 
     def _fail(self, pieces: Sequence[Unit | Operation], error: Exception) -> None:
         for piece in pieces:
-            if not piece.done.done():
-                piece.done.set_exception(error)
+            piece.settle(error)

@@ -1,4 +1,4 @@
-"""A batch of appends as the arrays that `append_batch` takes."""
+"""A batch of appends as the rows that `append_batch` takes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,27 @@ from pydantic_core import to_json
 from domain.aggregate import Event
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
-APPEND_BATCH = "SELECT base, at FROM append_batch(" + ", ".join(f"${n}" for n in range(1, 33)) + ")"
+APPEND_BATCH = "SELECT base, at FROM append_batch($1, $2, $3, $4, $5, $6)"
+APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 # About what an event takes besides its state.
 ENVELOPE_BYTES = 500
 
 
+def _random_prefix() -> str:
+    """The first 80 bits of a UUID version 8, 72 of them random; the event's ordinal in its batch makes the rest."""
+    text = f"{random.getrandbits(72):018x}"
+    return f"{text[:8]}-{text[8:12]}-8{text[12:15]}-8{text[15:18]}-"
+
+
 @dataclass(slots=True)
 class BatchRows:
-    """Columns of events, inbox rows and inline rows, in the order of `append_batch`'s parameters."""
+    """Rows of events, of the inbox and of the inline projections, for `append_batch`."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     envelopes: list[tuple[StreamName, Metadata, Event, str]] = field(default_factory=list)
     inbox: list[tuple[Any, ...]] = field(default_factory=list)
     work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
+    id_prefix: str = field(default_factory=_random_prefix)
     leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
 
     def add(self, append: Append, stored: Sequence[StoredEvent]) -> int | None:
@@ -36,7 +44,7 @@ class BatchRows:
         if stream is not None:
             extra = _extra(meta)
             for event, row in zip(append.events, stored, strict=True):
-                event_id = _random_id()
+                event_id = self.event_id(len(self.events))
                 self.envelopes.append((stream, meta, event, event_id))
                 self.events.append(
                     (
@@ -66,20 +74,30 @@ class BatchRows:
             self.work[stream.text] = (stream, append.work, len(self.events), version)
         return last
 
+    def event_id(self, number: int) -> str:
+        """The id of the batch's event with that number, from 0 on."""
+        return f"{self.id_prefix}{number:012x}"
+
     def parameters(self) -> list[Any]:
         placed = [
-            (text, stream.tenant, stream.id, work.queue, work.rank, last, version, work.attempt, work.task, work.due_at)
+            (
+                text,
+                stream.tenant,
+                stream.id,
+                work.queue,
+                work.rank,
+                last,
+                version,
+                work.attempt,
+                work.task,
+                work.due_at,
+                *_origin(work.origin),
+            )
             for text, (stream, work, last, version) in self.work.items()
             if work.place is not None
         ]
-        return [
-            *_columns(self.events, 13),
-            *_columns(self.inbox, 6),
-            list(self.leaves["ready"]),
-            list(self.leaves["waiting"]),
-            list(self.leaves["leases"]),
-            *_columns(placed, 10),
-        ]
+        leaves = self.leaves
+        return [self.events, self.inbox, list(leaves["ready"]), list(leaves["waiting"]), list(leaves["leases"]), placed]
 
     def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
         """The events as they stand in the log, given what `append_batch` returned."""
@@ -100,13 +118,8 @@ class BatchRows:
         return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
 
 
-def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
-
-
-def _random_id() -> str:
-    text = f"{random.getrandbits(128):032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:
+    return (origin.company, origin.correlation_id, origin.traceparent) if origin else (None, None, None)
 
 
 @lru_cache(maxsize=1_000)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 import structlog
-from eventsourcing.persistence import StoredEvent
 
 from adapters.postgres.claims import Claims
 from adapters.postgres.database import Connection
@@ -54,10 +52,12 @@ MOVE_DUE = """
 WITH due AS (
     DELETE FROM waiting WHERE stream IN (
         SELECT stream FROM waiting WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 1000)
-    RETURNING stream, tenant, job_id, queue, rank, position, version, attempt, task),
+    RETURNING *),
 moved AS (
-    INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task)
-    SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task FROM due)
+    INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
+                       traceparent)
+    SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id, traceparent
+      FROM due)
 SELECT DISTINCT tenant, queue FROM due
 """
 NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM waiting"
@@ -76,7 +76,6 @@ class PostgresWorkQueue:
         self,
         commits: GroupCommit,
         pool: asyncpg.Pool[asyncpg.Record],
-        encode: Callable[[Any], StoredEvent],
         *,
         lease: float = 30.0,
         grant_lease: float = 5.0,
@@ -86,7 +85,7 @@ class PostgresWorkQueue:
         self._lease, self._grant_lease = timedelta(seconds=lease), timedelta(seconds=grant_lease)
         self._outage = timedelta(seconds=outage)
         self._seen: dict[tuple[str, str], float] = {}
-        self.claims = Claims(commits, encode, grant_lease)
+        self.claims = Claims(commits, grant_lease)
 
     def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
         """Tells `on_started` of each start and its position, after the commit."""

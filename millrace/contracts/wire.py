@@ -6,7 +6,6 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -17,6 +16,8 @@ MAX_BATCH_ITEMS = 10_000
 MAX_PATTERN_WORDS = 32
 
 TENANT_PATTERN = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+# At the beginning of a command id: what a batch's item has behind it does not change its time.
+_UUID7 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
@@ -152,20 +153,11 @@ def derived_id(tenant: str, command_id: str, principal: str = ANONYMOUS) -> str:
 
     A time-ordered command id (UUID version 7) passes its time prefix on, which keeps index inserts local.
     """
-    digest = bytearray(hashlib.sha256(f"{tenant}\x00{principal}\x00{command_id}".encode()).digest()[:16])
-    head = command_id[:36]
-    if len(head) == 36 and head[14] == "7":
-        try:
-            digest[:6] = UUID(head).bytes[:6]
-        except ValueError:
-            pass
-        else:
-            digest[6] = (digest[6] & 0x0F) | 0x70
-            digest[8] = (digest[8] & 0x3F) | 0x80
-            return str(UUID(bytes=bytes(digest)))
-    digest[6] = (digest[6] & 0x0F) | 0x80
-    digest[8] = (digest[8] & 0x3F) | 0x80
-    return str(UUID(bytes=bytes(digest)))
+    digest = hashlib.sha256(f"{tenant}\x00{principal}\x00{command_id}".encode()).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    if _UUID7.match(command_id):
+        return f"{command_id[:13].lower()}-7{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def pattern_expression(pattern: str) -> str:

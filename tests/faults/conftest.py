@@ -21,9 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture
 async def run(tmp_path: Path) -> AsyncIterator[Bench]:
-    # the embedded PostgreSQL of root runs as another user, who has to pass through
+    # the PostgreSQL of root runs as another user, who has to pass through
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith("pytest"):
+        if folder == tmp_path or folder.name.startswith("pytest"):
             folder.chmod(0o711)
     async with bench(tmp_path) as made:
         yield made

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.snapshots import restored, stored_snapshot
 from domain.aggregate import Aggregate, Event
+from domain.job import Started
 from projections.registry import AGGREGATES
 from tests.controls.clock import NOW
 from tests.controls.declared import recorded_streams
@@ -143,3 +144,14 @@ def test_a_snapshot_is_read_back_as_the_aggregate_it_was(mapper: EventMapper, st
 def continued(aggregate: Aggregate, mapper: EventMapper, events: list[Event]) -> Aggregate | None:
     row = stored_snapshot(aggregate, mapper)
     return type(aggregate).replayed(events, restored({"topic": row.topic, "state": row.state}, mapper))
+
+
+def test_a_start_is_plain_whatever_the_mapper_and_was_not_always() -> None:
+    start = Started("job:acme:11", 2, NOW, attempt=1, worker="w-5")
+    cipher = AESCipher(Environment(env={AESCipher.CIPHER_KEY: AESCipher.create_key(16)}))
+    secret, plain = EventMapper(ZlibCompressor(), cipher), EventMapper()
+    written = secret.to_stored_event(start)
+    assert written == plain.to_stored_event(start)
+    assert secret.to_domain_event(written) == start
+    once = replace(written, state=cipher.encrypt(ZlibCompressor().compress(written.state)))
+    assert secret.to_domain_event(once) == start

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ from typing import Self
 import aio_pika
 from aio_pika.exceptions import AMQPError
 
+from tests.faults.harness import family
 from tests.faults.harness.processes import ROOT, Server, free_port
 from tests.faults.harness.waiting import until
 
@@ -23,12 +23,20 @@ BOOT_SECONDS = 40.0
 
 
 class RabbitMQ(Server):
-    """A node with the users that production has, on free ports, below one folder. Its epmd is its own too."""
+    """A node with the users that production has, on free ports, below one folder. Its epmd is its own too.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the run; what the node is started with stays there.
+        data: where everything lies that the node stores, possibly below a volume that can lose its power.
+        settings: lines of rabbitmq.conf, such as `{"disk_free_limit.absolute": "20MB"}`.
+    """
+
+    def __init__(
+        self, folder: Path, *, data: Path | None = None, settings: Mapping[str, str | int] | None = None
+    ) -> None:
         self.home = folder / "rabbitmq"
         self.home.mkdir()
-        self.data = self.home / "data"
+        self.data = data or self.home / "data"
         self.port, distribution, epmd = free_port(), free_port(), free_port()
         self.url = f"amqp://millrace:{PASSWORD}@127.0.0.1:{self.port}/millrace"
         definitions = (ROOT / "infra/definitions.json").read_text()
@@ -38,6 +46,7 @@ class RabbitMQ(Server):
         (self.home / "enabled_plugins").write_text("[].")
         (self.home / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nload_definitions = {self.home}/definitions.json\n"
+            + "".join(f"{key} = {value}\n" for key, value in (settings or {}).items())
         )
         environment = {
             "HOME": str(self.home),
@@ -70,7 +79,7 @@ class RabbitMQ(Server):
     async def kill(self) -> None:
         if self.running:
             # its helpers too: they hold the node's files
-            os.killpg(self.pid, signal.SIGKILL)
+            await family.killed(self.pid)
             await self.ended()
 
     async def wipe(self) -> None:

@@ -1,0 +1,1 @@
+"""The race: Millrace and its peers side by side on the same servers. `python -m benchmarks --help`."""

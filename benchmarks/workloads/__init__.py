@@ -1,0 +1,1 @@
+"""What is measured. A workload returns its figures for one peer and one round, by name."""

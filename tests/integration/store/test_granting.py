@@ -1,0 +1,42 @@
+"""What the database writes when it grants a job is what the mapper would have written."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from adapters.postgres.mapper import EventMapper
+from domain.job import KIND, Started
+from tests.support.stores import storing
+from tests.support.systems import claimed, enqueued, system, told
+
+WORKER = 'w-5 "quoted" größe'
+
+
+async def test_a_start_is_stored_as_the_mapper_stores_it(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        job_id = await enqueued(running)
+        await claimed(running, worker=WORKER)
+        connection = await asyncpg.connect(fresh_database_url)
+        try:
+            row = await connection.fetchrow("SELECT * FROM stored_events WHERE originator_version = 2")
+        finally:
+            await connection.close()
+    assert row is not None
+    start = Started(row["originator_id"], 2, row["recorded_at"], attempt=1, worker=WORKER)
+    stored = EventMapper().to_stored_event(start)
+    assert (row["topic"], bytes(row["state"])) == (stored.topic, stored.state)
+    assert (row["event_type"], row["kind"], row["subject"]) == (start.routing_name, KIND, job_id)
+
+
+async def test_a_start_in_memory_is_the_one_in_the_database(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        await told(
+            running, "job.enqueue", {"name": "transcribe"}, correlation_id="c-31", company="north",
+            traceparent="00-aa-bb-01",
+        )  # fmt: skip
+        await claimed(running)
+        kept = await running.storage.store.read(0, 10)
+        async with storing(fresh_database_url) as other:
+            assert await other.store.read(0, 10) == kept
+    assert [event.event_type for event in kept] == ["job.enqueued", "job.started"]
+    assert kept[1].metadata.correlation_id == "c-31"

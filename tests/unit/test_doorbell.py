@@ -1,0 +1,56 @@
+"""Who follows the log is woken by a ring, and lets a burst of commands pass first, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from adapters.postgres.doorbell import PostgresDoorbell
+
+
+async def no_connection() -> Any:
+    raise AssertionError("nobody connects here")
+
+
+def doorbell(*bursts: bool, then: bool = False) -> PostgresDoorbell:
+    answers = iter(bursts)
+    return PostgresDoorbell(no_connection, lambda: None, lambda: next(answers, then))
+
+
+async def test_a_ring_wakes_who_waits() -> None:
+    bell = doorbell()
+    waiting = asyncio.create_task(bell.wait(0, 30))
+    await asyncio.sleep(0)
+    bell.ring(7)
+    assert await asyncio.wait_for(waiting, 5) == 7
+
+
+async def test_who_is_behind_does_not_wait() -> None:
+    bell = doorbell()
+    bell.ring(7)
+    assert await asyncio.wait_for(bell.wait(3, 30), 5) == 7
+
+
+async def test_a_burst_passes_first() -> None:
+    looks: list[bool] = []
+
+    def in_burst() -> bool:
+        looks.append(len(looks) < 3)
+        return looks[-1]
+
+    bell = PostgresDoorbell(no_connection, lambda: None, in_burst)
+    bell.ring(7)
+    assert await asyncio.wait_for(bell.wait(0, 30), 5) == 7
+    assert looks == [True, True, True, False]
+
+
+async def test_a_burst_without_end_is_not_waited_for_without_end() -> None:
+    bell = doorbell(then=True)
+    bell.ring(7)
+    assert await asyncio.wait_for(bell.wait(0, 30), 20) == 7
+    # now it is the followers' turn
+    assert await asyncio.wait_for(bell.wait(0, 30), 20) == 7
+
+
+async def test_nothing_new_ends_with_the_time_out() -> None:
+    assert await asyncio.wait_for(doorbell().wait(0, 0.01), 5) == 0
