@@ -76,8 +76,8 @@ class PostgresReaders:
     async def leadership(self, name: str) -> AsyncIterator[None]:
         """Waits until this process leads `name`, and ends what runs inside when it does not lead any more.
 
-        The lock belongs to a session that PostgreSQL ends when it has not heard of it for a while, so that a process that
-        is frozen or stuck leads no longer than that. When it wakes up it may go on for a moment before it notices:
+        The lock belongs to a session that PostgreSQL ends when it has not heard of it for a while, so that a process
+        that is frozen or stuck leads no longer than that. When it wakes up it may go on for a moment before it notices:
         whoever leads must still write positions so that a predecessor that only thinks it leads cannot move them back.
 
         Raises:

@@ -7,14 +7,19 @@ import signal
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
+import pytest
+
 from millrace import Millrace
 from millrace.contracts.schedule import Schedule
 from tests.faults.harness.bench import Bench
+from tests.faults.harness.clock import Clock, unavailable
 from tests.faults.harness.processes import Service
 from tests.faults.harness.waiting import until
 
 SCHEDULES = 30
 FAULTS = 8
+HOUR = 3_600.0
 
 
 async def runs(client: Millrace) -> list[Schedule]:
@@ -51,6 +56,52 @@ async def test_schedulers_that_are_killed_and_frozen_start_each_run_once_and_mis
         await until(lambda: all_enqueued(run, client), 20, "every run has its job")
         log = await run.log(client)
     assert wrong(log) == [], f"seed {run.seed}"
+
+
+@pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+async def test_schedulers_whose_clocks_are_wrong_and_jump_start_runs_by_the_database_s(
+    run: Bench, fresh_database_url: str
+) -> None:
+    clocks = [Clock(run.folder, f"clock-{n}") for n in (1, 2)]
+    services = [
+        await run.start(Service(run.folder, name=f"service-{n}", database=fresh_database_url, clock=clock))
+        for n, clock in enumerate(clocks, 1)
+    ]
+    try:
+        clocks[0].step(HOUR)
+        clocks[1].step(-HOUR)
+        for service in services:
+            await service.ready()
+        async with Millrace(services[0].url) as client:
+            for number in range(SCHEDULES):
+                await client.jobs.schedules.create(f"s-{number}", "tick", every=1, missed="all", catch_up=1_000)
+            for seconds in (-3 * HOUR, 2 * HOUR, HOUR):
+                await passed(client, max(each.runs for each in await runs(client)) + 2)
+                for clock in clocks:
+                    clock.step(seconds)
+            for number in range(SCHEDULES):
+                await client.jobs.schedules.pause(f"s-{number}")
+            await until(lambda: all_enqueued(run, client), 20, "every run has its job")
+            log = await run.log(client)
+        assert wrong(log) == []
+        assert await started_early(fresh_database_url) == 0
+    finally:
+        await run.close()
+        for clock in clocks:
+            clock.close()
+
+
+async def started_early(database: str) -> int:
+    """How many runs were recorded before they were due, by the clock of the database."""
+    connection = await asyncpg.connect(database)
+    try:
+        early = "(convert_from(state, 'UTF8')::json ->> 'due_at')::timestamptz > recorded_at"
+        count: int = await connection.fetchval(
+            f"SELECT count(*) FROM stored_events WHERE topic = 'schedule.fired' AND {early}"
+        )
+        return count
+    finally:
+        await connection.close()
 
 
 async def passed(client: Millrace, count: int) -> None:

@@ -15,6 +15,7 @@ from typing import Self
 
 import httpx
 
+from tests.faults.harness.clock import Clock
 from tests.faults.harness.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -97,7 +98,7 @@ class Service(Server):
 
     def __init__(
         self, folder: Path, *, name: str = "service", database: str | None = None, broker: str | None = None,
-        lease: float = 30.0, unconfirmed: float = 5.0,
+        lease: float = 30.0, unconfirmed: float = 5.0, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -111,6 +112,8 @@ class Service(Server):
             environment["DATABASE_URL"] = database
         if broker is not None:
             environment["RABBITMQ_URL"] = broker
+        if clock is not None:
+            environment |= clock.environment
         where = ["--embedded"] if database is None else []
         command = [sys.executable, "-P", "-m", "infra.main", "serve", *where]
         command += ["--data", str(self.data), "--port", str(self.port)]
