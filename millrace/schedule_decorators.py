@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Scheduling = Callable[[Callable[P, R] | JobFunction[P, R]], JobFunction[P, R]]
 
 
 class ScheduleDecorators:
@@ -39,7 +38,7 @@ class ScheduleDecorators:
         overlap: Overlap | None = None,
         starts_at: datetime | None = None,
         ends_at: datetime | None = None,
-    ) -> Scheduling[P, R]:
+    ) -> Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Has a job run by a cron expression; the worker creates the schedule when it starts.
 
         Stands above `@app.job`, or alone, and then declares the job too. Taking the decorator away leaves the schedule:
@@ -70,17 +69,17 @@ class ScheduleDecorators:
         overlap: Overlap | None = None,
         starts_at: datetime | None = None,
         ends_at: datetime | None = None,
-    ) -> Scheduling[P, R]:
+    ) -> Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Has a job run every so many seconds, at least 1; otherwise as `cron`."""
         return self._declared(
             name, every=seconds, data=data, missed=missed, grace=grace, catch_up=catch_up, overlap=overlap,
             starts_at=starts_at, ends_at=ends_at,
         )  # fmt: skip
 
-    def _declared(self, name: str | None, **settings: Any) -> Scheduling[P, R]:
+    def _declared(self, name: str | None, **settings: Any) -> Callable[[Callable[P, R]], JobFunction[P, R]]:
         given = {key: value for key, value in settings.items() if value is not None}
 
-        def declare(function: Callable[P, R] | JobFunction[P, R]) -> JobFunction[P, R]:
+        def declare(function: Callable[P, R]) -> JobFunction[P, R]:
             job_name = function.name if isinstance(function, JobFunction) else function.__name__
             _check(name or job_name, job_name, given)
             self._app.registry.add_schedule(ScheduleDefinition(name or job_name, job_name, given))
