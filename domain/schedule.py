@@ -11,6 +11,8 @@ from domain.aggregate import Aggregate, Event
 from domain.errors import NoSuchSchedule
 
 KIND = "schedule"
+# What is recorded at once is bounded; what is left stays due and is decided on next.
+MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,7 @@ class Schedule(Aggregate):
         }
 
     def _start(self, chosen: Sequence[Run], next_due_at: datetime | None, unfinished: bool, now: datetime) -> None:
-        for index, run in enumerate(chosen):
+        for index, run in enumerate(chosen[:MOST_AT_ONCE]):
             following = chosen[index + 1].due_at if index + 1 < len(chosen) else next_due_at
             if not unfinished or self.overlap == "allow":
                 self._fire(run, following, now)

@@ -41,11 +41,10 @@ class Scheduler:
             found = await self._due.due(PAGE)
             if found:
                 await self._fire(found)
-            if len(found) < PAGE:
-                following = await self._due.next_in()
-                # What is due and waits for a job's end, or for another scheduler, is looked at again in a while.
-                wait = POLL_SECONDS if following is None or following <= 0 else min(following, POLL_SECONDS)
-                await asyncio.sleep(max(wait, SHORTEST_SECONDS))
+            following = await self._due.next_in()
+            # What is due all the time waits for a job's end.
+            idle = following is None or (following <= 0 and not found)
+            await asyncio.sleep(POLL_SECONDS if idle else min(max(following or 0.0, SHORTEST_SECONDS), POLL_SECONDS))
 
     async def _fire(self, found: Sequence[DueSchedule]) -> None:
         answers = await self._pipeline.execute("schedule.fire", [_command(schedule) for schedule in found])

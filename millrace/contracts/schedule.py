@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import to_json
 
 from millrace.contracts.job import Attempts, PositiveSeconds, Priority, Retry, Time, as_retry
 from millrace.contracts.recurrence import normalized, zone_of
 from millrace.contracts.wire import Fact, Message, Name
+
+
+MAX_DATA_BYTES = 65_536
 
 
 def _zone(name: str) -> str:
@@ -29,9 +33,10 @@ class ScheduledJob(Message):
     """The job that each run enqueues: what `job.enqueue` takes, without a time of its own.
 
     What is not given is decided by the service when the job is enqueued.
-    """
 
-    model_config = ConfigDict(title="ScheduledJob")
+    Attributes:
+        data: at most 64 KiB of JSON, as every run records it.
+    """
 
     name: Name
     data: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("data", "payload"))
@@ -42,6 +47,14 @@ class ScheduledJob(Message):
     retry: Annotated[Retry, BeforeValidator(as_retry)] = Field(
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
+
+    @field_validator("data")
+    @classmethod
+    def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
+        size = len(to_json(value, inf_nan_mode="constants"))
+        if size > MAX_DATA_BYTES:
+            raise ValueError(f"has {size} bytes; a schedule's job may have {MAX_DATA_BYTES}, store more elsewhere")
+        return value
 
 
 class CreateSchedule(Message):

@@ -251,6 +251,10 @@ class SchedulesContract:
             await bench.app.jobs.schedules.create("s", "n", **settings)
         assert await bench.app.jobs.schedules.get("s") is None
 
+    async def test_the_data_of_a_scheduled_job_is_bounded(self, bench: Bench) -> None:
+        with pytest.raises(Invalid, match="65536"):
+            await bench.app.jobs.schedules.create("s", "n", {"text": "x" * 70_000}, cron="@daily")
+
     async def test_a_time_needs_a_zone(self, bench: Bench) -> None:
         with pytest.raises(ValueError, match="zone"):
             await bench.app.jobs.schedules.create("s", "n", every=5, starts_at=datetime(2031, 1, 1))

@@ -198,6 +198,13 @@ def test_all_makes_up_for_the_newest_as_far_as_its_bound() -> None:
     )
 
 
+def test_what_is_made_up_for_at_once_is_bounded_and_the_rest_stays_due() -> None:
+    steps = range(1, schedule.MOST_AT_ONCE + 3)
+    it = given(created(missed="all", catch_up=1_000)).when(fire(*steps, now=later(2_000)))
+    first = [fired(step + 1, step, later(2_000), at(step + 1)) for step in steps[: schedule.MOST_AT_ONCE]]
+    assert it.then(*first).to_wire()["next_due_at"] == at(schedule.MOST_AT_ONCE + 1)
+
+
 # ----------------------------------------------------------------------------------------------------------- overlap
 
 RAN = fired(2, 1, at(1), at(2))
