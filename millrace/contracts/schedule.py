@@ -12,7 +12,6 @@ from millrace.contracts.job import Attempts, PositiveSeconds, Priority, Retry, T
 from millrace.contracts.recurrence import normalized, zone_of
 from millrace.contracts.wire import Fact, Message, Name
 
-
 MAX_DATA_BYTES = 65_536
 
 
