@@ -63,7 +63,7 @@ async def test_schedulers_whose_clocks_are_wrong_and_jump_start_runs_by_the_data
 ) -> None:
     clocks = [Clock(run.folder, f"clock-{n}") for n in (1, 2)]
     services = [
-        await run.start(Service(run.folder, name=f"service-{n}", database=fresh_database_url, clock=clock))
+        await run.start(Service(run.folder, name=f"service-{n}", database=fresh_database_url, extra=clock.environment))
         for n, clock in enumerate(clocks, 1)
     ]
     try:
