@@ -59,7 +59,7 @@ class Projector:
 
     async def _lead(self) -> None:
         name = self._projection.name
-        async with self._readers.leadership(name) as connection:
+        async with self._readers.leading_connection(name) as connection:
             self._projection.forget()
             place = await _place(connection, name)
             scanned, failures = place.position, 0

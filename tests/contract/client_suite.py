@@ -10,10 +10,17 @@ from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
+from tests.contract.client_schedules import SchedulesContract
 from tests.contract.client_subscriptions import SubscriptionsContract
 
 
 class ClientSuite(
-    EnqueuingContract, RunningContract, ControlContract, ReadingContract, EventsContract, SubscriptionsContract
+    EnqueuingContract,
+    RunningContract,
+    ControlContract,
+    ReadingContract,
+    EventsContract,
+    SchedulesContract,
+    SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""
