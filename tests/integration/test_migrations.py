@@ -100,8 +100,9 @@ async def first_release_with_a_ready_job(connection: Connection) -> None:
     await connection.execute((MIGRATIONS / f"{ALL[0]}.sql").read_text())
     await connection.execute("INSERT INTO migrations (name) VALUES ($1)", ALL[0])
     state = {
-        "timestamp": NOW.isoformat(), "name": "transcribe", "data": {"file": "a-17.wav"}, "queue": "default", "priority": 0,
-        "max_attempts": 3, "timeout": 300.0, "retry": {"kind": "none"}, "run_at": None, "queue_priority": 0,
+        "timestamp": NOW.isoformat(), "name": "transcribe", "data": {"file": "a-17.wav"}, "queue": "default",
+        "priority": 0, "max_attempts": 3, "timeout": 300.0, "retry": {"kind": "none"}, "run_at": None,
+        "queue_priority": 0,
     }  # fmt: skip
     await connection.execute(
         "INSERT INTO stored_events VALUES ($1, 1, $2, $3, 1, gen_random_uuid(), 'job.enqueued', 'job', '11', $4, NULL,"
