@@ -32,11 +32,12 @@ class Enqueued(JobEvent):
     unique: dict[str, Any] | None
     after: list[str] | None
     on_parent_failure: str | None
-    batch: str | None
+    # Not there in what was stored before there were batches.
+    batch: str | None = None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        state["unique"] = state["after"] = state["on_parent_failure"] = state["batch"] = None
+        state["unique"] = state["after"] = state["on_parent_failure"] = None
 
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority

@@ -10,20 +10,10 @@ from pydantic import BaseModel
 
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
-from millrace.contracts import batch, event, job, job_bulk, job_graph, log
-from millrace.contracts.wire import Fact, Message
+from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
 from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **job_bulk.COMMANDS, **batch.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {
-    **job.QUERIES,
-    **job_graph.QUERIES,
-    **batch.QUERIES,
-    **event.QUERIES,
-    **log.QUERIES,
-}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **batch.EVENTS, **event.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)

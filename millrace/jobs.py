@@ -16,6 +16,7 @@ from millrace.job_decorators import JobDecorators
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
 from millrace.many_jobs import ManyJobs
+from millrace.schedules import Schedules
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -40,6 +41,7 @@ class JobQueue(ManyJobs, Batches, JobDecorators):
         from millrace.client import Millrace
 
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
+        self.schedules = Schedules(self._app)
 
     async def enqueue(
         self,

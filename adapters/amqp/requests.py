@@ -1,7 +1,13 @@
-"""Queries, claims and renewals: answered while somebody waits, never kept. They are acknowledged when they arrive."""
+"""Queries, claims and renewals: answered while somebody waits, never kept.
+
+Queries are acknowledged when they arrive. Claims are when they are answered, so that those which a process holds go to
+another when it dies, or to itself when it is back; their senders would wait in vain for half a minute. One that comes
+back for the second time is acknowledged at once, since it may be what ends the processes.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -18,6 +24,10 @@ from millrace.contracts.wire import Refused, Reply
 
 log = structlog.get_logger(__name__)
 
+# Together less than the time in which a grant must be confirmed.
+RESEND_PAUSES = (0.1, 0.3, 0.6, 1.0)
+CLAIM = "job.claim"
+
 Answer = Callable[[Request], Awaitable[Reply]]
 
 
@@ -27,15 +37,40 @@ class Requests:
     def __init__(self, replies: Replies, answer: Answer, most: int) -> None:
         self._replies, self._answer, self._most = replies, answer, most
         self._tasks = Tasks("amqp-request")
+        self._claims: set[asyncio.Task[None]] = set()
 
-    def take(self, message: Arrived, request: Request | None = None) -> None:
-        """Takes a message over that is acknowledged already; `request` where it was read before."""
-        self._tasks.start(self._see_through(message, request, full=len(self._tasks) >= self._most))
+    def take(
+        self, message: Arrived, request: Request | None = None, acknowledge: Callable[[], None] | None = None
+    ) -> None:
+        """Takes a message over.
+
+        Args:
+            request: where it was read before.
+            acknowledge: called once the message is answered; without it, it is acknowledged already.
+        """
+        work = self._see_through(message, request, acknowledge, full=len(self._tasks) >= self._most)
+        task = self._tasks.start(work)
+        if acknowledge is not None and envelope.name_of(message) == CLAIM:
+            self._claims.add(task)
+            task.add_done_callback(self._claims.discard)
+
+    def let_claims_go(self) -> None:
+        """Gives up the claims that are not acknowledged: their connection is gone, and the broker delivers them again,
+        here or elsewhere."""
+        for task in self._claims:
+            task.cancel()
 
     async def stop(self) -> None:
         await self._tasks.stop()
 
-    async def _see_through(self, message: Arrived, request: Request | None, *, full: bool) -> None:
+    async def _see_through(
+        self, message: Arrived, request: Request | None, acknowledge: Callable[[], None] | None, *, full: bool
+    ) -> None:
+        await self._answer_to(message, request, full=full)
+        if acknowledge is not None:
+            acknowledge()
+
+    async def _answer_to(self, message: Arrived, request: Request | None, *, full: bool) -> None:
         try:
             address = envelope.return_address(message)
         except BadMessage:
@@ -45,10 +80,23 @@ class Requests:
             return
         name = envelope.name_of(message)
         reply = refused("too-many", "too many requests wait here", retry_after=1.0) if full else None
-        try:
-            await self._replies.send(*address, name, reply or await self._reply(message, request))
-        except BrokerUnavailable as error:
-            log.info("reply_lost", request=name, error=str(error))
+        await self._send(address, name, reply or await self._reply(message, request))
+
+    async def _send(self, address: tuple[str, str], name: str, reply: Reply) -> None:
+        """Sends an answer, for a few seconds if need be.
+
+        After a restart of the broker a request may arrive while the connection that answers go over is still to be made
+        anew, and a grant that is lost costs its jobs the time that it takes to lapse.
+        """
+        for pause in (*RESEND_PAUSES, None):
+            try:
+                await self._replies.send(*address, name, reply)
+                return
+            except BrokerUnavailable as error:
+                if pause is None:
+                    log.info("reply_lost", request=name, error=str(error))
+                    return
+                await asyncio.sleep(pause)
 
     async def _reply(self, message: Arrived, request: Request | None) -> Reply:
         try:

@@ -13,6 +13,7 @@ from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withd
 from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.schedule import Schedule, Upcoming
 
 
 class JobCreated(BaseModel):
@@ -131,6 +132,41 @@ class Published(BaseModel):
     event_id: str
 
 
+class ScheduleReply(BaseModel):
+    """Answer to the commands that make or change a schedule."""
+
+    name: str
+    paused: bool
+    next_due_at: datetime | None = None
+
+
+class ScheduleRemovedReply(BaseModel):
+    """Answer to `schedule.remove`."""
+
+    name: str
+    success: Literal[True] = True
+
+
+class Triggered(BaseModel):
+    """Answer to `schedule.trigger`."""
+
+    name: str
+    job_id: str
+
+
+class ScheduleAnswer(BaseModel):
+    """Answer to `schedule.get`."""
+
+    schedule: Schedule
+
+
+class SchedulePage(BaseModel):
+    """Answer to `schedule.list`."""
+
+    schedules: list[Schedule]
+    cursor: str | None = None
+
+
 class SubscriptionAnswer(BaseModel):
     """Answer to `subscription.get`."""
 
@@ -183,6 +219,12 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "batch.create": BatchChanged,
     "batch.seal": BatchChanged,
     "batch.cancel": BatchChanged,
+    "schedule.create": ScheduleReply,
+    "schedule.change": ScheduleReply,
+    "schedule.pause": ScheduleReply,
+    "schedule.resume": ScheduleReply,
+    "schedule.remove": ScheduleRemovedReply,
+    "schedule.trigger": Triggered,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,
@@ -198,6 +240,9 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.stats": Stats,
     "batch.get": BatchAnswer,
     "batch.list": BatchPage,
+    "schedule.get": ScheduleAnswer,
+    "schedule.list": SchedulePage,
+    "schedule.next": Upcoming,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

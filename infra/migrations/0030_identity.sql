@@ -1,5 +1,5 @@
--- Unique keys, dependencies and batches of jobs. They are judged before a flush is written, under the append lock, and
--- follow from its events in the same statement; a flush that has none of them pays for three looks into empty tables.
+-- Unique keys and dependencies. Both are decided before a batch is written, under the append lock, and follow from its
+-- events in the same statement; a batch that has none of them pays for two looks into empty tables.
 
 -- Operational: which job has a unique key. The row goes when the job starts or ends; an expired one may be taken over.
 CREATE TABLE unique_keys (
@@ -34,50 +34,13 @@ CREATE TABLE dependencies (
 CREATE INDEX dependencies_parent_idx ON dependencies (parent);
 CREATE INDEX dependencies_failed_idx ON dependencies (child) WHERE failed;
 
--- Inline projections: how far each batch has got, and its jobs that may still change that: those that have not ended, and
--- dead letters.
-CREATE TABLE batches (
-    stream       text        PRIMARY KEY,
-    tenant       text        NOT NULL,
-    id           text        NOT NULL,
-    position     bigint      NOT NULL,
-    name         text        NOT NULL,
-    created_at   timestamptz NOT NULL,
-    total        integer     NOT NULL DEFAULT 0,
-    open         integer     NOT NULL DEFAULT 0,
-    completed    integer     NOT NULL DEFAULT 0,
-    failed       integer     NOT NULL DEFAULT 0,
-    cancelled    integer     NOT NULL DEFAULT 0,
-    is_sealed    boolean     NOT NULL DEFAULT false,
-    is_cancelled boolean     NOT NULL DEFAULT false,
-    is_complete  boolean     NOT NULL DEFAULT false,
-    is_success   boolean     NOT NULL DEFAULT false
-) WITH (fillfactor = 70);
-CREATE INDEX batches_position_idx ON batches (tenant, position);
-CREATE INDEX batches_due_idx ON batches (stream)
- WHERE is_sealed AND open = 0 AND (NOT is_complete OR (completed = total AND NOT is_success AND NOT is_cancelled));
-CREATE INDEX batches_unwanted_idx ON batches (stream) WHERE is_cancelled AND open > 0;
-
-CREATE TABLE batch_members (
-    stream text    PRIMARY KEY,
-    tenant text    NOT NULL,
-    job_id text    NOT NULL,
-    batch  text    NOT NULL,
-    failed boolean NOT NULL DEFAULT false
-) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX batch_members_batch_idx ON batch_members (batch);
-
-CREATE TYPE member_to_add AS (stream text, tenant text, job_id text, batch text);
-
-CREATE TYPE batch_change AS (ord int, what text, stream text, tenant text, id text, name text);
-
 CREATE TYPE key_to_take AS (tenant text, key text, stream text, job_id text, until text, ttl float8);
 
 CREATE TYPE dependency_to_note AS (child text, parent text, parent_id text, on_failure text, failed boolean);
 
--- Takes keys, makes children wait and adds jobs to batches. The verdict under the same lock has allowed it.
+-- Takes keys and makes children wait. Only called where the verdict under the same lock has allowed it.
 CREATE FUNCTION bind_jobs(
-    base bigint, keys key_to_take[], children work_to_place[], links dependency_to_note[], members member_to_add[]
+    base bigint, keys key_to_take[], children work_to_place[], links dependency_to_note[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO unique_keys (tenant, key, stream, job_id, until, expires_at)
@@ -89,52 +52,6 @@ BEGIN
     SELECT c.stream, c.tenant, c.job_id, base + c.last_event, to_jsonb(c) FROM unnest(children) AS c;
     INSERT INTO dependencies (child, parent, parent_id, on_failure, failed)
     SELECT l.child, l.parent, l.parent_id, l.on_failure, l.failed FROM unnest(links) AS l;
-    INSERT INTO batch_members (stream, tenant, job_id, batch)
-    SELECT m.stream, m.tenant, m.job_id, m.batch FROM unnest(members) AS m;
-    UPDATE batches b SET total = b.total + n.added, open = b.open + n.added
-      FROM (SELECT m.batch, count(*)::int AS added FROM unnest(members) AS m GROUP BY m.batch) AS n
-     WHERE b.stream = n.batch;
-END $$;
-
--- What batches record about themselves; `ord` is the event's ordinal in the flush, `what` the end of its type.
-CREATE FUNCTION note_batches(base bigint, at timestamptz, changes batch_change[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO batches (stream, tenant, id, position, name, created_at)
-    SELECT c.stream, c.tenant, c.id, base + c.ord, c.name, at FROM unnest(changes) AS c WHERE c.what = 'created';
-    UPDATE batches b
-       SET is_sealed = b.is_sealed OR n.sealed, is_cancelled = b.is_cancelled OR n.cancelled,
-           is_complete = b.is_complete OR n.completed, is_success = b.is_success OR n.succeeded
-      FROM (SELECT c.stream, bool_or(c.what IN ('sealed', 'cancelled')) AS sealed,
-                   bool_or(c.what = 'cancelled') AS cancelled, bool_or(c.what = 'completed') AS completed,
-                   bool_or(c.what = 'succeeded') AS succeeded
-              FROM unnest(changes) AS c GROUP BY c.stream) AS n
-     WHERE b.stream = n.stream;
-END $$;
-
--- Where the jobs of batches have got to, given what each came to last.
-CREATE FUNCTION count_in_batches(streams text[], types text[]) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    WITH news AS (SELECT n.stream, n.type FROM unnest(streams, types) AS n(stream, type)),
-    gone AS (
-        DELETE FROM batch_members m USING news n
-         WHERE m.stream = n.stream AND n.type IN ('job.completed', 'job.cancelled')
-        RETURNING m.batch, m.failed AS was_failed, n.type),
-    marked AS (
-        UPDATE batch_members m SET failed = NOT m.failed FROM news n
-         WHERE m.stream = n.stream AND n.type IN ('job.dead_lettered', 'job.revived')
-           AND m.failed <> (n.type = 'job.dead_lettered')
-        RETURNING m.batch, NOT m.failed AS was_failed, n.type)
-    UPDATE batches b
-       SET open = b.open + d.open, completed = b.completed + d.completed, failed = b.failed + d.failed,
-           cancelled = b.cancelled + d.cancelled
-      FROM (SELECT c.batch,
-                   (count(*) FILTER (WHERE c.type = 'job.revived') - count(*) FILTER (WHERE NOT c.was_failed))::int AS open,
-                   (count(*) FILTER (WHERE c.type = 'job.completed'))::int AS completed,
-                   (count(*) FILTER (WHERE c.type = 'job.dead_lettered')
-                    - count(*) FILTER (WHERE c.was_failed))::int AS failed,
-                   (count(*) FILTER (WHERE c.type = 'job.cancelled'))::int AS cancelled
-              FROM (SELECT * FROM gone UNION ALL SELECT * FROM marked) AS c GROUP BY c.batch) AS d
-     WHERE b.stream = d.batch;
 END $$;
 
 -- What the ends of jobs mean for others: keys are free again, and children whose parents are all done are placed like
@@ -142,8 +59,6 @@ END $$;
 CREATE FUNCTION follow_ends(events event_to_append[]) RETURNS int LANGUAGE plpgsql AS $$
 <<ends>>
 DECLARE
-    streams   text[];
-    types     text[];
     completed text[];
     failed    text[];
     revived   text[];
@@ -151,17 +66,15 @@ DECLARE
     oldest    bigint;
     released  work_to_place[];
 BEGIN
-    IF NOT EXISTS (SELECT FROM unique_keys) AND NOT EXISTS (SELECT FROM dependencies)
-       AND NOT EXISTS (SELECT FROM batch_members) THEN RETURN 0; END IF;
-    SELECT array_agg(e.stream), array_agg(e.type), array_agg(e.stream) FILTER (WHERE e.type = 'job.completed'),
+    IF NOT EXISTS (SELECT FROM unique_keys) AND NOT EXISTS (SELECT FROM dependencies) THEN RETURN 0; END IF;
+    SELECT array_agg(e.stream) FILTER (WHERE e.type = 'job.completed'),
            array_agg(e.stream) FILTER (WHERE e.type IN ('job.dead_lettered', 'job.cancelled')),
            array_agg(e.stream) FILTER (WHERE e.type = 'job.revived')
-      INTO streams, types, completed, failed, revived
+      INTO completed, failed, revived
       FROM (SELECT DISTINCT ON (u.stream) u.stream, u.type FROM unnest(events) AS u
              WHERE u.type IN ('job.completed', 'job.dead_lettered', 'job.cancelled', 'job.revived')
              ORDER BY u.stream, u.version DESC) AS e;
-    IF streams IS NULL THEN RETURN 0; END IF;
-    PERFORM count_in_batches(streams, types);
+    IF completed IS NULL AND failed IS NULL AND revived IS NULL THEN RETURN 0; END IF;
     DELETE FROM unique_keys u WHERE u.stream = ANY (completed || failed);
     IF failed IS NOT NULL THEN
         DELETE FROM dependents p WHERE p.stream = ANY (ends.failed);
@@ -195,13 +108,11 @@ DROP FUNCTION append_and_grant(
     event_to_append[], answer_to_remember[], text[], text[], text[], work_to_place[], claim_to_serve[], interval, int, text);
 DROP FUNCTION append_batch(event_to_append[], answer_to_remember[], text[], text[], text[], work_to_place[]);
 
--- As before, and with what binds jobs to each other: the keys they take, the children that have to wait and for whom, the
--- members of batches.
+-- As before, and with what binds jobs to each other: the keys they take, the children that have to wait, for whom.
 CREATE FUNCTION append_batch(
     events event_to_append[], answers answer_to_remember[],
     gone_ready text[], gone_waiting text[], gone_leases text[], work work_to_place[],
-    keys key_to_take[], children work_to_place[], links dependency_to_note[], members member_to_add[],
-    changes batch_change[],
+    keys key_to_take[], children work_to_place[], links dependency_to_note[],
     OUT base bigint, OUT at timestamptz, OUT released int
 ) LANGUAGE plpgsql AS $$
 BEGIN
@@ -222,11 +133,8 @@ BEGIN
                AS e(stream, version, topic, state, id, type, kind, subject, tenant, company, correlation, causation,
                     metadata, ord);
     END IF;
-    IF cardinality(changes) > 0 THEN PERFORM note_batches(base, at, changes); END IF;
     PERFORM place_work(base, gone_ready, gone_waiting, gone_leases, work);
-    IF cardinality(keys) > 0 OR cardinality(children) > 0 OR cardinality(members) > 0 THEN
-        PERFORM bind_jobs(base, keys, children, links, members);
-    END IF;
+    IF cardinality(keys) > 0 OR cardinality(children) > 0 THEN PERFORM bind_jobs(base, keys, children, links); END IF;
     released := follow_ends(events);
 END $$;
 
@@ -234,15 +142,14 @@ END $$;
 CREATE FUNCTION append_and_grant(
     events event_to_append[], answers answer_to_remember[],
     gone_ready text[], gone_waiting text[], gone_leases text[], work work_to_place[],
-    keys key_to_take[], children work_to_place[], links dependency_to_note[], members member_to_add[],
-    changes batch_change[], claims claim_to_serve[], grant_lease interval, grant_bytes int, id_prefix text,
+    keys key_to_take[], children work_to_place[], links dependency_to_note[],
+    claims claim_to_serve[], grant_lease interval, grant_bytes int, id_prefix text,
     OUT base bigint, OUT at timestamptz, OUT released int,
     OUT granted granted_job[], OUT stopped int[], OUT granted_base bigint, OUT granted_at timestamptz
 ) LANGUAGE plpgsql AS $$
 BEGIN
     SELECT a.base, a.at, a.released INTO base, at, released
-      FROM append_batch(events, answers, gone_ready, gone_waiting, gone_leases, work, keys, children, links, members,
-                        changes) AS a;
+      FROM append_batch(events, answers, gone_ready, gone_waiting, gone_leases, work, keys, children, links) AS a;
     SELECT s.granted, s.stopped, s.base, s.at INTO granted, stopped, granted_base, granted_at
       FROM serve_claims(claims, grant_lease, grant_bytes, id_prefix, cardinality(events)) AS s;
     IF cardinality(granted) > 0 AND EXISTS (SELECT FROM unique_keys) THEN

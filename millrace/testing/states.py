@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
 
 
@@ -94,9 +95,13 @@ class BatchState:
         return {name: getattr(self, name) for name in (*names, "succeeded_at")}
 
 
-KINDS: dict[str, type[JobState] | type[SubscriptionState] | type[PublicationState] | type[BatchState]] = {
+KINDS: dict[
+    str,
+    type[JobState] | type[BatchState] | type[ScheduleState] | type[SubscriptionState] | type[PublicationState],
+] = {
     "job": JobState,
     "batch": BatchState,
+    "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "event": PublicationState,
 }

@@ -12,6 +12,7 @@ from tests.contract.client_events import EventsContract
 from tests.contract.client_identity import IdentityContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
+from tests.contract.client_schedules import SchedulesContract
 from tests.contract.client_subscriptions import SubscriptionsContract
 
 
@@ -23,6 +24,7 @@ class ClientSuite(
     ControlContract,
     ReadingContract,
     EventsContract,
+    SchedulesContract,
     SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

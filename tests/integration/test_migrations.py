@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -12,7 +13,8 @@ from adapters.postgres.database import Connection, Database
 from infra.maintenance import migrate_database
 from infra.migrate import MIGRATIONS, NewerDatabase, migrate
 from projections.registry import projections
-from tests.support.systems import asked, enqueued, history, job, system
+from tests.controls.clock import NOW
+from tests.support.systems import TENANT, asked, claimed, enqueued, history, job, system
 
 ALL = [file.stem for file in sorted(MIGRATIONS.glob("*.sql"))]
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -77,3 +79,43 @@ async def test_a_migration_that_fails_leaves_nothing_behind(connection: Connecti
     assert await connection.fetchval("SELECT to_regclass('stored_events')") is None
     await connection.execute("DROP TABLE snapshots")
     assert await migrate(connection, projections()) == ALL
+
+
+async def test_a_job_that_waited_in_the_first_release_is_granted_with_its_origin(
+    connection: Connection, fresh_database_url: str
+) -> None:
+    await first_release_with_a_ready_job(connection)
+    assert await migrate(connection, projections()) == ALL[1:]
+    async with system(fresh_database_url) as after:
+        (grant,) = await claimed(after)
+        assert (grant["job_id"], grant["attempt"], grant["data"]) == ("11", 1, {"file": "a-17.wav"})
+        events = await after.storage.store.read(0, 10)
+    assert [event.event_type for event in events] == ["job.enqueued", "job.started"]
+    assert {event.metadata.correlation_id for event in events} == {"c-31"}
+
+
+async def first_release_with_a_ready_job(connection: Connection) -> None:
+    """What 0.1.0 leaves behind with one job in the queue `default`."""
+    await connection.execute("CREATE TABLE migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now())")
+    await connection.execute((MIGRATIONS / f"{ALL[0]}.sql").read_text())
+    await connection.execute("INSERT INTO migrations (name) VALUES ($1)", ALL[0])
+    state = {
+        "timestamp": NOW.isoformat(), "name": "transcribe", "data": {"file": "a-17.wav"}, "queue": "default",
+        "priority": 0, "max_attempts": 3, "timeout": 300.0, "retry": {"kind": "none"}, "run_at": None,
+        "queue_priority": 0,
+    }  # fmt: skip
+    await connection.execute(
+        "INSERT INTO stored_events VALUES ($1, 1, $2, $3, 1, gen_random_uuid(), 'job.enqueued', 'job', '11', $4, NULL,"
+        " 'c-31', 'm-11', NULL, now())",
+        f"job:{TENANT}:11", "job.enqueued", json.dumps(state).encode(), TENANT,
+    )  # fmt: skip
+    await connection.execute("UPDATE store SET head = 1")
+    task = {
+        "name": "transcribe", "data": {"file": "a-17.wav"}, "queue": "default", "priority": 0, "attempts": 1,
+        "max_attempts": 3, "timeout": 300, "created_at": NOW.isoformat(), "company": None, "correlation_id": "c-31",
+        "traceparent": None,
+    }  # fmt: skip
+    await connection.execute(
+        "INSERT INTO ready VALUES ($1, $2, '11', 'default', 0, 1, 1, 1, $3)",
+        f"job:{TENANT}:11", TENANT, json.dumps(task),
+    )  # fmt: skip

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters.http.server import AddressUnavailable, PortInUse, serve
+from adapters.http.server import AddressUnavailable, PortInUse, listen, serve
 from millrace.contracts.wire import Context
 from tests.unit.http.memory_gateway import MemoryGateway
 
@@ -159,3 +159,18 @@ async def test_a_port_in_use_is_said_before_anything_starts(app: FastAPI, runnin
 async def test_an_address_of_another_machine_is_said(app: FastAPI) -> None:
     with pytest.raises(AddressUnavailable):
         await serve(app, "192.0.2.1", 0, asyncio.Event())
+
+
+async def test_an_answer_is_sent_at_once_and_waits_for_no_acknowledgement_of_its_head() -> None:
+    delayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        delayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    [listener] = listen("127.0.0.1", 0)
+    async with await asyncio.start_server(accept, sock=listener) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await asyncio.wait_for(delayed, 5) == 1
+        writer.close()
+        await writer.wait_closed()
