@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from domain.aggregate import Aggregate, Event
 from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
+from domain.retry import retry_delay
 
 KIND = "job"
 NEVER_CONFIRMED = "its grant was never confirmed"
@@ -19,6 +19,7 @@ class JobEvent(Event):
 
 class Enqueued(JobEvent):
     TOPIC: ClassVar[str] = "job.enqueued"
+    class_version: ClassVar[int] = 2
     name: str
     data: dict[str, Any]
     queue: str
@@ -28,10 +29,15 @@ class Enqueued(JobEvent):
     retry: dict[str, Any]
     run_at: datetime | None
     queue_priority: int
+    key: str | None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        state["key"] = None
 
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
-        job.queue_priority = self.queue_priority
+        job.queue_priority, job.key = self.queue_priority, self.key
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.status = "pending" if self.run_at is None else "delayed"
@@ -138,7 +144,7 @@ class Job(Aggregate):
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
     counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
-    priority when this one was enqueued.
+    priority when this one was enqueued. `key` is whom the job is for, where queues share or limit by key.
     """
 
     KIND: ClassVar[str] = KIND
@@ -148,6 +154,7 @@ class Job(Aggregate):
     queue: str
     priority: int
     queue_priority: int
+    key: str | None
     max_attempts: int
     granted_attempts: int
     timeout: float
@@ -169,6 +176,7 @@ class Job(Aggregate):
         self.ended_at = None
         self.dead_lettered = False
         self.removed = False
+        self.changed: list[str] = []
 
     @classmethod
     def enqueue(
@@ -185,11 +193,14 @@ class Job(Aggregate):
         retry: dict[str, Any],
         run_at: datetime | None,
         queue_priority: int = 0,
+        key: str | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
-            Enqueued(stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority)
+            Enqueued(
+                stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority, key
+            )
         )
 
     @property
@@ -269,6 +280,7 @@ class Job(Aggregate):
             "data": self.data,
             "queue": self.queue,
             "priority": self.priority,
+            "key": self.key,
             "status": self.status,
             "attempts": self.attempts,
             "max_attempts": self.max_attempts,
@@ -298,17 +310,3 @@ class Job(Aggregate):
         else:
             run_at = now + timedelta(seconds=retry_delay(self.retry, self.attempts, self.id))
             self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)
-
-
-def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:
-    """Seconds to wait after the `failures`-th failure.
-
-    The jitter is a function of (job, failure), so that a decision made twice comes out the same while retries of many
-    jobs still spread.
-    """
-    delay: float = policy["delay"]
-    if policy["kind"] == "exponential":
-        delay *= policy["factor"] ** min(failures - 1, 64)
-    delay = min(delay, policy["max_delay"])
-    draw = int.from_bytes(hashlib.sha256(f"{seed}/{failures}".encode()).digest()[:8]) / 2**64
-    return float(delay * (1 - policy["jitter"] * draw))

@@ -17,12 +17,13 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
+from adapters.postgres.queue_queries import QueueQueries, follow_file
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import event, job, subscription, timers
+from handlers import event, job, queue, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -48,9 +49,10 @@ BEAT_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy) -> dict[str, CommandRoute]:
+def public_commands(policy: JobPolicy, files: queue.Files) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides."""
-    return {**job.command_routes(policy), **event.command_routes(), **subscription.command_routes()}
+    jobs, queues = job.command_routes(policy), queue.command_routes(files)
+    return {**jobs, **queues, **event.command_routes(), **subscription.command_routes()}
 
 
 @dataclass(slots=True)
@@ -133,9 +135,7 @@ class System:
 
     async def _look_for_work(self) -> None:
         """Held claims look again each second, so that a lost doorbell costs no more than that."""
-        while True:
-            await asyncio.sleep(CLAIM_POLL_SECONDS)
-            self.storage.queue.stir()
+        await persistently("claims", self.storage.queue.look, pause=CLAIM_POLL_SECONDS)
 
     async def _watch_clock(self) -> None:
         async def look() -> None:
@@ -180,7 +180,7 @@ async def build(
         log.info("migrated", action="migrated", migrations=applied)
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
-    internal = timers.command_routes()
+    internal = {**timers.command_routes(), **queue.internal_routes()}
     jobs = settings.modules.jobs
     policy = JobPolicy(
         jobs.defaults.max_attempts,
@@ -188,7 +188,9 @@ async def build(
         jobs.defaults.backoff,
         {name: queue.priority for name, queue in jobs.queues.items()},
     )
-    commands = public_commands(policy)
+    files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
+    await follow_file(storage.commits, files)
+    commands = public_commands(policy, files)
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
@@ -200,13 +202,16 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, leases.duration, leases.unconfirmed),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
+        **queue.operation_routes(queues, pipeline),
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **queues.routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from domain.aggregate import Aggregate
 from domain.event import Publication
 from domain.job import Job
+from domain.queue import Queue
 from domain.subscription import Subscription
 from projections.jobs import JobsProjection
 from projections.projection import Projection
 from projections.subscriptions import SubscriptionsProjection
 
-AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription)}
+AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Queue, Subscription)}
 
 
 def projections() -> list[Projection]:

@@ -22,17 +22,27 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
     """The row that the job's state calls for, given the status that it had before its newest events."""
     leaves = LEAVES.get(status_before, ())
     if job.status not in ("pending", "delayed"):
-        return Work(None, leaves)
+        return Work(None, leaves, job.queue)
+    priority = job.priority + job.queue_priority
     return Work(
         place="ready" if job.status == "pending" else "waiting",
         leaves=leaves,
         queue=job.queue,
-        rank=float(-job.priority - job.queue_priority),
+        rank=float(-priority),
         due_at=job.run_at,
         attempt=job.attempt + 1,
         task=to_json(task_of(job, origin)).decode(),
         origin=origin,
+        name=job.name,
+        key=job.key,
+        priority=priority,
     )
+
+
+def changed_work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
+    """The row of a job that was changed while it waited; one that only got other arguments keeps its place."""
+    work = work_of(job, status_before, origin)
+    return work._replace(place="same", leaves=()) if job.changed == ["data"] else work
 
 
 def task_of(job: Job, origin: Metadata) -> dict[str, object]:

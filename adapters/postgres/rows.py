@@ -92,6 +92,10 @@ class BatchRows:
                 work.task,
                 work.due_at,
                 *_origin(work.origin),
+                work.name,
+                work.key,
+                work.priority,
+                work.place,
             )
             for text, (stream, work, last, version) in self.work.items()
             if work.place is not None
@@ -114,8 +118,14 @@ class BatchRows:
 
     @property
     def lanes(self) -> set[tuple[str, str]]:
-        """The lanes (tenant, queue) that the batch puts ready jobs into."""
-        return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
+        """The lanes (tenant, queue) that the batch puts ready jobs into, or whose rules it changes."""
+        places = ("ready", "rules")
+        return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place in places}
+
+    @property
+    def left(self) -> set[tuple[str, str]]:
+        """The lanes whose jobs leave a place in which they may have held a slot."""
+        return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.leaves}
 
 
 def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:

@@ -48,19 +48,14 @@ UPDATE leases
    SET expires_at = greatest(expires_at,
                              clock_timestamp() + CASE WHEN confirmed THEN $1::interval ELSE $2::interval END)
 """
-MOVE_DUE = """
-WITH due AS (
-    DELETE FROM waiting WHERE stream IN (
-        SELECT stream FROM waiting WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 1000)
-    RETURNING *),
-moved AS (
-    INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
-                       traceparent)
-    SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id, traceparent
-      FROM due)
-SELECT DISTINCT tenant, queue FROM due
+MOVE_DUE = "SELECT move_due($1)"
+MOVED_AT_ONCE = 1_000
+NEXT_DUE = """
+SELECT extract(epoch FROM least(
+    (SELECT min(due_at) FROM waiting WHERE due_at < 'infinity'), (SELECT min(due_at) FROM queue_slots)
+) - clock_timestamp())::float8
 """
-NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM waiting"
+LIMITED = "SELECT tenant, queue FROM queue_rules WHERE limited"
 
 
 class PostgresWorkQueue:
@@ -93,6 +88,12 @@ class PostgresWorkQueue:
 
     def stir(self) -> None:
         """Something may have become ready, in whatever lane: held claims look again."""
+        self.claims.stir()
+
+    @translated
+    async def look(self) -> None:
+        """Held claims look again, and know from now on which lanes have limits."""
+        self.claims.limit({(row["tenant"], row["queue"]) for row in await self._pool.fetch(LIMITED)})
         self.claims.stir()
 
     @translated
@@ -144,8 +145,8 @@ class PostgresWorkQueue:
         due = await self._pool.fetchval(NEXT_DUE)
         if due is not None and due <= 0:
 
-            async def run(connection: Connection) -> list[asyncpg.Record]:
-                return await connection.fetch(MOVE_DUE)
+            async def run(connection: Connection) -> None:
+                await connection.execute(MOVE_DUE, MOVED_AT_ONCE)
 
             await self._commits.perform(run)
             self.stir()

@@ -90,6 +90,7 @@ class Enqueue(Message):
         max_attempts: attempts before the job is dead-lettered.
         timeout: seconds that one attempt may take.
         retry: a policy, or the name of its kind; `backoff` is accepted instead.
+        key: whom the job is for (a customer, an account), where its queue shares or limits by key.
     """
 
     model_config = ConfigDict(json_schema_extra=_second_names)
@@ -105,6 +106,7 @@ class Enqueue(Message):
     retry: Annotated[Retry, BeforeValidator(_retry)] = Field(
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
+    key: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -128,6 +130,36 @@ class Cancel(Message):
 
     job_id: Identifier
     reason: Text | None = None
+
+
+class Change(Message):
+    """`job.change`: gives a waiting job another priority, time, queue or arguments. A running or ended one is refused.
+
+    A job that only gets other `data` keeps its place; with another priority, time or queue it is placed anew, behind
+    those of the same rank.
+
+    Attributes:
+        priority: -100 to 100, higher first.
+        delay: seconds from now before the job may run, 0 for at once; excludes `run_at`.
+        run_at: when the job may run; excludes `delay`.
+        queue: where it waits from now on.
+        data: all arguments for the handler.
+    """
+
+    job_id: Identifier
+    priority: Priority | None = None
+    delay: Seconds | None = None
+    run_at: Time | None = None
+    queue: Name | None = None
+    data: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _something_to_change(self) -> Change:
+        if self.delay is not None and self.run_at is not None:
+            raise ValueError("give either `delay` or `run_at`, not both")
+        if all(value is None for value in (self.priority, self.delay, self.run_at, self.queue, self.data)):
+            raise ValueError("give at least one of `priority`, `delay`, `run_at`, `queue` and `data`")
+        return self
 
 
 class RetryDead(Message):
@@ -349,6 +381,18 @@ class JobEnqueued(Fact):
     retry: dict[str, Any]
     run_at: datetime | None = None
     queue_priority: int = 0
+    key: str | None = None
+
+
+class JobChanged(Fact):
+    """A waiting job got other settings: all of them as they are now, `changed` names those that differ."""
+
+    changed: tuple[str, ...]
+    priority: int
+    queue_priority: int
+    queue: str
+    run_at: datetime | None = None
+    data: dict[str, Any]
 
 
 class JobStarted(Fact):
@@ -408,6 +452,7 @@ class JobRemoved(Fact):
 COMMANDS: dict[str, type[Message]] = {
     "job.enqueue": Enqueue,
     "job.cancel": Cancel,
+    "job.change": Change,
     "job.retry": RetryDead,
     "job.remove": Remove,
     "job.report": Report,
@@ -418,6 +463,7 @@ COMMANDS: dict[str, type[Message]] = {
 QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "job.stats": JobStats}
 EVENTS: dict[str, type[Fact]] = {
     "job.enqueued": JobEnqueued,
+    "job.changed": JobChanged,
     "job.started": JobStarted,
     "job.completed": JobCompleted,
     "job.attempt_failed": JobAttemptFailed,

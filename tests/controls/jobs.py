@@ -28,6 +28,7 @@ def wish(**changed: Any) -> dict[str, Any]:
         "retry": FIXED,
         "run_at": None,
         "queue_priority": 2,
+        "key": None,
     } | changed
 
 
