@@ -11,8 +11,8 @@ from domain.ports import Metadata, Work
 
 LEAVES: dict[str | None, tuple[Literal["ready", "waiting", "leases"], ...]] = {
     None: (),
-    "pending": ("ready",),
-    # A job that is due has been moved from the one table to the other without an event.
+    # Limits, and time that passes, move a job from the one table to the other without an event.
+    "pending": ("ready", "waiting"),
     "delayed": ("waiting", "ready"),
     "processing": ("leases",),
 }

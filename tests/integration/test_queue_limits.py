@@ -11,7 +11,8 @@ import pytest
 
 from infra.bootstrap import System
 from millrace.contracts.wire import Accepted
-from tests.support.systems import batch, claimed, enqueued, job, reported, system, told
+from tests.support.eventually import eventually
+from tests.support.systems import batch, claimed, context, enqueued, job, reported, system, told
 
 # What the counters must say, counted from the rows.
 COUNTED = """
@@ -73,7 +74,9 @@ async def test_no_more_jobs_of_a_queue_run_than_its_cap(running: System, connect
 async def test_names_and_keys_have_caps_of_their_own(running: System, connection: asyncpg.Connection) -> None:
     await configured(running, names={"transcribe": {"concurrency": 2}}, keys={"concurrency": 1})
     wishes = [{"name": "transcribe", "key": key} for key in ("a", "a", "b", "c")]
-    await batch(running, "job.enqueue", [*wishes, {"name": "resize", "key": "a"}, {"name": "resize"}, {"name": "resize"}])
+    await batch(
+        running, "job.enqueue", [*wishes, {"name": "resize", "key": "a"}, {"name": "resize"}, {"name": "resize"}]
+    )
     grants = await claimed(running, slots=10)
     # The second of `a` waits for its key, `c` for the name, and what has no key is free.
     assert [grant["name"] for grant in grants] == ["transcribe", "transcribe", "resize", "resize"]
@@ -181,9 +184,7 @@ async def test_a_job_that_becomes_due_joins_those_who_wait_for_the_slot(
     (grant,) = await claimed(running)
     await connection.execute("UPDATE waiting SET due_at = clock_timestamp()")
     claiming = asyncio.create_task(claimed(running, worker="w-6", wait=20))
-    async with asyncio.timeout(10):
-        while await standing(connection) != {"capped": 1}:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: standing(connection), lambda found: found == {"capped": 1})
     await reported(running, grant)
     assert [grant["job_id"] for grant in await asyncio.wait_for(claiming, 10)] == [later]
 
@@ -216,7 +217,7 @@ async def test_two_processes_never_exceed_a_cap_and_lose_no_job(
             for n, job_id in enumerate(ids):
                 command = "job.cancel" if n % 2 else "job.change"
                 body = {"job_id": job_id} | ({} if n % 2 else {"priority": n % 9})
-                reply = await side.gateway.execute(command, body, _context())
+                reply = await side.gateway.execute(command, body, context())
                 assert isinstance(reply, Accepted) or reply.problem.code == "refused", reply
 
         async def watch() -> None:
@@ -236,9 +237,3 @@ async def test_two_processes_never_exceed_a_cap_and_lose_no_job(
         statuses = {(await job(running, job_id))["status"] for job_id in jobs}
     assert statuses <= {"completed", "cancelled"}
     assert await exact(connection) == []
-
-
-def _context() -> Any:
-    from tests.support.systems import context
-
-    return context()
