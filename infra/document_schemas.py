@@ -9,14 +9,18 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from domain.aggregate import Event
+from domain.job_change import Changed
 from infra.schema_compatibility import Direction
-from millrace.contracts import event, job, log
+from millrace.contracts import event, job, log, queue
 from millrace.contracts.wire import Fact, Message
+from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **event.EVENTS}
+# Events are known once the modules that declare them are imported.
+DECLARING = (*AGGREGATES.values(), Changed)
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS, **queue.COMMANDS}
+QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **queue.QUERIES, **log.QUERIES}
+EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **event.EVENTS, **queue.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def schema_file(schema: Schema) -> str:
 
 def schemas() -> list[Schema]:
     """The current version of every schema."""
-    versions = {topic: cls.class_version for topic, cls in declared_events().items()}
+    versions = event_versions()
     tables: tuple[tuple[Literal["command", "query", "event"], Mapping[str, type[BaseModel]]], ...] = (
         ("command", COMMANDS),
         ("query", QUERIES),
@@ -53,6 +57,11 @@ def schemas() -> list[Schema]:
         for name, model in models.items()
         for version in (versions.get(name, 1),)
     ]
+
+
+def event_versions() -> dict[str, int]:
+    """The current version of every event's data, by topic."""
+    return {topic: cls.class_version for topic, cls in declared_events().items()}
 
 
 def declared_events() -> dict[str, type[Event]]:

@@ -402,9 +402,10 @@ CREATE OR REPLACE FUNCTION place_work(
     base bigint, gone_ready text[], gone_waiting text[], gone_leases text[], work work_to_place[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    freed freed_slot[];
-    lane  record;
-    at    timestamptz;
+    freed  freed_slot[];
+    lane   record;
+    at     timestamptz;
+    shaped boolean;
 BEGIN
     freed := leave_places(gone_ready, gone_waiting, gone_leases);
     IF cardinality(work) > 0 THEN
@@ -420,23 +421,26 @@ BEGIN
                FROM (SELECT DISTINCT w.tenant, w.queue FROM unnest(work) AS w) AS w JOIN queue_defaults d USING (queue)
               WHERE NOT EXISTS (SELECT FROM queue_rules r WHERE r.tenant = w.tenant AND r.queue = w.queue);
         END IF;
+        shaped := EXISTS (SELECT FROM queue_rules r WHERE r.limited OR r.ordering <> 'strict');
         INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
                            traceparent, name, key, priority)
         SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task, w.company,
                w.correlation_id, w.traceparent, w.name, w.key, w.priority
           FROM unnest(work) AS w
-         WHERE w.place = 'ready' AND NOT EXISTS (
-               SELECT FROM queue_rules r WHERE r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict'));
+         WHERE w.place = 'ready' AND (NOT shaped OR NOT EXISTS (
+               SELECT FROM queue_rules r
+                WHERE r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict')));
         INSERT INTO waiting (stream, tenant, job_id, queue, rank, position, version, attempt, task, due_at, company,
                              correlation_id, traceparent, name, key, priority, reason)
         SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task,
                coalesce(w.due_at, 'infinity'), w.company, w.correlation_id, w.traceparent, w.name, w.key, w.priority,
                CASE w.place WHEN 'ready' THEN 'entering' ELSE 'delayed' END
           FROM unnest(work) AS w
-         WHERE w.place = 'waiting' OR (w.place = 'ready' AND EXISTS (
-               SELECT FROM queue_rules r WHERE r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict')));
+         WHERE w.place = 'waiting' OR (shaped AND w.place = 'ready' AND EXISTS (
+               SELECT FROM queue_rules r
+                WHERE r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict')));
     END IF;
-    IF NOT EXISTS (SELECT FROM queue_rules r WHERE r.limited OR r.ordering <> 'strict') THEN RETURN; END IF;
+    IF NOT coalesce(shaped, cardinality(freed) > 0) THEN RETURN; END IF;
     at := clock_timestamp();
     FOR lane IN
         SELECT x.tenant, x.queue, coalesce(array_agg(x.slot) FILTER (WHERE x.slot IS NOT NULL), '{}') AS slots

@@ -132,8 +132,8 @@ class Cancel(Message):
     reason: Text | None = None
 
 
-class Change(Message):
-    """`job.change`: gives a waiting job another priority, time, queue or arguments. A running or ended one is refused.
+class JobChange(Message):
+    """What is to be otherwise with a waiting job.
 
     A job that only gets other `data` keeps its place; with another priority, time or queue it is placed anew, behind
     those of the same rank.
@@ -146,7 +146,6 @@ class Change(Message):
         data: all arguments for the handler.
     """
 
-    job_id: Identifier
     priority: Priority | None = None
     delay: Seconds | None = None
     run_at: Time | None = None
@@ -154,12 +153,18 @@ class Change(Message):
     data: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _something_to_change(self) -> Change:
+    def _something_to_change(self) -> JobChange:
         if self.delay is not None and self.run_at is not None:
             raise ValueError("give either `delay` or `run_at`, not both")
         if all(value is None for value in (self.priority, self.delay, self.run_at, self.queue, self.data)):
             raise ValueError("give at least one of `priority`, `delay`, `run_at`, `queue` and `data`")
         return self
+
+
+class Change(JobChange):
+    """`job.change`: gives a waiting job other settings; a running or ended one is refused."""
+
+    job_id: Identifier
 
 
 class RetryDead(Message):

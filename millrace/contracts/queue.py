@@ -34,8 +34,8 @@ class Limit(Message):
     rate: Rate | None = None
 
 
-class Configure(Message):
-    """`queue.configure`: what is given replaces what was, `null` takes a limit away; the rest stays.
+class QueueSettings(Message):
+    """Order and limits of a queue: what is given replaces what was, `null` takes a limit away; the rest stays.
 
     Attributes:
         order: `strict` goes by priority, then by age; `aging` counts each point of priority as `aging` seconds of
@@ -48,7 +48,6 @@ class Configure(Message):
         keys: limits of the jobs of each key; jobs without a key have none.
     """
 
-    name: Name
     order: Order | None = None
     aging: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     weights: Annotated[dict[str, Weight], Field(max_length=1_000)] | None = None
@@ -65,6 +64,12 @@ class Configure(Message):
                 if name in value and value[name] is None:
                     raise ValueError(f"`{name}` cannot be null; leave it out to keep it as it is")
         return value
+
+
+class Configure(QueueSettings):
+    """`queue.configure`: changes order and limits of a queue, for all processes at once."""
+
+    name: Name
 
 
 class Pause(Message):
