@@ -24,6 +24,7 @@ def enqueue_body(
     timeout: float | None = None,
     retry: Retry | Mapping[str, Any] | str | None = None,
     backoff: Retry | Mapping[str, Any] | str | None = None,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
 
@@ -45,6 +46,7 @@ def enqueue_body(
         "max_attempts": max_attempts,
         "timeout": timeout,
         "retry": retry if retry is not None else backoff,
+        "key": key,
     }
     body: dict[str, Any] = {"name": name, "data": dict(data if data is not None else payload or {})}
     if definition is not None:

@@ -52,6 +52,7 @@ class JobQueue(JobDecorators):
         timeout: float | None = None,
         retry: Retry | Mapping[str, Any] | str | None = None,
         backoff: Retry | Mapping[str, Any] | str | None = None,
+        key: str | None = None,
         message_id: str | None = None,
     ) -> Job:
         """Puts a job into a queue; when this returns, it is durable.
@@ -62,6 +63,7 @@ class JobQueue(JobDecorators):
             delay: seconds before the job may run.
             run_at: time, with its zone, before which it does not run; instead of `delay`.
             timeout: seconds that one attempt may take.
+            key: whom the job is for, where its queue shares or limits by key.
             message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
 
         Raises:
@@ -72,7 +74,7 @@ class JobQueue(JobDecorators):
         """
         body = enqueue_body(
             self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
-            max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff,
+            max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff, key=key,
         )  # fmt: skip
         answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
         return enqueued_job(body, answer.result)
@@ -145,6 +147,31 @@ class JobQueue(JobDecorators):
             cursor = page.cursor
             if cursor is None:
                 return
+
+    async def change(
+        self,
+        job_id: str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        queue: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Gives a waiting job another priority, time, queue or arguments.
+
+        Args:
+            delay: seconds from now before it may run; 0 for at once.
+            data: all arguments; with nothing else changed the job keeps its place.
+
+        Raises:
+            NotFound: this tenant has no such job.
+            Refused: it is running or has ended.
+            Invalid: nothing is given, or a value is not acceptable.
+        """
+        settings = {"priority": priority, "delay": delay, "run_at": run_at, "queue": queue, "data": data}
+        given = {key: value for key, value in settings.items() if value is not None}
+        await self._app.link.execute("job.change", {"job_id": job_id, **given})
 
     async def cancel(self, job_id: str, reason: str | None = None) -> bool:
         """Ends a waiting, delayed or running job; false when it had already completed or failed.

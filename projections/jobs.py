@@ -187,7 +187,7 @@ def _resettle(page: _Page, key: str, event: job_change.Changed) -> None:
     data = to_json(event.data).decode()
     if key in page.created:
         position, name, _, _, *rest = page.created[key]
-        page.created[key] = (position, name, data, event.priority, *rest)  # type: ignore[assignment]
+        page.created[key] = (position, name, data, event.priority, *rest)
     else:
         page.changed[key] = (event.queue, event.priority, data)
 

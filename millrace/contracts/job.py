@@ -466,6 +466,8 @@ COMMANDS: dict[str, type[Message]] = {
     "job.withdraw": Withdraw,
 }
 QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "job.stats": JobStats}
+# Versions of the events' data, where it is not the first.
+VERSIONS = {"job.enqueued": 2}
 EVENTS: dict[str, type[Fact]] = {
     "job.enqueued": JobEnqueued,
     "job.changed": JobChanged,

@@ -145,12 +145,12 @@ class QueueOpened(Fact):
 class QueueConfigured(Fact):
     """All settings as they are from now on."""
 
-    order: Order
-    aging: float
-    weights: dict[str, float]
+    order: Order = "strict"
+    aging: float = 60.0
+    weights: dict[str, float] = Field(default_factory=dict)
     concurrency: int | None = None
     rate: Rate | None = None
-    names: dict[str, Limit]
+    names: dict[str, Limit] = Field(default_factory=dict)
     keys: Limit | None = None
 
 

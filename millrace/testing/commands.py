@@ -9,8 +9,9 @@ from typing import Any
 
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
+from millrace.contracts import queue as queue_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import job_decisions, subscription_decisions
+from millrace.testing import job_decisions, queue_decisions, subscription_decisions
 from millrace.testing.log import MemoryLog
 from millrace.testing.states import Published
 
@@ -72,6 +73,7 @@ def job_routes() -> dict[str, Route]:
             lambda id, job: _status(id, job) | {"created_at": job.created_at, "run_at": job.run_at},
             creates=True,
         ),
+        "job.change": Route(contract.Change, "job", _job_id, decisions.change, _status),
         "job.cancel": Route(
             contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
         ),
@@ -80,6 +82,20 @@ def job_routes() -> dict[str, Route]:
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
         ),
+    }
+
+
+def queue_routes() -> dict[str, Route]:
+    """Commands that a queue decides."""
+    contract, decisions = queue_contract, queue_decisions
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "paused": state.paused}
+
+    return {
+        "queue.configure": Route(contract.Configure, "queue", _name, decisions.configure, told, creates=True),
+        "queue.pause": Route(contract.Pause, "queue", _name, decisions.pause, told, creates=True),
+        "queue.resume": Route(contract.Resume, "queue", _name, decisions.resume, told, creates=True),
     }
 
 

@@ -17,7 +17,8 @@ class JobState:
     """A job. `attempt` numbers every start for ever; `attempts` counts those that were used up.
 
     Attributes:
-        first_position, position: of its first and its newest event.
+        first_position: of its first event.
+        position: of the event that gave it its place.
     """
 
     id: str
@@ -29,6 +30,7 @@ class JobState:
     queue: str = "default"
     priority: int = 0
     queue_priority: int = 0
+    key: str | None = None
     max_attempts: int = 1
     granted_attempts: int = 1
     timeout: float = 300.0
@@ -48,14 +50,19 @@ class JobState:
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
-        self.position = position
+        if not (isinstance(fact, contract.JobChanged) and fact.changed == ("data",)):
+            self.position = position
         match fact:
             case contract.JobEnqueued():
                 self.first_position, self.created_at = position, at
                 self.name, self.data, self.queue, self.priority = fact.name, fact.data, fact.queue, fact.priority
-                self.queue_priority = fact.queue_priority
+                self.queue_priority, self.key = fact.queue_priority, fact.key
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
+                self.status = "pending" if fact.run_at is None else "delayed"
+            case contract.JobChanged():
+                self.priority, self.queue_priority, self.queue = fact.priority, fact.queue_priority, fact.queue
+                self.data, self.run_at = fact.data, fact.run_at
                 self.status = "pending" if fact.run_at is None else "delayed"
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
@@ -97,7 +104,7 @@ class JobState:
 
     def to_wire(self) -> dict[str, Any]:
         last = self.errors[-1]["message"] if self.errors else None
-        return self._shown() | {"error": last, "removed": self.removed}
+        return self._shown() | {"error": last, "removed": self.removed, "key": self.key}
 
     def _shown(self) -> dict[str, Any]:
         return {

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
+from millrace.contracts.job import VERSIONS
+from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-TYPES = {kind: name for name, kind in {**JOB_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
+TYPES = {kind: name for name, kind in {**JOB_EVENTS, **QUEUE_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
 ADVANCED = "subscription.advanced"
 
 
@@ -125,7 +127,7 @@ class MemoryLog:
             "specversion": "1.0",
             "id": derived_id(stream.tenant, f"{self.epoch}/{recorded.position}"),
             "source": f"/millrace/{stream.kind}",
-            "type": name if own else f"millrace.{name}.v1",
+            "type": name if own else f"millrace.{name}.v{VERSIONS.get(name, 1)}",
             "subject": stream.id,
             "time": recorded.at,
             "datacontenttype": "application/json",

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from millrace.contracts import job as contract
 from millrace.contracts.event import Lease
 from millrace.contracts.operations import OPERATIONS
+from millrace.contracts.queue import Drain
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
-from millrace.testing.commands import event_routes, job_routes, subscription_routes
+from millrace.testing.commands import event_routes, job_routes, queue_routes, subscription_routes
 from millrace.testing.log import MemoryLog
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
@@ -42,7 +43,7 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
-        routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
+        routes = {**job_routes(), **queue_routes(), **event_routes(), **subscription_routes(self.log)}
         self._commands = routes
         self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
         self._queries = Queries(self.log, self.claims).routes()
@@ -128,6 +129,8 @@ class InMemory:
             if name == "job.withdraw":
                 # Nobody holds claims in memory: each is answered with what is there.
                 return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+            if name == "queue.drain":
+                return Accepted(self._drain(Drain.model_validate(body), context))
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             claim = contract.Claim.model_validate(body)
@@ -136,6 +139,13 @@ class InMemory:
         except Refusal as refusal:
             return refusal.answer()
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
+
+    def _drain(self, command: Drain, context: Context) -> dict[str, Any]:
+        waiting = self.claims.lanes(context.tenant).waiting(command.name)
+        for job_id in waiting:
+            body = {"job_id": job_id, "reason": "its queue was drained"}
+            self._pipeline.execute("job.cancel", body, context._replace(message_id=f"drain:{job_id}:{self.log.head}"))
+        return {"name": command.name, "cancelled": len(waiting)}
 
 
 def _item(item: Any, context: Context, index: int) -> tuple[object, Context]:

@@ -8,12 +8,19 @@ from __future__ import annotations
 from tests.contract.client_control import ControlContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
+from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_subscriptions import SubscriptionsContract
 
 
 class ClientSuite(
-    EnqueuingContract, RunningContract, ControlContract, ReadingContract, EventsContract, SubscriptionsContract
+    EnqueuingContract,
+    RunningContract,
+    ControlContract,
+    QueuesContract,
+    ReadingContract,
+    EventsContract,
+    SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""
