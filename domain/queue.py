@@ -14,8 +14,8 @@ DEFAULTS: dict[str, Any] = {
     "weights": {},
     "concurrency": None,
     "rate": None,
-    "names": {},
-    "keys": None,
+    "per_name": {},
+    "per_key": None,
 }
 
 
@@ -34,8 +34,8 @@ class Configured(Event):
     weights: dict[str, float]
     concurrency: int | None
     rate: dict[str, Any] | None
-    names: dict[str, dict[str, Any]]
-    keys: dict[str, Any] | None
+    per_name: dict[str, dict[str, Any]]
+    per_key: dict[str, Any] | None
 
     def apply(self, queue: Queue) -> None:
         queue.settings = {
@@ -44,8 +44,8 @@ class Configured(Event):
             "weights": self.weights,
             "concurrency": self.concurrency,
             "rate": self.rate,
-            "names": self.names,
-            "keys": self.keys,
+            "per_name": self.per_name,
+            "per_key": self.per_key,
         }
 
 

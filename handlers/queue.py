@@ -46,8 +46,8 @@ def with_bursts(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **settings,
         "rate": _burst(settings["rate"]),
-        "names": {name: _limit(limit) for name, limit in settings["names"].items()},
-        "keys": None if settings["keys"] is None else _limit(settings["keys"]),
+        "per_name": {name: _limit(limit) for name, limit in settings["per_name"].items()},
+        "per_key": None if settings["per_key"] is None else _limit(settings["per_key"]),
     }
 
 

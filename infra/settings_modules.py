@@ -97,8 +97,8 @@ class Queue(Section):
     weights: dict[str, Weight] = Field(default_factory=dict)
     concurrency: Concurrency | None = None
     rate: Rate | None = None
-    names: dict[Name, Limit] = Field(default_factory=dict)
-    keys: Limit | None = None
+    per_name: dict[Name, Limit] = Field(default_factory=dict)
+    per_key: Limit | None = None
 
     def rules(self) -> dict[str, Any]:
         """Order and limits, as far as they were set."""

@@ -31,8 +31,8 @@ class Queues:
         weights: Mapping[str, float] | None = None,
         concurrency: int | EllipsisType | None = ...,
         rate: Rate | Mapping[str, Any] | EllipsisType | None = ...,
-        names: Mapping[str, Limit | Mapping[str, Any]] | None = None,
-        keys: Limit | Mapping[str, Any] | EllipsisType | None = ...,
+        per_name: Mapping[str, Limit | Mapping[str, Any]] | None = None,
+        per_key: Limit | Mapping[str, Any] | EllipsisType | None = ...,
     ) -> None:
         """Changes order and limits of a queue. What is not given stays as it is; None takes a limit away.
 
@@ -42,14 +42,14 @@ class Queues:
             weights: shares of keys in a fair queue, 1 for those that are not named.
             concurrency: most jobs of the queue that run at a time.
             rate: how often one of them starts, `{"limit": 10, "period": 1}`.
-            names: `{"concurrency": …, "rate": …}` by name of the job.
-            keys: the same for the jobs of each key.
+            per_name: `{"concurrency": …, "rate": …}` by name of the job.
+            per_key: the same for the jobs of each key.
 
         Raises:
             Invalid: a value is not acceptable.
         """
-        chosen = {"order": order, "aging": aging, "weights": weights, "names": names}
-        limits = {"concurrency": concurrency, "rate": rate, "keys": keys}
+        chosen = {"order": order, "aging": aging, "weights": weights, "per_name": per_name}
+        limits = {"concurrency": concurrency, "rate": rate, "per_key": per_key}
         given: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
         given |= {key: value for key, value in limits.items() if value is not ...}
         await self._app.link.execute("queue.configure", {"name": name, **given})

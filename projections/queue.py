@@ -26,8 +26,8 @@ def rules(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def limits_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The limits one by one, in the order in which a job takes their slots: of its key, its name, its queue."""
-    limits = [(1, "", settings["keys"] or {})]
-    limits += [(2, name, limit) for name, limit in sorted(settings["names"].items())]
+    limits = [(1, "", settings["per_key"] or {})]
+    limits += [(2, name, limit) for name, limit in sorted(settings["per_name"].items())]
     limits.append((3, "", {"concurrency": settings["concurrency"], "rate": settings["rate"]}))
     return [
         _limit(stage, name, limit) for stage, name, limit in limits if limit.get("concurrency") or limit.get("rate")

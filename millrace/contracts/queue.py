@@ -44,8 +44,8 @@ class QueueSettings(Message):
         aging: seconds that a point of priority is worth.
         weights: shares of keys in a fair queue; 1 where a key has none, and for jobs without a key under the key "".
         concurrency, rate: limits of the queue as a whole.
-        names: limits of jobs of a name.
-        keys: limits of the jobs of each key; jobs without a key have none.
+        per_name: limits of jobs of a name.
+        per_key: limits of the jobs of each key; jobs without a key have none.
     """
 
     order: Order | None = None
@@ -53,14 +53,14 @@ class QueueSettings(Message):
     weights: Annotated[dict[str, Weight], Field(max_length=1_000)] | None = None
     concurrency: Concurrency | None = None
     rate: Rate | None = None
-    names: Annotated[dict[Name, Limit], Field(max_length=1_000)] | None = None
-    keys: Limit | None = None
+    per_name: Annotated[dict[Name, Limit], Field(max_length=1_000)] | None = None
+    per_key: Limit | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _what_cannot_be_null(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            for name in ("order", "aging", "weights", "names"):
+            for name in ("order", "aging", "weights", "per_name"):
                 if name in value and value[name] is None:
                     raise ValueError(f"`{name}` cannot be null; leave it out to keep it as it is")
         return value
@@ -128,8 +128,8 @@ class Queue(Fact):
     weights: dict[str, float] = Field(default_factory=dict)
     concurrency: int | None = None
     rate: Rate | None = None
-    names: dict[str, Limit] = Field(default_factory=dict)
-    keys: Limit | None = None
+    per_name: dict[str, Limit] = Field(default_factory=dict)
+    per_key: Limit | None = None
     ready: int = 0
     waiting: dict[str, int] = Field(default_factory=dict)
     running: int = 0
@@ -150,8 +150,8 @@ class QueueConfigured(Fact):
     weights: dict[str, float] = Field(default_factory=dict)
     concurrency: int | None = None
     rate: Rate | None = None
-    names: dict[str, Limit] = Field(default_factory=dict)
-    keys: Limit | None = None
+    per_name: dict[str, Limit] = Field(default_factory=dict)
+    per_key: Limit | None = None
 
 
 class QueuePaused(Fact):

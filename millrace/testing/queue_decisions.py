@@ -16,8 +16,8 @@ def configure(queue: QueueState | None, command: contract.Configure, now: dateti
     after = after.model_copy(
         update={
             "rate": _burst(after.rate),
-            "names": {name: _limit(limit) for name, limit in after.names.items()},
-            "keys": None if after.keys is None else _limit(after.keys),
+            "per_name": {name: _limit(limit) for name, limit in after.per_name.items()},
+            "per_key": None if after.per_key is None else _limit(after.per_key),
         }
     )
     return _opened(queue, command.name, [] if queue is not None and queue.configured and after == before else [after])

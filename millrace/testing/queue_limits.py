@@ -84,8 +84,8 @@ def _limits(job: JobState, rules: QueueState | None) -> Iterator[tuple[Slot, Lim
     if rules is None:
         return
     settings = rules.settings
-    if settings.keys is not None and job.key is not None:
-        yield (job.queue, "key", job.key), settings.keys
-    if job.name in settings.names:
-        yield (job.queue, "name", job.name), settings.names[job.name]
+    if settings.per_key is not None and job.key is not None:
+        yield (job.queue, "key", job.key), settings.per_key
+    if job.name in settings.per_name:
+        yield (job.queue, "name", job.name), settings.per_name[job.name]
     yield (job.queue, "queue", ""), Limit(concurrency=settings.concurrency, rate=settings.rate)

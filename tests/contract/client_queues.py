@@ -24,7 +24,7 @@ class QueuesContract:
 
     async def test_no_more_jobs_run_than_the_queue_the_name_and_the_key_allow(self, bench: Bench) -> None:
         await bench.app.queues.configure(
-            "default", concurrency=3, names={"n": {"concurrency": 2}}, keys={"concurrency": 1}
+            "default", concurrency=3, per_name={"n": {"concurrency": 2}}, per_key={"concurrency": 1}
         )
         for name, key in (("n", "a"), ("n", "a"), ("n", "b"), ("n", "c"), ("m", None), ("m", None)):
             await bench.app.jobs.enqueue(name, {"key": key}, key=key)
@@ -38,7 +38,7 @@ class QueuesContract:
         [following] = await claim(bench.app, 10)
         # What waits for the queue alone was there before the second of `a`, which waited for its key.
         assert following["name"] in ("n", "m")
-        await bench.app.queues.configure("default", concurrency=None, names={}, keys=None)
+        await bench.app.queues.configure("default", concurrency=None, per_name={}, per_key=None)
         assert len(await claim(bench.app, 10)) == 2
 
     async def test_starts_are_limited_to_a_rate(self, bench: Bench) -> None:

@@ -72,7 +72,7 @@ async def test_no_more_jobs_of_a_queue_run_than_its_cap(running: System, connect
 
 
 async def test_names_and_keys_have_caps_of_their_own(running: System, connection: asyncpg.Connection) -> None:
-    await configured(running, names={"transcribe": {"concurrency": 2}}, keys={"concurrency": 1})
+    await configured(running, per_name={"transcribe": {"concurrency": 2}}, per_key={"concurrency": 1})
     wishes = [{"name": "transcribe", "key": key} for key in ("a", "a", "b", "c")]
     await batch(
         running, "job.enqueue", [*wishes, {"name": "resize", "key": "a"}, {"name": "resize"}, {"name": "resize"}]
@@ -92,7 +92,7 @@ async def test_names_and_keys_have_caps_of_their_own(running: System, connection
 async def test_a_better_job_takes_the_slot_of_one_that_does_not_run_yet(
     running: System, connection: asyncpg.Connection
 ) -> None:
-    await configured(running, concurrency=1, keys={"concurrency": 1})
+    await configured(running, concurrency=1, per_key={"concurrency": 1})
     low = await enqueued(running, priority=1, key="a")
     high = await enqueued(running, priority=9, key="a")
     highest = await enqueued(running, priority=10, key="b")
@@ -193,7 +193,7 @@ async def test_two_processes_never_exceed_a_cap_and_lose_no_job(
     running: System, connection: asyncpg.Connection, fresh_database_url: str
 ) -> None:
     """Claims, results, cancels, changes and hand-backs from two processes at once."""
-    await configured(running, concurrency=6, keys={"concurrency": 2}, names={"resize": {"concurrency": 3}})
+    await configured(running, concurrency=6, per_key={"concurrency": 2}, per_name={"resize": {"concurrency": 3}})
     async with system(fresh_database_url) as other, asyncio.timeout(90):
         sides = [running, other]
         wishes = [

@@ -218,7 +218,9 @@ async def test_a_drained_queue_has_only_what_runs(running: System, connection: a
 
 async def test_a_queue_tells_how_much_waits_and_why(running: System) -> None:
     await told(
-        running, "queue.configure", {"name": "default", "concurrency": 1, "keys": {"rate": {"limit": 1, "period": 60}}}
+        running,
+        "queue.configure",
+        {"name": "default", "concurrency": 1, "per_key": {"rate": {"limit": 1, "period": 60}}},
     )
     await batch(running, "job.enqueue", [{"name": "transcribe", "key": "a"}] * 3)
     await batch(running, "job.enqueue", [{"name": "transcribe"}] * 2)
@@ -228,7 +230,7 @@ async def test_a_queue_tells_how_much_waits_and_why(running: System) -> None:
     assert (queue["name"], queue["ready"], queue["running"]) == ("default", 0, 1)
     assert queue["waiting"] == {"capped": 2, "rate_limited": 2, "delayed": 1}
     assert queue["oldest"] >= 0
-    assert queue["keys"] == {"concurrency": None, "rate": {"limit": 1, "period": 60.0, "burst": 1}}
+    assert queue["per_key"] == {"concurrency": None, "rate": {"limit": 1, "period": 60.0, "burst": 1}}
     assert await refused_query(running, "queue.get", {"name": "missing"}) == "not-found"
 
 
@@ -245,9 +247,11 @@ async def test_a_claim_looks_at_none_of_the_jobs_that_are_blocked(
     """100,000 jobs ahead of the one that can run; counted in rows, not in time."""
     match blocked:
         case "capped":
-            await told(running, "queue.configure", {"name": "default", "keys": {"concurrency": 1}})
+            await told(running, "queue.configure", {"name": "default", "per_key": {"concurrency": 1}})
         case "rate_limited":
-            await told(running, "queue.configure", {"name": "default", "keys": {"rate": {"limit": 1, "period": 3_600}}})
+            await told(
+                running, "queue.configure", {"name": "default", "per_key": {"rate": {"limit": 1, "period": 3_600}}}
+            )
         case _:
             pass
     wish = {"name": "n", "priority": 5, "key": "a"} | ({"delay": 3_600} if blocked == "delayed" else {})
