@@ -240,6 +240,9 @@ class Pipeline:
         status = getattr(held.aggregate, "status", None) if held else None
         try:
             if held is None and route.required:
+                if not looked_up:
+                    # It was dropped from memory after this round had looked what to load.
+                    raise OvertakenCopy
                 item.answer = refused("not-found", f"there is no {item.stream.kind} {item.stream.id!r}")
                 return None
             moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch)

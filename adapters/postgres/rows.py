@@ -71,7 +71,11 @@ class BatchRows:
             for table in append.work.leaves:
                 self.leaves[table].add(stream.text)
             version = append.expected_version + len(append.events)
-            self.work[stream.text] = (stream, append.work, len(self.events), version)
+            work = append.work
+            if work.place == "same" and (earlier := self.work.get(stream.text)) is not None:
+                # The row that it would change is placed by this very batch.
+                work = earlier[1]._replace(task=work.task)
+            self.work[stream.text] = (stream, work, len(self.events), version)
         return last
 
     def event_id(self, number: int) -> str:

@@ -52,7 +52,8 @@ MOVE_DUE = "SELECT move_due($1)"
 MOVED_AT_ONCE = 1_000
 NEXT_DUE = """
 SELECT extract(epoch FROM least(
-    (SELECT min(due_at) FROM waiting WHERE due_at < 'infinity'), (SELECT min(due_at) FROM queue_slots)
+    (SELECT min(due_at) FROM waiting WHERE due_at < 'infinity'), (SELECT min(due_at) FROM queue_slots),
+    (SELECT now() FROM queue_rules WHERE settling > 0 LIMIT 1)
 ) - clock_timestamp())::float8
 """
 LIMITED = "SELECT tenant, queue FROM queue_rules WHERE limited"

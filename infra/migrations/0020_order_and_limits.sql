@@ -26,7 +26,7 @@ CREATE INDEX waiting_slot_idx ON waiting (tenant, queue, slot, rank, tag, positi
 CREATE INDEX waiting_key_idx ON waiting (tenant, queue, key, rank, tag, position)
     WHERE slot IS NOT NULL AND key IS NOT NULL AND slot NOT LIKE 'key:%';
 CREATE INDEX waiting_name_idx ON waiting (tenant, queue, name, rank, tag, position) WHERE slot = 'queue:';
-CREATE INDEX waiting_lane_idx ON waiting (tenant, queue, reason);
+CREATE INDEX waiting_lane_idx ON waiting (tenant, queue, reason, position);
 
 CREATE TABLE queue_rules (
     tenant   text             NOT NULL,
@@ -39,8 +39,13 @@ CREATE TABLE queue_rules (
     vtime    double precision NOT NULL DEFAULT 0,
     -- Follows the configuration file, as long as nobody has configured the queue by command.
     from_file boolean         NOT NULL DEFAULT false,
+    -- After a change of order or limits the jobs are placed anew, some at a time: 1 while they leave their old places, 2
+    -- while they find their new ones, 0 when that is done. Meanwhile nothing is granted.
+    settling smallint         NOT NULL DEFAULT 0,
+    shaped   boolean          NOT NULL GENERATED ALWAYS AS (limited OR ordering <> 'strict' OR settling > 0) STORED,
     PRIMARY KEY (tenant, queue)
 ) WITH (fillfactor = 70);
+CREATE INDEX queue_rules_settling_idx ON queue_rules (tenant, queue) WHERE settling > 0;
 
 -- What the configuration file says of queues, for every tenant's queue of the name that has no rules of its own.
 CREATE TABLE queue_defaults (
@@ -167,6 +172,8 @@ DECLARE
     moved  int;
     onward text[];
     next_  text[] := '{}';
+    at_once constant int := 2000;
+    more   boolean := false;
     holder record;
     first  record;
 BEGIN
@@ -184,7 +191,7 @@ BEGIN
             WITH best AS (
                 SELECT w.stream FROM waiting w
                  WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.slot = the_slot
-                 ORDER BY w.rank, w.tag, w.position LIMIT room),
+                 ORDER BY w.rank, w.tag, w.position LIMIT least(room, at_once)),
             further AS (
                 UPDATE waiting w SET slot = n.slot, reason = coalesce(n.reason, 'admitted')
                   FROM best b JOIN waiting o USING (stream)
@@ -194,7 +201,8 @@ BEGIN
               INTO moved, onward FROM further f;
             slot_.held := slot_.held + moved;
             next_ := next_ || onward;
-            EXIT WHEN moved < room;
+            more := moved = at_once;
+            EXIT WHEN more OR moved < room;
             CONTINUE;
         END IF;
         SELECT * INTO holder FROM last_holder(the_tenant, the_queue, the_slot);
@@ -211,7 +219,8 @@ BEGIN
     END LOOP;
     UPDATE queue_slots s
        SET held = slot_.held,
-           due_at = CASE WHEN slot_room(NULL, rule.spacing, rule.burst, slot_.held, 0, slot_.tat, at) <= 0
+           due_at = CASE WHEN more THEN at
+                         WHEN slot_room(NULL, rule.spacing, rule.burst, slot_.held, 0, slot_.tat, at) <= 0
                           AND slot_.held < rule.burst AND EXISTS (
                          SELECT FROM waiting w
                           WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.slot = the_slot)
@@ -262,10 +271,14 @@ DECLARE
     one     text;
 BEGIN
     SELECT * INTO rule FROM queue_rules r WHERE r.tenant = the_tenant AND r.queue = the_queue;
-    WITH entering AS (
+    IF rule.settling = 1 THEN RETURN; END IF;
+    WITH arrived AS (
+        SELECT w.stream, w.key, w.name, w.priority, w.position FROM waiting w
+         WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.reason = 'entering' ORDER BY w.position LIMIT 2000),
+    entering AS (
         SELECT w.stream, coalesce(w.key, '') AS key, w.name, w.key AS own_key,
                row_number() OVER (PARTITION BY w.key ORDER BY w.priority DESC, w.position) AS turn
-          FROM waiting w WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.reason = 'entering'),
+          FROM arrived w),
     tagged AS (
         SELECT e.*, CASE WHEN rule.ordering = 'fair' THEN
                     greatest(rule.vtime, k.tag) + e.turn / coalesce((rule.weights ->> e.key)::float8, 1.0) ELSE 0 END AS tag
@@ -297,22 +310,67 @@ BEGIN
            name, key, priority, coalesce(rule.limited, false) FROM admitted;
 END $$;
 
--- Makes a queue's rules what `rule` says. Where order or limits have changed, all that waits in the queue is placed anew.
+-- Goes on placing the jobs of a queue anew, as many as the append lock can be kept for.
+CREATE FUNCTION settle_queue(the_tenant text, the_queue text, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    at_once constant int := 2000;
+    moved   int;
+    loose   int;
+BEGIN
+    IF (SELECT r.settling FROM queue_rules r WHERE r.tenant = the_tenant AND r.queue = the_queue) = 1 THEN
+        WITH gone AS (
+            DELETE FROM ready WHERE stream IN (
+                SELECT r.stream FROM ready r WHERE r.tenant = the_tenant AND r.queue = the_queue LIMIT at_once)
+            RETURNING *)
+        INSERT INTO waiting (stream, tenant, job_id, queue, rank, position, version, attempt, task, due_at, reason,
+                             company, correlation_id, traceparent, name, key, priority)
+        SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task, 'infinity', 'entering',
+               company, correlation_id, traceparent, name, key, priority FROM gone;
+        GET DIAGNOSTICS moved = ROW_COUNT;
+        UPDATE waiting SET slot = NULL, reason = 'entering' WHERE stream IN (
+            SELECT w.stream FROM waiting w
+             WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.slot IS NOT NULL LIMIT at_once);
+        GET DIAGNOSTICS loose = ROW_COUNT;
+        IF greatest(moved, loose) = at_once THEN RETURN; END IF;
+        -- Now that nobody holds a slot, those that run are all that count.
+        DELETE FROM queue_slots s
+         WHERE s.tenant = the_tenant AND s.queue = the_queue AND NOT EXISTS (
+               SELECT FROM queue_limits l WHERE l.tenant = the_tenant AND l.queue = the_queue AND l.stage = stage_of(s.slot)
+                  AND (l.stage <> 2 OR l.name = substr(s.slot, 6)));
+        UPDATE queue_slots s SET held = 0, running = 0, due_at = NULL
+         WHERE s.tenant = the_tenant AND s.queue = the_queue;
+        INSERT INTO queue_slots AS s (tenant, queue, slot, running)
+        SELECT the_tenant, the_queue, slot_of(l, e.name, e.key), count(*)
+          FROM queue_limits l JOIN leases e ON e.tenant = l.tenant AND e.queue = l.queue
+         WHERE l.tenant = the_tenant AND l.queue = the_queue AND slot_of(l, e.name, e.key) IS NOT NULL
+         GROUP BY 3
+        ON CONFLICT (tenant, queue, slot) DO UPDATE SET running = excluded.running;
+        UPDATE queue_rules r SET settling = 2 WHERE r.tenant = the_tenant AND r.queue = the_queue;
+    END IF;
+    PERFORM enter_queue(the_tenant, the_queue, '{}', at);
+    IF NOT EXISTS (
+        SELECT FROM waiting w WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.reason = 'entering')
+    THEN
+        UPDATE queue_rules r SET settling = 0 WHERE r.tenant = the_tenant AND r.queue = the_queue;
+    END IF;
+END $$;
+
+-- Makes a queue's rules what `rule` says. Where its order has changed, or which limits there are, all that waits is placed
+-- anew; another number is taken in where it stands.
 CREATE FUNCTION apply_rule(the_tenant text, the_queue text, rule jsonb, at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    old      queue_rules;
-    before   jsonb;
-    limits   jsonb := rule -> 'limits';
-    has_any  boolean := jsonb_array_length(limits) > 0;
-    order_   text := rule ->> 'order';
-    aging_   float8 := (rule ->> 'aging')::float8;
+    old       queue_rules;
+    before    jsonb;
+    limits    jsonb := rule -> 'limits';
+    order_    text := rule ->> 'order';
+    aging_    float8 := (rule ->> 'aging')::float8;
     reordered boolean;
 BEGIN
     SELECT * INTO old FROM queue_rules r WHERE r.tenant = the_tenant AND r.queue = the_queue;
     INSERT INTO queue_rules AS r (tenant, queue, paused, ordering, aging, weights, limited, from_file)
-    VALUES (the_tenant, the_queue, (rule ->> 'paused')::boolean, order_, aging_, rule -> 'weights', has_any,
-            (rule ->> 'from_file')::boolean)
+    VALUES (the_tenant, the_queue, (rule ->> 'paused')::boolean, order_, aging_, rule -> 'weights',
+            jsonb_array_length(limits) > 0, (rule ->> 'from_file')::boolean)
     ON CONFLICT (tenant, queue) DO UPDATE
        SET paused = excluded.paused, ordering = excluded.ordering, aging = excluded.aging, weights = excluded.weights,
            limited = excluded.limited, from_file = excluded.from_file;
@@ -325,30 +383,17 @@ BEGIN
     INSERT INTO queue_limits (tenant, queue, stage, name, concurrency, spacing, burst)
     SELECT the_tenant, the_queue, l.stage, l.name, l.concurrency, l.spacing, l.burst
       FROM jsonb_to_recordset(limits) AS l(stage int, name text, concurrency int, spacing float8, burst int);
-    UPDATE waiting w SET slot = NULL, reason = 'entering'
-     WHERE w.tenant = the_tenant AND w.queue = the_queue AND w.slot IS NOT NULL;
-    UPDATE ready r
-       SET limited = has_any,
-           tag = CASE WHEN reordered THEN 0 ELSE r.tag END,
-           rank = CASE WHEN NOT reordered THEN r.rank
-                       WHEN order_ = 'aging' THEN extract(epoch FROM at)::float8 - r.priority * aging_
-                       ELSE -r.priority END
-     WHERE r.tenant = the_tenant AND r.queue = the_queue AND (reordered OR r.limited <> has_any);
-    DELETE FROM queue_slots s
-     WHERE s.tenant = the_tenant AND s.queue = the_queue AND NOT EXISTS (
-           SELECT FROM queue_limits l WHERE l.tenant = the_tenant AND l.queue = the_queue AND l.stage = stage_of(s.slot)
-              AND (l.stage <> 2 OR l.name = substr(s.slot, 6)));
-    UPDATE queue_slots s SET held = 0, running = 0, due_at = NULL WHERE s.tenant = the_tenant AND s.queue = the_queue;
-    INSERT INTO queue_slots AS s (tenant, queue, slot, held, running)
-    SELECT the_tenant, the_queue, slot_of(l, j.name, j.key), count(*) FILTER (WHERE NOT j.runs), count(*) FILTER (WHERE j.runs)
-      FROM queue_limits l,
-           (SELECT name, key, false AS runs FROM ready WHERE tenant = the_tenant AND queue = the_queue UNION ALL
-            SELECT name, key, true FROM leases WHERE tenant = the_tenant AND queue = the_queue) AS j
-     WHERE l.tenant = the_tenant AND l.queue = the_queue AND slot_of(l, j.name, j.key) IS NOT NULL
-     GROUP BY 3
-    ON CONFLICT (tenant, queue, slot) DO UPDATE SET held = excluded.held, running = excluded.running;
-    PERFORM enter_queue(the_tenant, the_queue, array(
-        SELECT s.slot FROM queue_slots s WHERE s.tenant = the_tenant AND s.queue = the_queue), at);
+    IF NOT reordered AND old.settling = 0
+       AND jsonb_path_query_array(before, '$[*].keyvalue() ? (@.key == "stage" || @.key == "name").value')
+         = jsonb_path_query_array(limits, '$[*].keyvalue() ? (@.key == "stage" || @.key == "name").value')
+       AND NOT EXISTS (SELECT FROM queue_slots s WHERE s.tenant = the_tenant AND s.queue = the_queue AND s.held > 1000)
+    THEN
+        PERFORM enter_queue(the_tenant, the_queue, array(
+            SELECT s.slot FROM queue_slots s WHERE s.tenant = the_tenant AND s.queue = the_queue), at);
+    ELSE
+        UPDATE queue_rules r SET settling = 1 WHERE r.tenant = the_tenant AND r.queue = the_queue;
+        PERFORM settle_queue(the_tenant, the_queue, at);
+    END IF;
 END $$;
 
 -- Makes the defaults what the configuration file says now, in every queue that follows it. Runs under the append lock.
@@ -421,7 +466,7 @@ BEGIN
                FROM (SELECT DISTINCT w.tenant, w.queue FROM unnest(work) AS w) AS w JOIN queue_defaults d USING (queue)
               WHERE NOT EXISTS (SELECT FROM queue_rules r WHERE r.tenant = w.tenant AND r.queue = w.queue);
         END IF;
-        shaped := EXISTS (SELECT FROM queue_rules r WHERE r.limited OR r.ordering <> 'strict');
+        shaped := EXISTS (SELECT FROM queue_rules r WHERE r.shaped);
         INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
                            traceparent, name, key, priority)
         SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task, w.company,
@@ -429,7 +474,7 @@ BEGIN
           FROM unnest(work) AS w
          WHERE w.place = 'ready' AND (NOT shaped OR NOT EXISTS (
                SELECT FROM queue_rules r
-                WHERE r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict')));
+                WHERE r.tenant = w.tenant AND r.queue = w.queue AND r.shaped));
         INSERT INTO waiting (stream, tenant, job_id, queue, rank, position, version, attempt, task, due_at, company,
                              correlation_id, traceparent, name, key, priority, reason)
         SELECT w.stream, w.tenant, w.job_id, w.queue, w.rank, base + w.last_event, w.version, w.attempt, w.task,
@@ -438,7 +483,7 @@ BEGIN
           FROM unnest(work) AS w
          WHERE w.place = 'waiting' OR (shaped AND w.place = 'ready' AND EXISTS (
                SELECT FROM queue_rules r
-                WHERE r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict')));
+                WHERE r.tenant = w.tenant AND r.queue = w.queue AND r.shaped));
     END IF;
     IF NOT coalesce(shaped, cardinality(freed) > 0) THEN RETURN; END IF;
     at := clock_timestamp();
@@ -466,7 +511,7 @@ BEGIN
     WITH entering AS (
         UPDATE waiting w SET reason = 'entering', due_at = 'infinity'
           FROM queue_rules r
-         WHERE w.stream = ANY (due) AND r.tenant = w.tenant AND r.queue = w.queue AND (r.limited OR r.ordering <> 'strict')
+         WHERE w.stream = ANY (due) AND r.tenant = w.tenant AND r.queue = w.queue AND r.shaped
         RETURNING w.tenant, w.queue, NULL::text AS slot)
     SELECT array_agg(DISTINCT ROW (e.tenant, e.queue, e.slot)::freed_slot) INTO lanes
       FROM (SELECT tenant, queue, slot FROM entering UNION ALL
@@ -476,6 +521,7 @@ BEGIN
                        traceparent, name, key, priority)
     SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id, traceparent, name, key,
            priority FROM moved;
+    PERFORM settle_queue(r.tenant, r.queue, at) FROM queue_rules r WHERE r.settling > 0;
     FOR lane IN
         SELECT l.tenant, l.queue, coalesce(array_agg(l.slot) FILTER (WHERE l.slot IS NOT NULL), '{}') AS slots
           FROM unnest(lanes) AS l GROUP BY 1, 2 ORDER BY 1, 2
@@ -515,7 +561,7 @@ BEGIN
         open := claim.queues;
         IF ruled THEN
             open := array(SELECT q.queue FROM unnest(claim.queues) AS q(queue) WHERE NOT EXISTS (
-                SELECT FROM queue_rules r WHERE r.tenant = claim.tenant AND r.queue = q.queue AND r.paused));
+                SELECT FROM queue_rules r WHERE r.tenant = claim.tenant AND r.queue = q.queue AND (r.paused OR r.settling > 0)));
         END IF;
         WITH heads AS (
             SELECT head.*
