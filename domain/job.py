@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from domain.aggregate import Aggregate, Event
 from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
-from domain.retry import retry_delay
+from domain.retry import given_up, retry_delay
 
 KIND = "job"
 NEVER_CONFIRMED = "its grant was never confirmed"
@@ -302,11 +302,9 @@ class Job(Aggregate):
             raise StaleAttempt(attempt, self.attempt, self.status)
 
     def _retry_or_bury(self, now: datetime) -> None:
-        if self.attempts >= self.max_attempts:
-            reason = f"all {self.max_attempts} attempts failed" if self.max_attempts > 1 else "its one attempt failed"
+        reason = given_up(self.retry, self.attempts, self.max_attempts)
+        if reason is not None:
             self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason=reason)
-        elif self.retry["kind"] == "none":
-            self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason="its policy is not to retry")
         else:
             run_at = now + timedelta(seconds=retry_delay(self.retry, self.attempts, self.id))
             self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)

@@ -6,6 +6,13 @@ import hashlib
 from typing import Any
 
 
+def given_up(policy: dict[str, Any], attempts: int, max_attempts: int) -> str | None:
+    """Why there is no attempt after `attempts` failed ones, None where there is another."""
+    if attempts >= max_attempts:
+        return f"all {max_attempts} attempts failed" if max_attempts > 1 else "its one attempt failed"
+    return "its policy is not to retry" if policy["kind"] == "none" else None
+
+
 def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:
     """Seconds to wait after the `failures`-th failure.
 

@@ -145,6 +145,7 @@ class System:
         await persistently("clock", look, pause=0)
 
     async def _forget(self) -> int:
+        await self.storage.queue.tidy()
         status = await self.storage.pool.execute(
             "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
         )

@@ -56,6 +56,7 @@ SELECT extract(epoch FROM least(
     (SELECT now() FROM queue_rules WHERE settling > 0 LIMIT 1)
 ) - clock_timestamp())::float8
 """
+TIDY = "SELECT tidy_queues()"
 LIMITED = "SELECT tenant, queue FROM queue_rules WHERE limited"
 
 
@@ -153,6 +154,11 @@ class PostgresWorkQueue:
             self.stir()
             due = await self._pool.fetchval(NEXT_DUE)
         return None if due is None else max(0.0, float(due))
+
+    @translated
+    async def tidy(self) -> None:
+        """Forgets keys that have had no work for a while."""
+        await self._commits.perform(lambda connection: connection.execute(TIDY))
 
     async def _note_worker(self, tenant: str, worker: str) -> None:
         """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""

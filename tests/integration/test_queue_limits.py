@@ -263,3 +263,16 @@ async def test_a_large_queue_is_placed_anew_some_at_a_time_and_meanwhile_grants_
     await eventually(lambda: connection.fetchval("SELECT settling = 0 FROM queue_rules"), seconds=30)
     assert await standing(connection) == {}
     assert await connection.fetchval("SELECT count(*) FROM ready") == 9_996
+
+
+async def test_keys_without_work_are_forgotten(running: System, connection: asyncpg.Connection) -> None:
+    await configured(running, per_key={"concurrency": 1}, order="fair")
+    for key in ("a", "b"):
+        await enqueued(running, key=key)
+    (grant,) = await claimed(running)
+    await reported(running, grant)
+    await claimed(running)
+    await running.storage.queue.tidy()
+    assert [row["slot"] for row in await connection.fetch("SELECT slot FROM queue_slots")] == ["key:b"]
+    assert await connection.fetchval("SELECT count(*) FROM queue_keys") == 0
+    await exact(connection)
