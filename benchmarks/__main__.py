@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -15,7 +17,7 @@ from benchmarks.catalogue import WORKLOADS, chosen
 from benchmarks.environments import PeerUnavailable, python_of
 from benchmarks.options import Options, quick
 from benchmarks.registry import PEERS, QUICK
-from benchmarks.report import report
+from benchmarks.report import keep, report
 from benchmarks.servers import Servers, ServersMissing
 
 console = Console(width=int(os.environ.get("COLUMNS", "160")))
@@ -44,14 +46,18 @@ def main(
         raise typer.BadParameter(f"there is no figure {error}; known are {known}") from None
     options = quick(asked) if is_quick else Options(asked)
     options = dataclasses.replace(options, rounds=rounds or options.rounds, jobs=n or options.jobs)
+    # Leaving by an exception ends every process of the race and drops its databases.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with Servers.of_environment() as servers:
             contenders, left_out = prepared(asked, servers)
-            found = racing.run(contenders, selected, servers, options, console.print)
+            found = racing.run(contenders, selected, servers, options, console.print, keep)
             report(console, found, contenders, left_out, options, servers)
     except ServersMissing as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(1) from None
+    if found.failures:
+        raise typer.Exit(1)
 
 
 def prepared(names: tuple[str, ...], servers: Servers) -> tuple[list[Contender], dict[str, str]]:

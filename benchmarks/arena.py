@@ -20,6 +20,7 @@ from benchmarks.options import OUT, ROOT
 from benchmarks.peers.steps import READY, RESULT
 from benchmarks.registry import Entry
 from benchmarks.servers import Servers
+from millrace.cli.processes import end_with_parent
 
 STEP_SECONDS = 600.0
 READY_SECONDS = 60.0
@@ -92,7 +93,6 @@ class Arena:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._end()
-        Path(self._variables[stamps.VARIABLE]).unlink(missing_ok=True)
 
     def step(self, *arguments: object) -> dict[str, Any]:
         """Runs one step to its end; returns its result."""
@@ -123,6 +123,7 @@ class Arena:
                 cwd=ROOT,
                 env={**os.environ, **self._variables, **variables},
                 start_new_session=True,
+                preexec_fn=end_with_parent(),
             )
         self.running.append(process)
         return process
@@ -170,6 +171,7 @@ class Arena:
     def _end(self) -> None:
         for process in reversed(self.running):
             end(process)
+        Path(self._variables[stamps.VARIABLE]).unlink(missing_ok=True)
 
 
 def free_port() -> int:

@@ -68,6 +68,7 @@ UNITS = {
     "http_share": "of the rate asked for",
     "http_errors": "answers",
     "http_generator_cpu": "cores",
+    "http_cpu": "ms/request",
     "four_workers": "jobs/s",
     "backlog": "jobs/s",
     "memory": "MB",

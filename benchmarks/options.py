@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "benchmarks" / "out"
+OUT = Path(os.environ.get("BENCH_OUT", ROOT / "benchmarks" / "out"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from benchmarks.arena import Contender, StepFailed
 from benchmarks.catalogue import Workload
 from benchmarks.options import Options
 from benchmarks.registry import OURS
-from benchmarks.servers import Servers
+from benchmarks.servers import Servers, ServersMissing
 
 Results = dict[str, dict[str, dict[int, float]]]
 
@@ -51,8 +51,14 @@ def run(
     servers: Servers,
     options: Options,
     tell: Callable[[str], None],
+    keep: Callable[[Race], None],
 ) -> Race:
-    """Runs everything; a step that fails is noted and the race goes on."""
+    """Runs everything; a step that fails is noted and the race goes on.
+
+    Args:
+        tell: told each step's figures, in words.
+        keep: given what there is after each step, so that a race that is ended keeps it.
+    """
     race = Race()
     for number in range(options.rounds):
         for workload in workloads:
@@ -66,11 +72,16 @@ def run(
                 start = time.monotonic()
                 try:
                     figures = workload.run(contender, servers, options)
-                except StepFailed as failure:
-                    race.failures.append(f"round {number + 1}, {name}, {workload.figures[0]}: {failure}")
+                except ServersMissing:
+                    raise
+                except Exception as failure:
+                    # Whatever becomes of one system must not cost the figures of the others.
+                    reason = str(failure) if isinstance(failure, StepFailed) else repr(failure)
+                    race.failures.append(f"round {number + 1}, {name}, {workload.figures[0]}: {reason}")
                     tell(race.failures[-1])
                     continue
                 race.add(name, number + 1, figures)
+                keep(race)
                 shown = ", ".join(f"{figure} {value:,.4g}" for figure, value in figures.items())
                 tell(f"round {number + 1} {name} ({time.monotonic() - start:.0f} s): {shown}")
     return race

@@ -28,7 +28,6 @@ def report(
     servers: Servers,
 ) -> None:
     """Prints everything and writes it to `benchmarks/out`."""
-    OUT.mkdir(parents=True, exist_ok=True)
     peers = [contender.entry.name for contender in contenders]
     known = facts(servers, race.loads) | {"run": f"{options.rounds} rounds, {options.jobs:,} jobs"}
     installed = {each.entry.name: versions(each.python, each.entry) for each in contenders if each.entry.packages}
@@ -43,12 +42,17 @@ def report(
         console.print(f"left out: {peer}: {reason}")
     for failure in race.failures:
         console.print(f"[red]failed[/red]: {failure}")
-    _write("results.json", results(race))
-    _write("rounds.json", race.results)
+    keep(race)
     _write("bars.json", [_plain(verdict) for verdict in judged])
     _write("run.json", {"machine": known, "left_out": left_out, "failures": race.failures})
     (OUT / "chart.svg").write_text(chart(race, peers, known))
     console.print(f"written to {OUT}: results.json, rounds.json, bars.json, run.json, chart.svg")
+
+
+def keep(race: Race) -> None:
+    """Writes the figures alone."""
+    _write("results.json", results(race))
+    _write("rounds.json", race.results)
 
 
 def results(race: Race) -> dict[str, dict[str, float | str]]:
@@ -105,4 +109,5 @@ def _plain(verdict: Verdict) -> dict[str, object]:
 
 
 def _write(name: str, content: object) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
     (OUT / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")

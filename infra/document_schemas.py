@@ -11,16 +11,16 @@ from pydantic import BaseModel
 from domain.aggregate import Event
 from domain.job_change import Changed
 from infra.schema_compatibility import Direction
-from millrace.contracts import event, job, log, queue
+from millrace.contracts import event, job, log, queue, schedule
 from millrace.contracts.wire import Fact, Message
 from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
 # Events are known once the modules that declare them are imported.
 DECLARING = (*AGGREGATES.values(), Changed)
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS, **queue.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **queue.QUERIES, **log.QUERIES}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **event.EVENTS, **queue.EVENTS}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **queue.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {**job.QUERIES, **queue.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
+EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **queue.EVENTS, **schedule.EVENTS, **event.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)

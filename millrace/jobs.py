@@ -13,6 +13,7 @@ from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
+from millrace.schedules import Schedules
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -37,6 +38,7 @@ class JobQueue(JobDecorators):
         from millrace.client import Millrace
 
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
+        self.schedules = Schedules(self._app)
 
     async def enqueue(
         self,

@@ -13,13 +13,14 @@ from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
 from millrace.queues import Queues
+from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, Queues, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, Queues, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

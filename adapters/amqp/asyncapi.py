@@ -14,13 +14,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, log, queue
+from millrace.contracts import event, job, log, queue, schedule
 from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
-COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **event.COMMANDS, **queue.COMMANDS}
-QUERY_MODELS: dict[str, type[BaseModel]] = {**job.QUERIES, **event.QUERIES, **queue.QUERIES, **log.QUERIES}
-EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **event.EVENTS, **queue.EVENTS}
+COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **queue.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERY_MODELS: dict[str, type[BaseModel]] = {
+    **job.QUERIES,
+    **queue.QUERIES,
+    **schedule.QUERIES,
+    **event.QUERIES,
+    **log.QUERIES,
+}
+EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **queue.EVENTS, **schedule.EVENTS, **event.EVENTS}
 RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.claim": job.Grants,
     "job.renew": job.Renewed,

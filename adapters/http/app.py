@@ -27,6 +27,7 @@ from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.queues import queue_routes
 from adapters.http.respond import respond_problem
+from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
 from handlers.gateway import Gateway
 from millrace.contracts.wire import MAX_BODY_BYTES
@@ -84,6 +85,7 @@ def create_app(
         health_routes(access, health, metrics),
         job_routes(door),
         queue_routes(door),
+        schedule_routes(door),
         event_routes(door),
         subscription_routes(door),
         log_routes(door),

@@ -15,15 +15,16 @@ from adapters.http import cloudevents, envelope, jobs, subscriptions
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import event, job, log, queue
+from millrace.contracts import event, job, log, queue, schedule
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS, **queue.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **queue.QUERIES, **log.QUERIES}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **queue.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {**job.QUERIES, **queue.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
     job.JobChange,
     queue.QueueSettings,
+    schedule.ScheduleChanges,
     subscriptions.Acknowledgment,
     subscriptions.Parking,
     subscriptions.Releasing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from domain.ports import ClaimRequest, Granted, GrantedJob, Metadata, RecordedEv
 Lane = tuple[str, str]
 # One claim's answer stays below every limit on message sizes on its way.
 GRANT_BYTES = 1_000_000
+# How many claims of the same queues one flush looks at; where the last of them gets something, another flush follows.
+CLAIMS_AT_ONCE = 32
 
 EXPIRE_NOW = """
 UPDATE leases SET expires_at = clock_timestamp(), confirmed = false WHERE stream = ANY ($1::text[]) AND worker = $2
@@ -158,10 +160,14 @@ class Claims:
     def rows(self) -> ClaimRows:
         """The claims that are to be served now, those of one group together."""
         claims: list[_Claim] = []
+        partly: list[tuple[_Group, int]] = []
         for group in self._groups.values():
             if group.stirred:
                 group.stirred = False
-                claims += (claim for claim in group.claims if claim.serving is None and not claim.done.done())
+                open_ = [claim for claim in group.claims if claim.serving is None and not claim.done.done()]
+                claims += open_[:CLAIMS_AT_ONCE]
+                if len(open_) > CLAIMS_AT_ONCE:
+                    partly.append((group, len(claims) - 1))
         loop = asyncio.get_running_loop()
         for claim in claims:
             claim.serving = loop.create_future()
@@ -169,13 +175,19 @@ class Claims:
             (number, claim.request.tenant, claim.request.queues, claim.request.slots, claim.request.worker)
             for number, claim in enumerate(claims)
         ]
-        return ClaimRows(self, claims, [rows, self._grant_lease, GRANT_BYTES])
+        return ClaimRows(self, claims, partly, [rows, self._grant_lease, GRANT_BYTES])
 
     def started(self, stream: StreamName, event: Event, position: int) -> None:
         self._on_started(stream, event, position)
 
-    def stir_again(self) -> None:
-        """A flush did not commit: whatever was ready still is."""
+    def look_again(self, groups: Iterable[_Group]) -> None:
+        """A flush left out some claims of these groups that may find something, too."""
+        for group in groups:
+            group.stirred = True
+            self._commits.wake()
+
+    def failed(self) -> None:
+        """A flush did not commit: whatever was ready still is. The flusher decides when it tries again."""
         for group in self._groups.values():
             group.stirred = True
 
@@ -187,8 +199,10 @@ class ClaimRows:
         parameters: of `append_and_grant`: the claims, the lease of a grant, and the most bytes for one claim.
     """
 
-    def __init__(self, owner: Claims, claims: list[_Claim], parameters: list[Any]) -> None:
-        self._owner, self._claims, self.parameters = owner, claims, parameters
+    def __init__(
+        self, owner: Claims, claims: list[_Claim], partly: list[tuple[_Group, int]], parameters: list[Any]
+    ) -> None:
+        self._owner, self._claims, self._partly, self.parameters = owner, claims, partly, parameters
 
     def granted(self, flush: asyncpg.Record, rows: BatchRows) -> list[RecordedEvent]:
         """Hands out what the committed flush has granted; returns the starts as they stand in the log."""
@@ -209,12 +223,13 @@ class ClaimRows:
             if (jobs[number] or number in stopped) and not claim.done.done():
                 claim.done.set_result(jobs[number])
         self._release()
+        self._owner.look_again(group for group, last in self._partly if jobs[last])
         return recorded
 
     def failed(self) -> None:
         """The flush did not commit; nothing was granted."""
         self._release()
-        self._owner.stir_again()
+        self._owner.failed()
 
     def _release(self) -> None:
         for claim in self._claims:

@@ -10,14 +10,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 import structlog
 from eventsourcing.persistence import StoredEvent
 
 from adapters.postgres.append_lock import locked
+from adapters.postgres.batch import Batch, Operation, Submission, Unit, next_batch
+from adapters.postgres.claimants import Claimants, ServedClaims
 from adapters.postgres.database import Connection
 from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_AND_GRANT, APPEND_BATCH, ENVELOPE_BYTES, BatchRows
@@ -27,14 +28,10 @@ from domain.ports import (
     Append,
     Appended,
     Outcome,
-    RecordedEvent,
     StoreOverloaded,
     StoreUnavailable,
-    StreamName,
 )
 
-MAX_EVENTS = 2_000
-MAX_BYTES = 4_000_000
 MAX_WAITING = 50_000
 ANSWER_SECONDS = 2.0
 # So many commands in one flush are a burst, which is over when none like it has come for a while.
@@ -43,80 +40,6 @@ BURST_SECONDS = 0.02
 RECONNECT_SECONDS = 0.2
 
 log = structlog.get_logger("store")
-
-
-class Submission:
-    """Appends that were brought together: `done` is set once each of them has an outcome or an error."""
-
-    __slots__ = ("_missing", "done", "outcomes")
-
-    def __init__(self, size: int) -> None:
-        self.outcomes: list[Outcome | Exception | None] = [None] * size
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._missing = size
-        if not size:
-            self.done.set_result(None)
-
-    def settle(self, index: int, outcome: Outcome | Exception) -> None:
-        if self.outcomes[index] is None:
-            self.outcomes[index] = outcome
-            self._missing -= 1
-            if not self._missing and not self.done.done():
-                self.done.set_result(None)
-
-
-@dataclass(slots=True)
-class Unit:
-    """One append on its way, with its events already encoded."""
-
-    append: Append
-    stored: Sequence[StoredEvent]
-    size: int
-    submission: Submission
-    index: int
-
-    def settle(self, outcome: Outcome | Exception) -> None:
-        self.submission.settle(self.index, outcome)
-
-
-@dataclass(slots=True)
-class Operation:
-    """Work of another kind that must run under the append lock, in the flusher's transaction."""
-
-    run: Callable[[Connection], Awaitable[Any]]
-    done: asyncio.Future[Any]
-
-    def settle(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-class Claimants(Protocol):
-    """The claims that are held, which want what has just become ready."""
-
-    def wants(self, lanes: set[tuple[str, str]], left: set[tuple[str, str]]) -> bool: ...
-
-    def rows(self) -> ServedClaims: ...
-
-
-class ServedClaims(Protocol):
-    """The claims that take part in one flush; one of the two methods is called when it is over."""
-
-    @property
-    def parameters(self) -> list[Any]: ...
-
-    def granted(self, flush: asyncpg.Record, rows: BatchRows) -> list[RecordedEvent]: ...
-
-    def failed(self) -> None: ...
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What goes into one transaction; without `claims` no claim is served in it."""
-
-    units: list[Unit] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
-    claims: bool = True
 
 
 class GroupCommit:
@@ -191,7 +114,8 @@ class GroupCommit:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch = self._next_batch()
+            batch = next_batch(self._units, self._operations)
+            self._operations = []
             if self._units or self._operations:
                 self._wake.set()
             try:
@@ -204,33 +128,7 @@ class GroupCommit:
                 log.error("a batch failed unexpectedly", action="batch_failed", error=repr(error), exc_info=True)
                 self._lost(batch, error)
 
-    def _next_batch(self) -> _Batch:
-        """As many appends as fit; a second append to one version, or of one command, waits for the next batch."""
-        batch = _Batch(operations=self._operations)
-        self._operations = []
-        versions: dict[StreamName, int] = {}
-        keys: set[tuple[str, str, str]] = set()
-        events = size = 0
-        deferred: list[Unit] = []
-        while self._units and events < MAX_EVENTS and size < MAX_BYTES and len(batch.units) < MAX_EVENTS:
-            unit = self._units.popleft()
-            append = unit.append
-            key = append.key.identity if append.key else None
-            follows = versions.get(append.stream) if append.stream else None
-            if key in keys or (follows is not None and follows != append.expected_version):
-                deferred.append(unit)
-                continue
-            if key is not None:
-                keys.add(key)
-            if append.stream is not None:
-                versions[append.stream] = append.expected_version + len(append.events)
-            batch.units.append(unit)
-            events += len(append.events)
-            size += unit.size
-        self._units.extendleft(reversed(deferred))
-        return batch
-
-    async def _commit(self, batch: _Batch, checked: bool = False) -> None:
+    async def _commit(self, batch: Batch, checked: bool = False) -> None:
         try:
             connection = await self._connected()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
@@ -251,7 +149,7 @@ class GroupCommit:
         except Exception as error:
             await self._bisect(batch, error)
 
-    async def _transaction(self, connection: Connection, batch: _Batch, checked: bool) -> None:
+    async def _transaction(self, connection: Connection, batch: Batch, checked: bool) -> None:
         """A flush is one statement and a transaction by itself, unless something else has to run under the lock too."""
         rows = BatchRows()
         outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
@@ -288,7 +186,7 @@ class GroupCommit:
                 operation.done.set_result(result)
         self._settle(batch, outcomes, lasts, rows, served, written)
 
-    def _served(self, batch: _Batch, rows: BatchRows) -> ServedClaims | None:
+    def _served(self, batch: Batch, rows: BatchRows) -> ServedClaims | None:
         claimants = self._claimants
         if claimants is None or not batch.claims or not claimants.wants(rows.lanes, rows.left):
             return None
@@ -311,7 +209,7 @@ class GroupCommit:
 
     def _settle(
         self,
-        batch: _Batch,
+        batch: Batch,
         outcomes: Sequence[Outcome | None],
         lasts: Sequence[int | None],
         rows: BatchRows,
@@ -334,7 +232,7 @@ class GroupCommit:
             self._tail.extend(events, sizes)
             self._on_commit(events[-1].position)
 
-    async def _bisect(self, batch: _Batch, error: Exception) -> None:
+    async def _bisect(self, batch: Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
 
         The claims are left out first: trouble with them must not keep anybody's append from being stored. The halves
@@ -342,21 +240,21 @@ class GroupCommit:
         """
         pieces = len(batch.units) + len(batch.operations)
         if batch.claims and pieces:
-            await self._commit(_Batch(batch.units, batch.operations, claims=False), checked=True)
+            await self._commit(Batch(batch.units, batch.operations, claims=False), checked=True)
         elif pieces <= 1:
             log.error("append failed", action="append_failed", error=repr(error))
             self._fail([*batch.units, *batch.operations], error)
         elif batch.operations:
             for operation in batch.operations:
-                await self._commit(_Batch(operations=[operation], claims=False))
+                await self._commit(Batch(operations=[operation], claims=False))
             if batch.units:
-                await self._commit(_Batch(units=batch.units, claims=False), checked=True)
+                await self._commit(Batch(units=batch.units, claims=False), checked=True)
         else:
             half = pieces // 2
-            await self._commit(_Batch(units=batch.units[:half], claims=False), checked=True)
-            await self._commit(_Batch(units=batch.units[half:], claims=False), checked=True)
+            await self._commit(Batch(units=batch.units[:half], claims=False), checked=True)
+            await self._commit(Batch(units=batch.units[half:], claims=False), checked=True)
 
-    def _lost(self, batch: _Batch, error: Exception) -> None:
+    def _lost(self, batch: Batch, error: Exception) -> None:
         log.warning("connection to PostgreSQL lost during an append", action="store_connection_lost", error=repr(error))
         self._fail(
             [*batch.units, *batch.operations], StoreUnavailable("the outcome is unknown; repeat with the same id")

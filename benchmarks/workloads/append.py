@@ -8,7 +8,7 @@ import time
 import asyncpg
 import uvloop
 
-from adapters.postgres.group_commit import MAX_EVENTS
+from adapters.postgres.batch import MAX_EVENTS
 from benchmarks.arena import Contender
 from benchmarks.options import Options
 from benchmarks.servers import Servers

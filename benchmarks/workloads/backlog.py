@@ -17,18 +17,20 @@ SAMPLE_SECONDS = 0.25
 
 
 def backlog(contender: Contender, servers: Servers, options: Options) -> dict[str, float]:
-    """Jobs a second in and out of the long queue, and memory late in the drain as a multiple of memory early in it.
+    """Jobs a second in and out of the long queue, and memory late in the run as a multiple of memory early in it.
 
-    Early is the second fifth of the drain, when imports and caches are there; late is the last fifth.
+    Early is the second fifth of the time, late the last fifth. The service is watched from before the first job on:
+    what it takes while the queue grows must count. The worker is watched while it runs, which is the drain.
     """
     count = options.backlog
     if contender.entry.jobs < count:
         return {}
     with Arena(contender, servers) as arena:
+        service = Sampler(arena.serving)
         sent = arena.step("enqueue", 0, count)
         observer = arena.observer("wait", 0, count, count)
         arena.worker()
-        samplers = {"worker": Sampler(arena.workers), "service": Sampler(arena.serving)}
+        samplers = {"worker": Sampler(arena.workers), "service": service}
         ended = complete(arena.finish(observer))
         figures = {
             "backlog_enqueue": rate(count, sent["start"], sent["end"]),
@@ -42,10 +44,10 @@ def backlog(contender: Contender, servers: Servers, options: Options) -> dict[st
 
 
 def growth(name: str, samples: Sequence[float]) -> dict[str, float]:
-    """Peak, and late as a multiple of early."""
+    """At the beginning, at its peak, and late as a multiple of early."""
     fifth = max(1, len(samples) // 5)
     early, late = statistics.mean(samples[fifth : 2 * fifth] or samples), statistics.mean(samples[-fifth:])
-    return {f"memory_{name}": max(samples), f"memory_{name}_growth": late / early}
+    return {f"memory_{name}_first": samples[0], f"memory_{name}": max(samples), f"memory_{name}_growth": late / early}
 
 
 class Sampler(threading.Thread):

@@ -15,7 +15,7 @@ from benchmarks.workloads.throughput import SETTLE_SECONDS, Figures, complete, m
 
 TEMPLATE = 1_000
 FEW = 10_000
-PAIRS = 3
+PAIRS = 5
 PROCESSES = ("client", "worker", "service", "postgres")
 # Whole histories of jobs that really ran, under ids, positions and commands of their own.
 MULTIPLY = """

@@ -12,6 +12,7 @@ from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
+from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
 from millrace.cli.why import why
@@ -30,3 +31,4 @@ def register(app: typer.Typer) -> None:
     app.add_typer(topology(PASS_THROUGH), name="topology")
     app.add_typer(deadletters(), name="deadletters")
     app.add_typer(queues(), name="queues")
+    app.add_typer(schedules(), name="schedules")

@@ -11,6 +11,7 @@ from tests.contract.client_events import EventsContract
 from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
+from tests.contract.client_schedules import SchedulesContract
 from tests.contract.client_subscriptions import SubscriptionsContract
 
 
@@ -21,6 +22,7 @@ class ClientSuite(
     QueuesContract,
     ReadingContract,
     EventsContract,
+    SchedulesContract,
     SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

@@ -10,5 +10,6 @@ pytest.register_assert_rewrite(
     "tests.contract.client_queues",
     "tests.contract.client_reading",
     "tests.contract.client_running",
+    "tests.contract.client_schedules",
     "tests.contract.client_subscriptions",
 )

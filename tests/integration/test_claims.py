@@ -313,3 +313,12 @@ async def test_a_lapse_that_a_renewal_has_overtaken_records_nothing(fresh_databa
         assert answer.problem.code == "conflict"
         assert await history(running, job_id) == ["job.enqueued", "job.started"]
         assert (await reported(running, grant)).result["status"] == "completed"
+
+
+async def test_many_held_claims_of_one_queue_are_all_served(running: System) -> None:
+    claiming = [asyncio.create_task(claimed(running, worker=f"w-{number}", wait=30)) for number in range(80)]
+    await eventually(lambda: stats(running), lambda found: found["workers"] == 80)
+    await batch(running, "job.enqueue", [{"name": "transcribe"}] * 80)
+    granted = [ids(grants) for grants in await asyncio.wait_for(asyncio.gather(*claiming), 20)]
+    assert [len(grants) for grants in granted] == [1] * 80
+    assert len({job_id for (job_id,) in granted}) == 80

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from millrace.contracts import event, job, log, queue
+from millrace.contracts import event, job, log, queue, schedule
 from millrace.contracts.wire import (
     Accepted,
     Batch,
@@ -25,8 +25,8 @@ from millrace.contracts.wire import (
 )
 
 EPOCH = "e1"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS, **queue.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **queue.QUERIES, **log.QUERIES}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **queue.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {**job.QUERIES, **queue.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
 
 
 def refused(status: int, code: str, detail: str = "refused", **more: Any) -> Refused:
