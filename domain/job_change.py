@@ -24,6 +24,7 @@ class Changed(JobEvent):
 
     TOPIC: ClassVar[str] = "job.changed"
     changed: list[str]
+    status: str
     priority: int
     queue_priority: int
     queue: str
@@ -33,7 +34,7 @@ class Changed(JobEvent):
     def apply(self, job: Job) -> None:
         job.priority, job.queue_priority, job.queue = self.priority, self.queue_priority, self.queue
         job.run_at, job.data, job.changed = self.run_at, self.data, self.changed
-        job.status = "pending" if self.run_at is None else "delayed"
+        job.status = self.status
 
 
 def change(job: Job, wanted: Changes, now: datetime) -> None:
@@ -59,4 +60,7 @@ def change(job: Job, wanted: Changes, now: datetime) -> None:
     after["run_at"] = None if due is None or due <= now else due
     changed = sorted(name for name, value in after.items() if value != before.get(name) and name != "queue_priority")
     if changed:
-        job.trigger_event(Changed, timestamp=now, changed=changed, **after)
+        # A new job that comes after others is delayed until these have ended, which leaves no event of its own.
+        waits = after["run_at"] is not None or (bool(job.after) and job.attempt == 0)
+        status = "delayed" if waits else "pending"
+        job.trigger_event(Changed, timestamp=now, changed=changed, status=status, **after)

@@ -14,6 +14,7 @@ from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
 from adapters.postgres.database import Database
 from adapters.postgres.due_schedules import PostgresDueSchedules
+from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
@@ -25,7 +26,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import event, job, queue, schedule, subscription, timers
+from handlers import bulk, event, job, queue, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -230,7 +231,8 @@ async def build(
 
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
-        **job.operation_routes(storage.queue, leases.duration, leases.unconfirmed),
+        **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
+        **bulk.operation_routes(PostgresJobFinder(storage.pool, storage.store, storage.positions), pipeline),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
         **queue.operation_routes(queues, pipeline),
     }

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from domain import job, job_change
 from domain.ports import RecordedEvent
+from projections import job_links
 from projections import jobs_schema as sql
 from projections.projection import Connection, events_of
 
@@ -82,6 +83,7 @@ class _Page:
     changed: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    parents: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 class JobsProjection:
@@ -145,7 +147,7 @@ class JobsProjection:
         tenant = recorded.stream.tenant
         if isinstance(event, job.Enqueued):
             row = JobRow(tenant, recorded.stream.id, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
-            row.status = "pending" if event.run_at is None else "delayed"
+            row.status = "pending" if event.run_at is None and not event.after else "delayed"
             self._rows[key] = row
             page.created[key] = (
                 recorded.position,
@@ -159,6 +161,8 @@ class JobsProjection:
             )
             page.counts[tenant, row.queue, row.status] += 1
             page.touched[key] = row
+            if event.after:
+                page.parents += ((tenant, row.id, parent, event.on_parent_failure) for parent in event.after)
             return
         existing = self._rows.get(key)
         if existing is None or recorded.version <= existing.version:
@@ -194,9 +198,8 @@ def _resettle(page: _Page, key: str, event: job_change.Changed) -> None:
 
 def _change(row: JobRow, event: object, page: _Page) -> None:
     match event:
-        case job_change.Changed(queue=queue, run_at=run_at):
-            row.queue, row.run_at = queue, run_at
-            row.status = "pending" if run_at is None else "delayed"
+        case job_change.Changed(queue=queue, run_at=run_at, status=status):
+            row.queue, row.run_at, row.status = queue, run_at, status
         case job.Started(timestamp=at, worker=worker):
             row.status, row.attempts, row.started_at = "processing", row.attempts + 1, at
             row.worker, row.run_at = worker, None
@@ -236,6 +239,8 @@ async def _write(connection: Connection, version: int, page: _Page) -> None:
     if page.changed:
         rows = [(page.touched[key].tenant, page.touched[key].id, *values) for key, values in page.changed.items()]
         await connection.execute(sql.RESETTLE.format(v=version), *zip(*rows, strict=True))
+    if page.parents:
+        await connection.execute(job_links.INSERT.format(v=version), page.parents)
     if page.errors:
         await connection.execute(sql.INSERT_ERRORS.format(v=version), *zip(*page.errors, strict=True))
     if page.removed:

@@ -23,14 +23,16 @@ from projections.queue import rules
 
 NAMES = """
 SELECT queue FROM queue_rules WHERE tenant = $1 UNION SELECT queue FROM ready WHERE tenant = $1
- UNION SELECT queue FROM waiting WHERE tenant = $1 UNION SELECT queue FROM leases WHERE tenant = $1 AND queue <> ''
- ORDER BY 1
+ UNION SELECT queue FROM waiting WHERE tenant = $1 UNION SELECT work ->> 'queue' FROM dependents WHERE tenant = $1
+ UNION SELECT queue FROM leases WHERE tenant = $1 AND queue <> '' ORDER BY 1
 """
 DEPTH = """
 SELECT q.queue, (SELECT count(*) FROM ready r WHERE r.tenant = $1 AND r.queue = q.queue) AS ready,
        (SELECT count(*) FROM leases l WHERE l.tenant = $1 AND l.queue = q.queue) AS running,
        (SELECT coalesce(jsonb_object_agg(w.reason, w.n), '{}')::text
-          FROM (SELECT reason, count(*) AS n FROM waiting WHERE tenant = $1 AND queue = q.queue GROUP BY 1) AS w)
+          FROM (SELECT reason, count(*) AS n FROM waiting WHERE tenant = $1 AND queue = q.queue GROUP BY 1
+                 UNION ALL SELECT 'dependent', count(*) FROM dependents
+                            WHERE tenant = $1 AND work ->> 'queue' = q.queue HAVING count(*) > 0) AS w)
            AS waiting,
        (SELECT clock_timestamp() - min(e.recorded_at)
           FROM (SELECT min(position) AS position FROM ready WHERE tenant = $1 AND queue = q.queue UNION ALL
@@ -40,7 +42,9 @@ SELECT q.queue, (SELECT count(*) FROM ready r WHERE r.tenant = $1 AND r.queue = 
 """
 SOME = """
 (SELECT job_id FROM ready WHERE tenant = $1 AND queue = $2 AND position <= $3 LIMIT $4)
-UNION ALL (SELECT job_id FROM waiting WHERE tenant = $1 AND queue = $2 AND position <= $3 LIMIT $4) LIMIT $4
+UNION ALL (SELECT job_id FROM waiting WHERE tenant = $1 AND queue = $2 AND position <= $3 LIMIT $4)
+UNION ALL (SELECT job_id FROM dependents WHERE tenant = $1 AND work ->> 'queue' = $2 AND position <= $3 LIMIT $4)
+LIMIT $4
 """
 FOLLOW_FILE = "SELECT follow_file($1::jsonb)"
 

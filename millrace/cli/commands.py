@@ -10,6 +10,7 @@ from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
+from millrace.cli.many import cancel, retry
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
@@ -23,7 +24,7 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def register(app: typer.Typer) -> None:
     """Adds every command to `app`."""
-    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, rebuild]
+    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, cancel, retry, rebuild]
     for command in own:
         app.command()(command)
     for command in (serve, migrate, release, doctor):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import job as contract
+from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
@@ -25,17 +26,22 @@ class Claims:
         self._log, self._clock = log, clock
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
+        self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
         """A job may have become claimable, or have ceased to be; a queue may have other rules."""
         if isinstance(state, JobState):
-            self._lanes.setdefault(stream.tenant, Lanes()).place(state, self._clock.now())
+            waits = self.bindings.follow(stream, state)
+            self.lanes(stream.tenant).place(state, self._clock.now(), waits)
         elif isinstance(state, QueueState):
-            self._lanes.setdefault(stream.tenant, Lanes()).rule(state, self._clock.now())
+            self.lanes(stream.tenant).rule(state, self._clock.now())
 
     def lanes(self, tenant: str) -> Lanes:
         """The jobs of a tenant that wait."""
         return self._lanes.setdefault(tenant, Lanes())
+
+    def _release(self, stream: Stream, job: JobState) -> None:
+        self.lanes(stream.tenant).place(job, self._clock.now())
 
     def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
@@ -79,7 +85,8 @@ class Claims:
         origin = Origin(first.company, first.correlation_id, job.id, first.traceparent)
         started = contract.JobStarted(attempt=job.attempt + 1, worker=worker)
         self._log.append(stream, [started], origin, self._clock.now())
-        return {
+        told = {"parents": self.bindings.parents(stream.tenant, job)} if job.after else {}
+        return told | {
             "job_id": job.id,
             "attempt": job.attempt,
             "name": job.name,

@@ -18,8 +18,18 @@ QUEUE_PRIORITIES = {"high_priority": 10, "low_priority": -10}
 def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     run_at = command.run_at if command.delay is None else now + timedelta(seconds=command.delay)
     due = None if run_at is None or run_at <= now else run_at
-    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - {"run_at"})
-    return [contract.JobEnqueued(**settings, run_at=due, queue_priority=QUEUE_PRIORITIES.get(command.queue, 0))]
+    own = {"run_at", "unique", "after", "on_parent_failure"}
+    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - own)
+    return [
+        contract.JobEnqueued(
+            **settings,
+            run_at=due,
+            queue_priority=QUEUE_PRIORITIES.get(command.queue, 0),
+            unique=None if command.unique is None else command.unique.kept(command.name, command.data),
+            after=list(command.after) or None,
+            on_parent_failure=command.on_parent_failure if command.after else None,
+        )
+    ]
 
 
 def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
@@ -64,7 +74,10 @@ def change(job: JobState, command: contract.Change, now: datetime) -> list[Fact]
         "data": job.data if command.data is None else command.data,
     }
     changed = tuple(sorted(name for name, value in after.items() if value != before[name]))
-    return [contract.JobChanged(changed=changed, queue_priority=priority, **after)] if changed else []  # type: ignore[arg-type]
+    waits = after["run_at"] is not None or (bool(job.after) and job.attempt == 0)
+    status = "delayed" if waits else "pending"
+    fact = {"changed": changed, "status": status, "queue_priority": priority, **after}
+    return [contract.JobChanged.model_validate(fact)] if changed else []
 
 
 def cancel(job: JobState, command: contract.Cancel, now: datetime) -> list[Fact]:
@@ -86,8 +99,7 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
         return []
     if job.status == "processing":
         raise Refusal("refused", "the job is running; cancel it first")
-    waiting = job.status in ("pending", "delayed")
-    return [*([contract.JobCancelled(reason="removed")] if waiting else []), contract.JobRemoved()]
+    return [*([contract.JobCancelled(reason="removed")] if job.waits else []), contract.JobRemoved()]
 
 
 def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:

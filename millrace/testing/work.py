@@ -31,17 +31,17 @@ class Lanes:
         self._vtimes: Counter[str] = Counter()
         self._free_at: datetime | None = None
 
-    def place(self, job: JobState, now: datetime) -> None:
-        """Puts the job where its state calls for."""
+    def place(self, job: JobState, now: datetime, waits: bool = False) -> None:
+        """Puts the job where its state calls for; one that `waits` for others is not to be found yet."""
         self._limits.stopped(job)
-        if job.status == "pending":
+        if not job.waits or waits:
+            self._jobs.pop(job.id, None)
+        elif job.run_at is None:
             self._jobs[job.id] = job
             self._push(job, now)
-        elif job.status == "delayed" and job.run_at is not None:
+        else:
             self._jobs[job.id] = job
             heapq.heappush(self._delayed, (job.run_at, job.position, job.id))
-        else:
-            self._jobs.pop(job.id, None)
 
     def rule(self, queue: QueueState, now: datetime) -> None:
         """The queue has these rules from now on; what waits in it is placed anew."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.contract.client_control import ControlContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
+from tests.contract.client_identity import IdentityContract
 from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
@@ -17,6 +18,7 @@ from tests.contract.client_subscriptions import SubscriptionsContract
 
 class ClientSuite(
     EnqueuingContract,
+    IdentityContract,
     RunningContract,
     ControlContract,
     QueuesContract,

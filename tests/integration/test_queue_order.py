@@ -123,6 +123,24 @@ async def test_a_change_that_changes_nothing_records_nothing(running: System) ->
     assert await history(running, job_id) == ["job.enqueued"]
 
 
+async def test_a_job_that_waits_for_others_is_changed_where_it_waits(running: System) -> None:
+    parent = await enqueued(running)
+    child = await enqueued(running, after=[parent], priority=1)
+    await told(running, "job.change", {"job_id": child, "priority": 9, "queue": "other"})
+    await told(running, "job.change", {"job_id": child, "data": {"n": 2}})
+    assert (await job(running, child))["status"] == "delayed"
+    queue = (await asked(running, "queue.get", {"name": "other"}))["queue"]
+    assert (queue["ready"], queue["waiting"]) == (0, {"dependent": 1})
+    (grant,) = await claimed(running, slots=5, queues=["default", "other"])
+    assert grant["job_id"] == parent
+    await reported(running, grant)
+    (grant,) = await claimed(running, slots=5, queues=["default", "other"])
+    assert (grant["job_id"], grant["priority"], grant["data"]) == (child, 9, {"n": 2})
+    drained_child = await enqueued(running, after=[await enqueued(running, queue="other")])
+    assert (await told(running, "queue.drain", {"name": "default"})).result["cancelled"] == 1
+    assert (await job(running, drained_child))["status"] == "cancelled"
+
+
 async def test_claims_changes_and_cancels_race_without_a_deadlock(
     running: System, connection: asyncpg.Connection, fresh_database_url: str
 ) -> None:

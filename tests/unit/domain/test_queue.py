@@ -75,7 +75,8 @@ def test_the_claims_go_by_the_file_until_the_queue_is_configured() -> None:
 
 def changed(version: int, *names: str, **values: Any) -> Changed:
     settings = {name: wish()[name] for name in ("priority", "queue_priority", "queue", "run_at", "data")} | values
-    return Changed(JOB, version, later(5), changed=list(names), **settings)
+    status = "pending" if settings["run_at"] is None else "delayed"
+    return Changed(JOB, version, later(5), changed=list(names), **{"status": status, **settings})
 
 
 def test_a_waiting_job_gets_what_is_wished_and_keeps_the_rest() -> None:
@@ -91,6 +92,11 @@ def test_a_job_is_put_off_and_called_up() -> None:
     assert put_off.then(changed(2, "run_at", run_at=due)).to_wire()["status"] == "delayed"
     called_up = given(enqueued(run_at=due)).when(lambda it: change(it, {"run_at": later(5)}, later(5)))
     assert called_up.then(changed(2, "run_at")).to_wire()["status"] == "pending"
+
+
+def test_a_job_that_comes_after_others_stays_delayed_whatever_its_time() -> None:
+    event = changed(2, "priority", priority=1, status="delayed")
+    given(enqueued(after=["10"])).when(lambda it: change(it, {"priority": 1}, later(5))).then(event)
 
 
 def test_the_same_settings_change_nothing() -> None:

@@ -15,6 +15,11 @@ ALTER TABLE leases ADD queue text NOT NULL DEFAULT '', ADD name text NOT NULL DE
 UPDATE ready SET name = task::json ->> 'name', priority = -rank;
 UPDATE waiting SET name = task::json ->> 'name', priority = -rank;
 
+UPDATE dependents SET work = work || jsonb_build_object(
+    'name', (work ->> 'task')::json ->> 'name', 'priority', -(work ->> 'rank')::float8,
+    'place', CASE WHEN work ->> 'due_at' IS NULL THEN 'ready' ELSE 'waiting' END);
+CREATE INDEX dependents_queue_idx ON dependents (tenant, (work ->> 'queue'));
+
 -- Snapshots lack what jobs have now; they are made again.
 DELETE FROM snapshots WHERE originator_id LIKE 'job:%';
 

@@ -48,10 +48,21 @@ BEGIN
         IF EXISTS (SELECT FROM unnest(work) AS w WHERE w.place IN ('rules', 'same')) THEN
             PERFORM apply_rule(w.tenant, w.queue, w.task::jsonb, clock_timestamp())
                FROM unnest(work) AS w WHERE w.place = 'rules';
+            UPDATE dependents d SET work = d.work || jsonb_build_object('task', w.task, 'version', w.version)
+              FROM unnest(work) AS w WHERE w.place = 'same' AND d.stream = w.stream;
             UPDATE ready r SET task = w.task, version = w.version
               FROM unnest(work) AS w WHERE w.place = 'same' AND r.stream = w.stream;
             UPDATE waiting r SET task = w.task, version = w.version
               FROM unnest(work) AS w WHERE w.place = 'same' AND r.stream = w.stream;
+        END IF;
+        -- A job that waits for others stays there, as the row that it will have.
+        IF EXISTS (SELECT FROM dependents) THEN
+            WITH kept AS (
+                UPDATE dependents d SET work = d.work || (to_jsonb(w) - 'last_event')
+                  FROM unnest(work) AS w
+                 WHERE d.stream = w.stream AND w.place IN ('ready', 'waiting') RETURNING d.stream)
+            SELECT coalesce(array_agg(w), '{}') INTO work
+              FROM unnest(work) AS w WHERE w.stream NOT IN (SELECT k.stream FROM kept k);
         END IF;
         IF EXISTS (SELECT FROM queue_defaults) THEN
             PERFORM apply_rule(w.tenant, w.queue, d.rule, clock_timestamp())
