@@ -49,7 +49,7 @@ BEGIN
             PERFORM apply_rule(w.tenant, w.queue, w.task::jsonb, clock_timestamp())
                FROM unnest(work) AS w WHERE w.place = 'rules';
             UPDATE dependents d SET work = d.work || jsonb_build_object('task', w.task, 'version', w.version)
-              FROM unnest(work) AS w WHERE w.place = 'same' AND d.stream = w.stream;
+              FROM unnest(place_work.work) AS w WHERE w.place = 'same' AND d.stream = w.stream;
             UPDATE ready r SET task = w.task, version = w.version
               FROM unnest(work) AS w WHERE w.place = 'same' AND r.stream = w.stream;
             UPDATE waiting r SET task = w.task, version = w.version
@@ -59,7 +59,7 @@ BEGIN
         IF EXISTS (SELECT FROM dependents) THEN
             WITH kept AS (
                 UPDATE dependents d SET work = d.work || (to_jsonb(w) - 'last_event')
-                  FROM unnest(work) AS w
+                  FROM unnest(place_work.work) AS w
                  WHERE d.stream = w.stream AND w.place IN ('ready', 'waiting') RETURNING d.stream)
             SELECT coalesce(array_agg(w), '{}') INTO work
               FROM unnest(work) AS w WHERE w.stream NOT IN (SELECT k.stream FROM kept k);
