@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+import domain
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
 from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
-from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
 
@@ -38,7 +40,7 @@ def schema_file(schema: Schema) -> str:
 
 def schemas() -> list[Schema]:
     """The current version of every schema."""
-    versions = {topic: cls.class_version for topic, cls in declared_events().items()}
+    versions = event_versions()
     tables: tuple[tuple[Literal["command", "query", "event"], Mapping[str, type[BaseModel]]], ...] = (
         ("command", COMMANDS),
         ("query", QUERIES),
@@ -52,13 +54,19 @@ def schemas() -> list[Schema]:
     ]
 
 
+def event_versions() -> dict[str, int]:
+    """The current version of every event's data, by topic."""
+    return {topic: cls.class_version for topic, cls in declared_events().items()}
+
+
 def declared_events() -> dict[str, type[Event]]:
     """Every event that an aggregate can record under its own topic, by topic.
 
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
-    modules = {cls.__module__ for cls in AGGREGATES.values()}
+    # A class is only known once its module has been imported.
+    modules = {import_module(f"domain.{module.name}").__name__ for module in iter_modules(domain.__path__)}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()

@@ -28,6 +28,7 @@ def enqueue_body(
     after: Job | str | Iterable[Job | str] | None = None,
     on_parent_failure: ParentPolicy | None = None,
     batch: str | None = None,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
 
@@ -53,6 +54,7 @@ def enqueue_body(
         "after": None if after is None else _ids(after),
         "on_parent_failure": on_parent_failure,
         "batch": batch,
+        "key": key,
     }
     body: dict[str, Any] = {"name": name, "data": dict(data if data is not None else payload or {})}
     if definition is not None:

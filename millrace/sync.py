@@ -13,6 +13,7 @@ from millrace.batches import JobBatch
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, JobBatch, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, JobBatch, Queues, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

@@ -6,6 +6,7 @@ from domain.aggregate import Aggregate
 from domain.batch import Batch
 from domain.event import Publication
 from domain.job import Job
+from domain.queue import Queue
 from domain.schedule import Schedule
 from domain.subscription import Subscription
 from projections.jobs import JobsProjection
@@ -13,7 +14,9 @@ from projections.projection import Projection
 from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
-AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription, Schedule, Batch)}
+AGGREGATES: dict[str, type[Aggregate]] = {
+    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch)
+}
 
 
 def projections() -> list[Projection]:

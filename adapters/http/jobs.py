@@ -17,7 +17,7 @@ from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.problems import invalid
 from adapters.http.respond import respond
-from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.job import Enqueue, JobChange, ListJobs, Stats
 from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.wire import Message, Name, Text
@@ -119,6 +119,15 @@ def job_routes(door: Door) -> APIRouter:
             return respond(call, state.result)
         answer = await door.query(request, "job.get", {"job_id": id})
         return respond(call, view(answer.result["job"]))
+
+    @router.patch(
+        "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)
+    )
+    async def change(request: Request, id: str) -> Response:
+        """Gives a waiting job another priority, time, queue or arguments."""
+        call = call_of(request.scope)
+        done = await door.execute(request, "job.change", {**object_of(call), "job_id": id})
+        return respond(call, done.result, position=done.position)
 
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:

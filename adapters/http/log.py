@@ -29,6 +29,7 @@ SINGULAR = {
     "modules": "module",
     "subscriptions": "subscription",
     "events": "event",
+    "queues": "queue",
 }
 
 

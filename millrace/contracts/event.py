@@ -24,6 +24,7 @@ RESERVED_MODULES = frozenset(
         "subscription",
         "document",
         "schedule",
+        "queue",
     }
 )
 

@@ -12,12 +12,14 @@ from millrace.contracts.batch import EVENTS as BATCH_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
+from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-TYPES = {kind: name for name, kind in {**JOB_EVENTS, **BATCH_EVENTS, **SCHEDULE_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
+EVENTS = {**JOB_EVENTS, **BATCH_EVENTS, **QUEUE_EVENTS, **SCHEDULE_EVENTS, **SUBSCRIPTION_EVENTS}
+TYPES = {kind: name for name, kind in EVENTS.items()}
 ADVANCED = "subscription.advanced"
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
 
@@ -97,10 +98,16 @@ class BatchState:
 
 KINDS: dict[
     str,
-    type[JobState] | type[BatchState] | type[ScheduleState] | type[SubscriptionState] | type[PublicationState],
+    type[JobState]
+    | type[BatchState]
+    | type[QueueState]
+    | type[ScheduleState]
+    | type[SubscriptionState]
+    | type[PublicationState],
 ] = {
     "job": JobState,
     "batch": BatchState,
+    "queue": QueueState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "event": PublicationState,

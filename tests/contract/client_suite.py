@@ -10,6 +10,7 @@ from tests.contract.client_control import ControlContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_identity import IdentityContract
+from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_schedules import SchedulesContract
@@ -22,6 +23,7 @@ class ClientSuite(
     BatchesContract,
     RunningContract,
     ControlContract,
+    QueuesContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,

@@ -32,6 +32,7 @@ def wish(**changed: Any) -> dict[str, Any]:
         "after": None,
         "on_parent_failure": None,
         "batch": None,
+        "key": None,
     } | changed
 
 
