@@ -1,4 +1,4 @@
-"""A process that fights over keys and makes and runs children until it is killed; it says how often it went round."""
+"""A process that fights over keys and runs children in batches until it is killed; it says how often it went round."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ async def main(dsn: str, name: str) -> None:
             parents = [str(answer.result["job_id"]) for answer in told if isinstance(answer, Accepted)]
             if parents:
                 policy = draw.choice(["cancel", "run"])
-                child = {"name": "child", "after": parents, "on_parent_failure": policy}
+                made = await running.gateway.execute("batch.create", {"name": name, "on_complete": "after"}, context())
+                assert isinstance(made, Accepted)
+                batch = {"batch_id": made.result["batch_id"]}
+                child = {"name": "child", "after": parents, "on_parent_failure": policy, "batch": batch["batch_id"]}
                 await running.gateway.execute("job.enqueue", [child] * 2, context())
+                await running.gateway.execute("batch.seal", batch, context())
             claim = {"worker": name, "slots": 3}
             granted = await running.gateway.execute("job.claim", claim, context())
             assert isinstance(granted, Accepted)

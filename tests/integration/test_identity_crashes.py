@@ -21,9 +21,11 @@ WITH last AS (
      WHERE kind = 'job' AND event_type IN ('job.enqueued', 'job.completed', 'job.dead_lettered', 'job.cancelled')
      ORDER BY originator_id, originator_version DESC)
 SELECT e.originator_id AS stream, convert_from(e.state, 'UTF8')::json -> 'unique' ->> 'key' AS key,
+       convert_from(e.state, 'UTF8')::json ->> 'batch' AS batch, last.event_type,
        last.event_type = 'job.enqueued' AS unfinished
   FROM stored_events e JOIN last ON last.stream = e.originator_id WHERE e.event_type = 'job.enqueued'
 """
+BATCHES = "SELECT id, total, open, completed, failed, cancelled FROM batches WHERE total > 0"
 STRAYS = """
 SELECT count(*) FROM dependents p WHERE NOT EXISTS (SELECT FROM dependencies d WHERE d.child = p.stream)
 UNION ALL
@@ -45,18 +47,27 @@ async def went_round(child: asyncio.subprocess.Process, turns: int) -> None:
     raise AssertionError(f"the writer ended with {await child.wait()}")
 
 
-async def check_keys(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Each key that is taken belongs to the one unfinished job that has it, and every such job has its own."""
+async def check(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Each key that is taken belongs to the one unfinished job that has it, every such job has its own, no child waits
+    for nothing, and every batch has counted what the log says."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         jobs = await connection.fetch(LOG)
         taken = {row["key"]: row["stream"] for row in await connection.fetch("SELECT key, stream FROM unique_keys")}
+        batches = [tuple(row) for row in await connection.fetch(BATCHES)]
         strays = [row["count"] for row in await connection.fetch(STRAYS)]
     holders = [(row["key"], row["stream"]) for row in jobs if row["unfinished"] and row["key"] is not None]
     assert sorted(holders) == sorted(taken.items())
     assert strays == [0, 0]
+    ends = ("job.enqueued", "job.completed", "job.dead_lettered", "job.cancelled")
+    members: dict[str, list[str]] = {}
+    for row in jobs:
+        if row["batch"] is not None:
+            members.setdefault(row["batch"], []).append(row["event_type"])
+    counted = [(batch, len(types), *(types.count(end) for end in ends)) for batch, types in members.items()]
+    assert sorted(counted) == sorted(batches)
 
 
-async def test_keys_and_children_survive_killed_processes(fresh_database_url: str) -> None:
+async def test_keys_children_and_batches_survive_killed_processes(fresh_database_url: str) -> None:
     connection: Any = await asyncpg.connect(fresh_database_url)
     children = [await writing(fresh_database_url, f"p{number}") for number in range(2)]
     try:
@@ -66,7 +77,7 @@ async def test_keys_and_children_survive_killed_processes(fresh_database_url: st
                 await went_round(child, 5)
                 child.kill()
                 await child.wait()
-                await check_keys(connection)
+                await check(connection)
                 children.append(await writing(fresh_database_url, f"q{number}"))
     finally:
         for child in children:
@@ -81,5 +92,12 @@ async def test_keys_and_children_survive_killed_processes(fresh_database_url: st
 
         # Whatever was accepted comes to its end: no child was forgotten.
         await eventually(unfinished, lambda left: left == 0, seconds=60)
-        await check_keys(connection)
+        await check(connection)
+        sealed = "SELECT count(*) FROM batches WHERE is_sealed"
+        told = "SELECT count(*) FROM stored_events WHERE event_type = 'batch.completed'"
+        wanted = await connection.fetchval(sealed)
+        assert wanted > 0
+        await eventually(lambda: connection.fetchval(told), lambda found: found == wanted)
+        called = "SELECT count(*) FROM jobs WHERE name = 'after'"
+        await eventually(lambda: connection.fetchval(called), lambda found: found == wanted)
     await connection.close()
