@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from domain.aggregate import Event
+from domain.job_change import Changed
 from infra.schema_compatibility import Direction
 from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
 from projections.registry import AGGREGATES
@@ -63,7 +64,7 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
-    modules = {cls.__module__ for cls in AGGREGATES.values()}
+    modules = {cls.__module__ for cls in (*AGGREGATES.values(), Changed)}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
