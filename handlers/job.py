@@ -68,7 +68,7 @@ def retry(job: Job, command: contract.RetryDead, at: Moment) -> Decided:
 
 
 def remove(job: Job, command: contract.Remove, at: Moment) -> Decided:
-    job.remove(at.now)
+    job.remove(at.now, command.reason)
     return Decided(job, {"job_id": at.id, "success": True})
 
 

@@ -13,6 +13,7 @@ from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
 from adapters.postgres.database import Database
+from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
@@ -22,7 +23,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import event, job, subscription, timers
+from handlers import event, job, job_repair, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -50,7 +51,12 @@ log = structlog.get_logger("service")
 
 def public_commands(policy: JobPolicy) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides."""
-    return {**job.command_routes(policy), **event.command_routes(), **subscription.command_routes()}
+    return {
+        **job.command_routes(policy),
+        **job_repair.command_routes(),
+        **event.command_routes(),
+        **subscription.command_routes(),
+    }
 
 
 @dataclass(slots=True)
@@ -206,6 +212,7 @@ async def build(
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+        **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }

@@ -10,13 +10,18 @@ from pydantic import BaseModel
 
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
-from millrace.contracts import event, job, log
+from millrace.contracts import deadletter, event, job, log
 from millrace.contracts.wire import Fact, Message
 
 FOLDER = "schemas"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **event.EVENTS}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {
+    **job.QUERIES,
+    **deadletter.QUERIES,
+    **event.QUERIES,
+    **log.QUERIES,
+}
+EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **deadletter.EVENTS, **event.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from millrace.contracts.wire import DEFAULT_TENANT
+from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
@@ -57,6 +58,7 @@ class Millrace:
         self.settings = settings_from(url, tenant, company, actor, api_key, timeout)
         self.registry = Registry()
         self.jobs = JobQueue(self)
+        self.dead_letters = DeadLetters(self)
         self.subscriptions = Subscriptions(self)
         self.endings = Endings(self)
         self.job = self.jobs.job

@@ -171,14 +171,16 @@ class JobQueue(JobDecorators):
         body = {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
         await self._app.link.execute("job.retry", body)
 
-    async def remove(self, job_id: str) -> bool:
+    async def remove(self, job_id: str, reason: str | None = None) -> bool:
         """Takes a waiting or finished job out of what can be read; always true.
 
         Raises:
             NotFound: this tenant has no such job.
             Refused: it is running.
         """
-        await self._app.link.execute("job.remove", {"job_id": job_id})
+        await self._app.link.execute(
+            "job.remove", {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
+        )
         return True
 
     async def stats(self) -> Stats:

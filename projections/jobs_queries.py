@@ -28,7 +28,7 @@ async def one_job(connection: Connection, tenant: str, job_id: str) -> dict[str,
     row = await connection.fetchrow(ONE, tenant, job_id)
     if row is None:
         return None
-    return (await _with_errors(connection, tenant, [dict(row)]))[0]
+    return (await with_errors(connection, tenant, [dict(row)]))[0]
 
 
 async def listed_jobs(
@@ -54,7 +54,7 @@ async def listed_jobs(
     )
     page = [dict(row) for row in rows[: query.limit]]
     following = page[-1]["position"] if len(rows) > query.limit else None
-    return await _with_errors(connection, tenant, page), following
+    return await with_errors(connection, tenant, page), following
 
 
 async def job_stats(connection: Connection, tenant: str, lease: float) -> dict[str, int]:
@@ -66,7 +66,8 @@ async def job_stats(connection: Connection, tenant: str, lease: float) -> dict[s
     return stats
 
 
-async def _with_errors(connection: Connection, tenant: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def with_errors(connection: Connection, tenant: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The jobs as they go over the wire: values decoded, and the errors of their attempts added."""
     failed = [job["id"] for job in jobs if job["error"] is not None or job["attempts"] > 1]
     errors: dict[str, list[dict[str, Any]]] = {}
     for row in await connection.fetch(ERRORS, tenant, failed) if failed else []:

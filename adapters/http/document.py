@@ -11,17 +11,23 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from adapters.http import cloudevents, envelope, jobs, subscriptions
+from adapters.http import cloudevents, dead_letters, envelope, jobs, subscriptions
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import event, job, log
+from millrace.contracts import deadletter, event, job, log
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **log.QUERIES}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {
+    **job.QUERIES,
+    **deadletter.QUERIES,
+    **event.QUERIES,
+    **log.QUERIES,
+}
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
+    dead_letters.Edit,
     subscriptions.Acknowledgment,
     subscriptions.Parking,
     subscriptions.Releasing,

@@ -15,19 +15,9 @@ from adapters.http.door import Door
 from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView, Success
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
-from adapters.http.problems import invalid
 from adapters.http.respond import respond
 from millrace.contracts.job import Enqueue, ListJobs, Stats
-from millrace.contracts.wire import Message, Name, Text
-
-
-class DeadLetters(Message):
-    """Filters of the list of dead letters."""
-
-    queue: Name | None = None
-    name: Name | None = None
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
-    cursor: str | None = Field(None, max_length=256)
+from millrace.contracts.wire import Message, Text
 
 
 class Reason(Message):
@@ -70,12 +60,9 @@ def job_routes(door: Door) -> APIRouter:
     @router.get("/api/jobs", response_model=list[JobView], operation_id="list_jobs")
     async def listing(request: Request, filters: Annotated[ListJobs, Query()]) -> Response:
         """Jobs, newest first. `status=active` means `processing`."""
-        return await _list(request, filters.model_dump(mode="json", exclude_none=True))
-
-    @router.get("/api/deadletters", response_model=list[JobView], operation_id="list_dead_letters")
-    async def dead_letters(request: Request, filters: Annotated[DeadLetters, Query()]) -> Response:
-        """Jobs that used up their attempts, newest first."""
-        return await _list(request, {**filters.model_dump(mode="json", exclude_none=True), "dead_lettered": True})
+        page = (await door.query(request, "job.list", filters.model_dump(mode="json", exclude_none=True))).result
+        jobs = [view(job) for job in page["jobs"]]
+        return respond(call_of(request.scope), jobs, headers=next_page(request, "cursor", page.get("cursor")))
 
     @router.get("/api/jobs/stats", response_model=Stats, operation_id="job_stats")
     async def stats(request: Request) -> Response:
@@ -95,8 +82,6 @@ def job_routes(door: Door) -> APIRouter:
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:
         """Cancels a job, or removes a waiting or finished one."""
-        if wish.remove and wish.reason is not None:
-            raise invalid("`reason` is recorded with a cancellation only")
         body: dict[str, object] = {"job_id": id}
         if wish.reason is not None:
             body["reason"] = wish.reason
@@ -114,11 +99,6 @@ def job_routes(door: Door) -> APIRouter:
         call = call_of(request.scope)
         done = await door.execute(request, "job.retry", {**object_of(call, optional=True), "job_id": id})
         return respond(call, done.result, position=done.position)
-
-    async def _list(request: Request, body: dict[str, object]) -> Response:
-        page = (await door.query(request, "job.list", body)).result
-        jobs = [view(job) for job in page["jobs"]]
-        return respond(call_of(request.scope), jobs, headers=next_page(request, "cursor", page.get("cursor")))
 
     return router
 

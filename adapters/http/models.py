@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.log import CloudEvent, LogPage
@@ -36,10 +37,18 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.retry` and `job.report`."""
+    """Answer to `job.retry`, `job.edit` and `job.report`."""
 
     job_id: str
     status: JobStatus
+
+
+class Undone(BaseModel):
+    """Answer to `job.undo`."""
+
+    job_id: str
+    status: JobStatus
+    undone: Literal["retry", "edit"]
 
 
 class Removed(BaseModel):
@@ -67,6 +76,12 @@ def _second_names(schema: dict[str, Any]) -> None:
 
 class JobView(Job):
     """A job, with the second names that some of its fields have."""
+
+    model_config = ConfigDict(json_schema_extra=_second_names)
+
+
+class DeadLetterView(DeadLetter):
+    """A dead letter, with the second names that some of its fields have."""
 
     model_config = ConfigDict(json_schema_extra=_second_names)
 
@@ -148,6 +163,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.cancel": Canceled,
     "job.retry": JobChanged,
     "job.remove": Removed,
+    "job.edit": JobChanged,
+    "job.undo": Undone,
     "job.report": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
@@ -164,6 +181,10 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
     "job.list": JobPage,
     "job.stats": Stats,
+    "deadletter.list": DeadLetterPage,
+    "deadletter.groups": FailureGroups,
+    "deadletter.get": DeadLetterDetail,
+    "deadletter.preview": Preview,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

@@ -29,6 +29,19 @@ class UnreadableCursor(Refusal):
     code = "invalid"
 
 
+def position_before(cursor: str | None) -> int | None:
+    """The position that a page continues before.
+
+    Raises:
+        UnreadableCursor: no page has carried it.
+    """
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_DIGITS):
+        raise UnreadableCursor("cursor: take it from the page before, as it is")
+    return int(cursor)
+
+
 class JobQueries:
     """Answers `job.get`, `job.list` and `job.stats`."""
 
@@ -60,11 +73,7 @@ class JobQueries:
 
     @translated
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:
-        before = None
-        if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) <= CURSOR_DIGITS):
-                raise UnreadableCursor("cursor: take it from the page before, as it is")
-            before = int(query.cursor)
+        before = position_before(query.cursor)
         async with self._pool.acquire() as connection:
             jobs, following = await listed_jobs(connection, context.tenant, query, before)
         return {"jobs": jobs, "cursor": None if following is None else str(following)}

@@ -141,6 +141,7 @@ class Remove(Message):
     """`job.remove`: takes a waiting or finished job out of the read models. A running one is refused."""
 
     job_id: Identifier
+    reason: Text | None = None
 
 
 class ErrorDetail(Message):
@@ -402,7 +403,7 @@ class JobCancelled(Fact):
 
 
 class JobRemoved(Fact):
-    pass
+    reason: str | None = None
 
 
 COMMANDS: dict[str, type[Message]] = {

@@ -66,7 +66,8 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
     if job.status == "processing":
         raise Refusal("refused", "the job is running; cancel it first")
     waiting = job.status in ("pending", "delayed")
-    return [*([contract.JobCancelled(reason="removed")] if waiting else []), contract.JobRemoved()]
+    cancelled = [contract.JobCancelled(reason=command.reason or "removed")] if waiting else []
+    return [*cancelled, contract.JobRemoved(reason=command.reason)]
 
 
 def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:

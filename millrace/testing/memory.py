@@ -16,7 +16,8 @@ from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
-from millrace.testing.commands import event_routes, job_routes, subscription_routes
+from millrace.testing.commands import event_routes, job_routes, repair_routes, subscription_routes
+from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.log import MemoryLog
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
@@ -42,10 +43,10 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
-        routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
+        routes = {**job_routes(), **repair_routes(), **event_routes(), **subscription_routes(self.log)}
         self._commands = routes
         self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
-        self._queries = Queries(self.log, self.claims).routes()
+        self._queries = {**Queries(self.log, self.claims).routes(), **DeadLetterQueries(self.log).routes()}
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
         self.clock.on_move(self.changed)

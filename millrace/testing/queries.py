@@ -56,11 +56,7 @@ class Queries:
         return {"job": job.view()}
 
     def _jobs(self, tenant: str, query: job_contract.ListJobs) -> dict[str, Any]:
-        before = self._log.head + 1
-        if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit()):
-                raise Refusal("invalid", "cursor: take it from the page before, as it is")
-            before = int(query.cursor)
+        before = position_before(query.cursor, self._log)
         wanted = {
             "status": query.status,
             "queue": query.queue,
@@ -138,6 +134,19 @@ class Queries:
 
     def _told(self, events: list[Recorded]) -> list[dict[str, Any]]:
         return [self._log.cloud_event(event) for event in events]
+
+
+def position_before(cursor: str | None, log: MemoryLog) -> int:
+    """The position that a page continues before.
+
+    Raises:
+        Refusal: `invalid` for what no page has carried.
+    """
+    if cursor is None:
+        return log.head + 1
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise Refusal("invalid", "cursor: take it from the page before, as it is")
+    return int(cursor)
 
 
 def _missing(kind: str, id: str) -> Any:

@@ -6,6 +6,7 @@ A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
 from __future__ import annotations
 
 from tests.contract.client_control import ControlContract
+from tests.contract.client_dead_letters import DeadLettersContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_reading import ReadingContract
@@ -14,6 +15,12 @@ from tests.contract.client_subscriptions import SubscriptionsContract
 
 
 class ClientSuite(
-    EnqueuingContract, RunningContract, ControlContract, ReadingContract, EventsContract, SubscriptionsContract
+    EnqueuingContract,
+    RunningContract,
+    ControlContract,
+    DeadLettersContract,
+    ReadingContract,
+    EventsContract,
+    SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

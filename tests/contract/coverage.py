@@ -4,11 +4,13 @@ from __future__ import annotations
 
 OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
+HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
 HTTP_CLOUDEVENTS = f"{OPERATIONS}::test_commands_as_cloudevents_over_http"
 AMQP_JOBS = f"{OPERATIONS}::test_jobs_over_amqp"
+AMQP_DEAD = f"{OPERATIONS}::test_dead_letters_over_amqp"
 AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
@@ -22,7 +24,12 @@ ROUTES: dict[str, str] = {
     "metrics": HTTP_HEALTH,
     "enqueue_job": HTTP_JOBS,
     "list_jobs": HTTP_JOBS,
-    "list_dead_letters": HTTP_JOBS,
+    "list_dead_letters": HTTP_DEAD,
+    "group_dead_letters": HTTP_DEAD,
+    "get_dead_letter": HTTP_DEAD,
+    "edit_dead_letter": HTTP_DEAD,
+    "preview_dead_letters": HTTP_DEAD,
+    "undo_job": HTTP_DEAD,
     "job_stats": HTTP_JOBS,
     "get_job": HTTP_JOBS,
     "delete_job": HTTP_JOBS,
@@ -44,6 +51,8 @@ ROUTES: dict[str, str] = {
     "command_job_cancel": HTTP_NAMES,
     "command_job_retry": HTTP_NAMES,
     "command_job_remove": HTTP_NAMES,
+    "command_job_edit": HTTP_NAMES,
+    "command_job_undo": HTTP_NAMES,
     "command_job_report": HTTP_NAMES,
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
@@ -58,6 +67,10 @@ ROUTES: dict[str, str] = {
     "query_job_get": HTTP_NAMES,
     "query_job_list": HTTP_NAMES,
     "query_job_stats": HTTP_NAMES,
+    "query_deadletter_list": HTTP_NAMES,
+    "query_deadletter_groups": HTTP_NAMES,
+    "query_deadletter_get": HTTP_NAMES,
+    "query_deadletter_preview": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -79,6 +92,12 @@ MESSAGES: dict[str, str] = {
     "job.get": AMQP_JOBS,
     "job.list": AMQP_JOBS,
     "job.stats": AMQP_JOBS,
+    "job.edit": AMQP_DEAD,
+    "job.undo": AMQP_DEAD,
+    "deadletter.list": AMQP_DEAD,
+    "deadletter.groups": AMQP_DEAD,
+    "deadletter.get": AMQP_DEAD,
+    "deadletter.preview": AMQP_DEAD,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,
@@ -103,6 +122,9 @@ MESSAGES: dict[str, str] = {
     "job.revived.event": AMQP_JOB_EVENTS,
     "job.cancelled.event": AMQP_JOB_EVENTS,
     "job.removed.event": AMQP_JOB_EVENTS,
+    "job.edited.event": AMQP_JOB_EVENTS,
+    "job.edit_undone.event": AMQP_JOB_EVENTS,
+    "job.retry_undone.event": AMQP_JOB_EVENTS,
     "subscription.created.event": AMQP_SUBSCRIPTIONS,
     "subscription.changed.event": AMQP_SUBSCRIPTIONS,
     "subscription.advanced.event": AMQP_SUBSCRIPTIONS,

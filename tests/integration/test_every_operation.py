@@ -122,6 +122,24 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     assert (await bench.ask("job.stats", {}))["result"]["completed"] >= 1
 
 
+async def test_dead_letters_over_amqp(bench: Bench) -> None:
+    job_id, attempt = await bench.claimed(max_attempts=1, data={"size": 2})
+    position = (await bench.report(job_id, attempt, "failed", error=ERROR))["position"]
+    listed = (await bench.ask("deadletter.list", {}, position))["result"]["jobs"]
+    assert job_id in {each["id"] for each in listed}
+    groups = (await bench.ask("deadletter.groups", {"name": "resize"}))["result"]["groups"]
+    assert groups[0]["fingerprint"] in {each["fingerprint"] for each in listed}
+    patch = [{"op": "replace", "path": "/size", "value": 3}]
+    preview = (await bench.ask("deadletter.preview", {"job_id": job_id, "patch": patch}))["result"]
+    assert preview["changes"][0]["edited"] == {"size": 3}
+    await bench.ask("job.edit", {"job_id": job_id, "patch": patch, "reason": "typo"})
+    await bench.ask("job.retry", {"job_id": job_id})
+    assert (await bench.ask("job.undo", {"job_id": job_id}))["result"]["undone"] == "retry"
+    assert (await bench.ask("job.undo", {"job_id": job_id}))["result"]["undone"] == "edit"
+    detail = (await bench.ask("deadletter.get", {"job_id": job_id}))["result"]
+    assert (detail["job"]["data"], len(detail["interventions"])) == ({"size": 2}, 4)
+
+
 async def test_events_of_jobs_over_amqp(bench: Bench) -> None:
     returned, attempt = await bench.claimed()
     await bench.report(returned, attempt, "returned")
@@ -193,12 +211,30 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.get(f"{prefix}/job/{job_id}"), prefix)["state"]["status"] == "pending"
     assert data_of(await client.get(f"{prefix}/why/{job_id}"), prefix)
     assert data_of(await client.delete(f"{prefix}/jobs/{job_id}"), prefix) == {"success": True}
-    dead, attempt = await bench.claimed(max_attempts=1)
+
+
+@versions
+async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
+    client = bench.client
+    dead, attempt = await bench.claimed(max_attempts=1, data={"size": 2})
     position = (await bench.report(dead, attempt, "failed", error=ERROR))["position"]
     headers = {"X-Min-Position": position}
     letters = data_of(await client.get(f"{prefix}/deadletters", headers=headers), prefix)
     assert dead in {job["id"] for job in letters}
+    assert data_of(await client.get(f"{prefix}/deadletters/groups"), prefix)["total"] >= 1
+    change = {"patch": [{"op": "replace", "path": "/size", "value": 3}]}
+    preview = data_of(await client.post(f"{prefix}/deadletters/preview", json={"job_id": dead, **change}), prefix)
+    assert preview["changes"][0]["edited"] == {"size": 3}
+    edit = {**change, "reason": "typo"}
+    edited = await client.patch(f"{prefix}/deadletters/{dead}", json=edit, headers={"X-Actor": "ada"})
+    assert data_of(edited, prefix)["status"] == "failed"
+    detail = data_of(await client.get(f"{prefix}/deadletters/{dead}"), prefix)
+    assert (detail["job"]["data"], detail["original"]) == ({"size": 3}, {"size": 2})
+    assert [(done["actor"], done["reason"]) for done in detail["interventions"]] == [("ada", "typo")]
     assert data_of(await client.post(f"{prefix}/jobs/{dead}/retry"), prefix)["status"] == "pending"
+    assert data_of(await client.post(f"{prefix}/jobs/{dead}/undo"), prefix)["undone"] == "retry"
+    gone = await client.delete(f"{prefix}/jobs/{dead}", params={"remove": True, "reason": "obsolete"})
+    assert data_of(gone, prefix) == {"success": True}
 
 
 @versions

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from adapters.amqp.asyncapi import document
-from millrace.contracts import event, job, log
+from millrace.contracts import deadletter, event, job, log
 
 
 def references(node: object) -> Iterator[str]:
@@ -32,7 +32,15 @@ def resolve(whole: dict[str, Any], reference: str) -> Any:
 
 def test_every_command_and_query_is_received_with_a_reply() -> None:
     whole = document()
-    for name in {**job.COMMANDS, **event.COMMANDS, **job.QUERIES, **event.QUERIES, **log.QUERIES}:
+    for name in {
+        **job.COMMANDS,
+        **deadletter.COMMANDS,
+        **event.COMMANDS,
+        **job.QUERIES,
+        **deadletter.QUERIES,
+        **event.QUERIES,
+        **log.QUERIES,
+    }:
         operation = whole["operations"][name]
         assert operation["action"] == "receive"
         assert resolve(whole, operation["reply"]["messages"][0]["$ref"])
@@ -40,7 +48,7 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
 
 def test_every_event_is_sent() -> None:
     whole = document()
-    for name in {**job.EVENTS, **event.EVENTS}:
+    for name in {**job.EVENTS, **deadletter.EVENTS, **event.EVENTS}:
         assert whole["operations"][f"{name}.event"]["action"] == "send"
 
 

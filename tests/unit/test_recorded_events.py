@@ -12,6 +12,7 @@ from adapters.cloudevents import cloud_event
 from adapters.postgres.mapper import EventMapper
 from domain.aggregate import Event
 from domain.ports import Metadata, RecordedEvent, StreamName
+from millrace.contracts import deadletter as dead_letter_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts.log import CloudEvent
@@ -20,7 +21,7 @@ from tests.controls.clock import NOW
 from tests.controls.declared import declared_events, recorded_streams
 
 STREAMS = recorded_streams()
-CONTRACTS = job_contract.EVENTS | event_contract.EVENTS
+CONTRACTS = job_contract.EVENTS | dead_letter_contract.EVENTS | event_contract.EVENTS
 # An application's own payload has whatever shape the application gave it.
 FREE = {"event.published"}
 
