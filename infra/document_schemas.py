@@ -10,13 +10,14 @@ from pydantic import BaseModel
 
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
-from millrace.contracts import deadletter, event, job, log
+from millrace.contracts import deadletter, event, job, log, why
 from millrace.contracts.wire import Fact, Message
 
 FOLDER = "schemas"
 COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
 QUERIES: dict[str, type[Message]] = {
     **job.QUERIES,
+    **why.QUERIES,
     **deadletter.QUERIES,
     **event.QUERIES,
     **log.QUERIES,

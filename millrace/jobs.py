@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contracts.job import Job, JobStatus, Retry, Stats
+from millrace.contracts.why import Why
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
 from millrace.job_options import enqueue_body, enqueued_job
@@ -182,6 +183,14 @@ class JobQueue(JobDecorators):
             "job.remove", {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
         )
         return True
+
+    async def why(self, job_id: str) -> Why:
+        """The one reason for which the job has not started, or what became of it.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        return Why.model_validate(await self._app.link.query("job.why", {"job_id": job_id}))
 
     async def stats(self) -> Stats:
         """How many jobs are in each status, and how many workers were seen lately."""

@@ -13,13 +13,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import deadletter, event, job, log
+from millrace.contracts import deadletter, event, job, log, why
 from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
 COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
 QUERY_MODELS: dict[str, type[BaseModel]] = {
     **job.QUERIES,
+    **why.QUERIES,
     **deadletter.QUERIES,
     **event.QUERIES,
     **log.QUERIES,

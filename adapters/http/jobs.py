@@ -17,6 +17,7 @@ from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond
 from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.why import Why
 from millrace.contracts.wire import Message, Text
 
 
@@ -78,6 +79,11 @@ def job_routes(door: Door) -> APIRouter:
             return respond(call, state.result)
         answer = await door.query(request, "job.get", {"job_id": id})
         return respond(call, view(answer.result["job"]))
+
+    @router.get("/api/jobs/{id}/why", response_model=Why, operation_id="why_job")
+    async def why(request: Request, id: str) -> Response:
+        """Why a job has not started: one reason, as a code and in words."""
+        return respond(call_of(request.scope), (await door.query(request, "job.why", {"job_id": id})).result)
 
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:

@@ -11,6 +11,7 @@ from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLett
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.why import Why
 
 
 class JobCreated(BaseModel):
@@ -181,6 +182,7 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
     "job.list": JobPage,
     "job.stats": Stats,
+    "job.why": Why,
     "deadletter.list": DeadLetterPage,
     "deadletter.groups": FailureGroups,
     "deadletter.get": DeadLetterDetail,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -16,11 +17,14 @@ from domain.ports import StreamName
 from handlers.routes import QueryRoute
 from handlers.service import BehindPosition
 from millrace.contracts import job as contract
+from millrace.contracts import why as why_contract
 from millrace.contracts.wire import Context
 from projections.jobs_queries import job_stats, listed_jobs, one_job
+from projections.why_queries import standing_of
 
 READER = "jobs"
 CURSOR_DIGITS = 18
+UNFINISHED = ("pending", "delayed", "processing")
 
 
 class UnreadableCursor(Refusal):
@@ -43,7 +47,7 @@ def position_before(cursor: str | None) -> int | None:
 
 
 class JobQueries:
-    """Answers `job.get`, `job.list` and `job.stats`."""
+    """Answers `job.get`, `job.list`, `job.why` and `job.stats`."""
 
     def __init__(
         self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions, lease: float
@@ -54,22 +58,43 @@ class JobQueries:
         return {
             "job.get": QueryRoute(contract.GetJob, self._get, READER),
             "job.list": QueryRoute(contract.ListJobs, self._list, READER),
+            "job.why": QueryRoute(why_contract.WhyWaiting, self._why, READER),
             "job.stats": QueryRoute(contract.JobStats, self._stats, READER),
         }
 
     @translated
     async def _get(self, query: contract.GetJob, context: Context) -> dict[str, Any]:
-        last = await self._store.last_position(StreamName(KIND, context.tenant, query.job_id))
+        return {"job": await self._one(context.tenant, query.job_id)}
+
+    @translated
+    async def _why(self, query: why_contract.WhyWaiting, context: Context) -> dict[str, Any]:
+        job = await self._one(context.tenant, query.job_id)
+        stream = StreamName(KIND, context.tenant, query.job_id).text
+        async with self._pool.acquire() as connection:
+            standing = await standing_of(connection, context.tenant, stream, timedelta(seconds=self._lease))
+        if standing is None and job["status"] in UNFINISHED:
+            # It ended or moved since; its row in the read model is the older of the two.
+            job = await self._one(context.tenant, query.job_id)
+        return why_contract.why(job, standing).model_dump()
+
+    async def _one(self, tenant: str, job_id: str) -> dict[str, Any]:
+        """A job as of its newest event.
+
+        Raises:
+            NoSuchAggregate: the tenant has no such job, or it was removed.
+            BehindPosition: the read model has not come to its newest event in time.
+        """
+        last = await self._store.last_position(StreamName(KIND, tenant, job_id))
         if last is None:
-            raise NoSuchAggregate(KIND, query.job_id)
+            raise NoSuchAggregate(KIND, job_id)
         reached = await self._positions.reached(READER, last)
         if reached < last:
             raise BehindPosition(READER, str(last), str(reached))
         async with self._pool.acquire() as connection:
-            job = await one_job(connection, context.tenant, query.job_id)
+            job = await one_job(connection, tenant, job_id)
         if job is None:
-            raise NoSuchAggregate(KIND, query.job_id)
-        return {"job": job}
+            raise NoSuchAggregate(KIND, job_id)
+        return job
 
     @translated
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:

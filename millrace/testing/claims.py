@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import job as contract
+from millrace.contracts.why import Ready, Running, Standing, Waiting
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
@@ -23,6 +24,7 @@ class Claims:
         self._log, self._clock = log, clock
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
+        self._queues: dict[tuple[str, str], tuple[str, ...] | None] = {}
 
     def recorded(self, stream: Stream, state: State) -> None:
         """A job may have become claimable, or have ceased to be."""
@@ -32,6 +34,7 @@ class Claims:
     def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
         self._seen[tenant, worker] = self._clock.now()
+        self._queues[tenant, worker] = queues
         lanes = self._lanes.get(tenant)
         taken = lanes.take(queues, slots, self._clock.now()) if lanes else []
         grants = [self._grant(Stream("job", tenant, job.id), job, worker) for job in taken]
@@ -54,8 +57,24 @@ class Claims:
 
     def workers(self, tenant: str) -> int:
         """How many workers were seen within one lease."""
+        return len(self._at_work(tenant))
+
+    def standing(self, tenant: str, job: JobState) -> Standing | None:
+        """Where an unfinished job stands, None for one that has ended."""
+        if job.status == "processing":
+            return Running(job.attempt, job.worker or "", None)
+        if job.status not in ("pending", "delayed"):
+            return None
+        if job.status == "delayed" and job.run_at is not None and job.run_at > self._clock.now():
+            return Waiting("delayed", job.run_at)
+        ahead, higher = self._lanes[tenant].ahead(job, self._clock.now())
+        at_work = self._at_work(tenant)
+        looking = sum(1 for worker in at_work if job.queue in (self._queues.get(worker) or (job.queue,)))
+        return Ready(job.queue, ahead, higher, len(at_work), looking)
+
+    def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)
-        return sum(1 for (owner, _), seen in self._seen.items() if owner == tenant and seen > oldest)
+        return [worker for worker, seen in self._seen.items() if worker[0] == tenant and seen > oldest]
 
     def next_due(self, tenant: str) -> datetime | None:
         """When the tenant's next delayed job may run."""

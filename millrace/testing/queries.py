@@ -11,6 +11,7 @@ from typing import Any
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
+from millrace.contracts import why as why_contract
 from millrace.contracts.wire import Message
 from millrace.testing.claims import Claims
 from millrace.testing.job_state import JobState
@@ -40,6 +41,7 @@ class Queries:
         return {
             "job.get": Query(job_contract.GetJob, self._job),
             "job.list": Query(job_contract.ListJobs, self._jobs),
+            "job.why": Query(why_contract.WhyWaiting, self._why_waiting),
             "job.stats": Query(job_contract.JobStats, self._stats),
             "subscription.get": Query(event_contract.GetSubscription, self._subscription),
             "subscription.list": Query(event_contract.ListSubscriptions, self._subscriptions),
@@ -73,6 +75,12 @@ class Queries:
         page = found[: query.limit]
         cursor = str(page[-1].first_position) if len(found) > query.limit else None
         return {"jobs": [job.view() for job in page], "cursor": cursor}
+
+    def _why_waiting(self, tenant: str, query: why_contract.WhyWaiting) -> dict[str, Any]:
+        job = self._log.states.get(Stream("job", tenant, query.job_id))
+        if not isinstance(job, JobState) or job.removed:
+            raise Refusal("not-found", f"there is no job {query.job_id!r}")
+        return why_contract.why(job.view(), self._claims.standing(tenant, job)).model_dump()
 
     def _stats(self, tenant: str, _: job_contract.JobStats) -> dict[str, Any]:
         counts = Counter(job.status for job in self._all_jobs(tenant))

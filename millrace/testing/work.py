@@ -50,6 +50,14 @@ class Lanes:
             taken.append(self._jobs.pop(job_id))
         return taken
 
+    def ahead(self, job: JobState, now: datetime) -> tuple[int, int]:
+        """How many jobs of the queue are granted before this one, and how many of them by priority."""
+        self._move_due(now)
+        rank = -job.priority - job.queue_priority
+        before = [entry for entry in self._ready.get(job.queue, ()) if entry < (rank, job.position, job.id)]
+        valid = [entry for entry in before if self._valid(entry[2], entry[1])]
+        return len(valid), sum(1 for entry in valid if entry[0] < rank)
+
     def next_due(self) -> datetime | None:
         """When the next delayed job may run."""
         while self._delayed and not self._valid(self._delayed[0][2], self._delayed[0][1]):

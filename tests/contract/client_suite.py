@@ -12,6 +12,7 @@ from tests.contract.client_events import EventsContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_subscriptions import SubscriptionsContract
+from tests.contract.client_why import WhyContract
 
 
 class ClientSuite(
@@ -22,5 +23,6 @@ class ClientSuite(
     ReadingContract,
     EventsContract,
     SubscriptionsContract,
+    WhyContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

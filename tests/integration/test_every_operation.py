@@ -120,6 +120,7 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     listed = await bench.ask("job.list", {"status": "completed"}, reply["position"])
     assert completed in {job["id"] for job in listed["result"]["jobs"]}
     assert (await bench.ask("job.stats", {}))["result"]["completed"] >= 1
+    assert (await bench.ask("job.why", {"job_id": completed}))["result"]["code"] == "completed"
 
 
 async def test_dead_letters_over_amqp(bench: Bench) -> None:
@@ -210,6 +211,7 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.get(f"{prefix}/jobs/{job_id}/history"), prefix)[0]["eventtype"] == "job.enqueued"
     assert data_of(await client.get(f"{prefix}/job/{job_id}"), prefix)["state"]["status"] == "pending"
     assert data_of(await client.get(f"{prefix}/why/{job_id}"), prefix)
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}/why"), prefix)["code"] == "no-worker-for-queue"
     assert data_of(await client.delete(f"{prefix}/jobs/{job_id}"), prefix) == {"success": True}
 
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from adapters.amqp.asyncapi import document
-from millrace.contracts import deadletter, event, job, log
+from millrace.contracts import deadletter, event, job, log, why
 
 
 def references(node: object) -> Iterator[str]:
@@ -37,6 +37,7 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
         **deadletter.COMMANDS,
         **event.COMMANDS,
         **job.QUERIES,
+        **why.QUERIES,
         **deadletter.QUERIES,
         **event.QUERIES,
         **log.QUERIES,

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from millrace.contracts import deadletter, event, job, log
+from millrace.contracts import deadletter, event, job, log, why
 from millrace.contracts.wire import (
     Accepted,
     Batch,
@@ -28,6 +28,7 @@ EPOCH = "e1"
 COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
 QUERIES: dict[str, type[Message]] = {
     **job.QUERIES,
+    **why.QUERIES,
     **deadletter.QUERIES,
     **event.QUERIES,
     **log.QUERIES,
