@@ -119,14 +119,29 @@ class JobQueue(JobDecorators):
         queue: str | None = None,
         name: str | None = None,
         dead_lettered: bool | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        finished_after: datetime | None = None,
+        finished_before: datetime | None = None,
+        error: str | None = None,
+        waiting: str | None = None,
         limit: int = PAGE,
         cursor: str | None = None,
         min_position: str | None = None,
     ) -> JobPage:
-        """One page of jobs, newest first; `cursor` is that of the page before."""
+        """One page of jobs, newest first; `cursor` is that of the page before.
+
+        Args:
+            created_after: times have a zone; `after` includes the time, `before` does not.
+            finished_after: of the time when the job completed or failed for good.
+            error: words that the error of one of its attempts has, all of them, in any case.
+            waiting: a reason for which jobs wait, as `why` names it.
+        """
         filters = {
-            "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered, "limit": limit,
-            "cursor": cursor,
+            "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered,
+            "created_after": created_after, "created_before": created_before,
+            "finished_after": finished_after, "finished_before": finished_before,
+            "error": error, "waiting": waiting, "limit": limit, "cursor": cursor,
         }  # fmt: skip
         body = {key: value for key, value in filters.items() if value is not None}
         answer = await self._app.link.query("job.list", body, min_position=min_position)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from millrace.contracts.job import ListJobs
+from projections.job_filters import job_conditions
 from projections.projection import Connection
 
 COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, max_attempts, timeout, created_at, run_at,
@@ -35,22 +36,11 @@ async def listed_jobs(
     connection: Connection, tenant: str, query: ListJobs, before: int | None
 ) -> tuple[list[dict[str, Any]], int | None]:
     """A page of jobs, newest first, and the position to continue before, None on the last page."""
-    conditions, values = ["tenant = $1"], [tenant]
-    filters: dict[str, Any] = {
-        "status =": query.status.value if query.status else None,
-        "queue =": query.queue,
-        "name =": query.name,
-        "dead_lettered =": query.dead_lettered,
-        "position <": before,
-    }
-    for condition, value in filters.items():
-        if value is not None:
-            values.append(value)
-            conditions.append(f"{condition} ${len(values)}")
-    values.append(query.limit + 1)  # type: ignore[arg-type]
+    conditions = job_conditions(tenant, query)
+    conditions.add("position < {}", before)
+    limit = conditions.parameter(query.limit + 1)
     rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM jobs WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT ${len(values)}",
-        *values,
+        f"SELECT {COLUMNS} FROM jobs WHERE {conditions} ORDER BY position DESC LIMIT {limit}", *conditions.values
     )
     page = [dict(row) for row in rows[: query.limit]]
     following = page[-1]["position"] if len(rows) > query.limit else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections import dead_letters
+from projections.job_filters import WORDS
 
 TABLES = ("jobs", "job_errors", "job_counts", "dead_letters")
 
@@ -52,6 +53,10 @@ CREATE TABLE IF NOT EXISTS job_counts_v{v} (
     n      bigint NOT NULL,
     PRIMARY KEY (tenant, queue, status)
 );
+"""
+CREATE += f"""
+CREATE INDEX IF NOT EXISTS job_errors_v{{v}}_words_idx ON job_errors_v{{v}} USING gin (({WORDS}));
+CREATE INDEX IF NOT EXISTS jobs_v{{v}}_created_idx ON jobs_v{{v}} USING brin (created_at);
 """
 CREATE += dead_letters.CREATE
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -25,6 +26,17 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def words_of(text: str) -> list[str]:
+    """The words that a search for an error looks for: letters and digits, in lower case."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def _with_words(value: str) -> str:
+    if not words_of(value):
+        raise ValueError("has no word to search for")
+    return value
 
 
 class JobStatus(StrEnum):
@@ -268,12 +280,27 @@ class GetJob(Message):
 
 
 class ListJobs(Message):
-    """Query `job.list`: newest first, in pages. `status=active` means `processing`."""
+    """Query `job.list`: newest first, in pages. `status=active` means `processing`.
+
+    Attributes:
+        created_after: enqueued at this time or later.
+        created_before: enqueued before this time.
+        finished_after: completed or failed for good at this time or later.
+        finished_before: completed or failed for good before this time.
+        error: words that the error of one of its attempts has, all of them, whole and in any case.
+        waiting: a reason for which jobs wait, as `job.why` names it: `delayed`, `retry`, `paused` …
+    """
 
     status: JobStatus | None = None
     queue: Name | None = None
     name: Name | None = None
     dead_lettered: bool | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    finished_after: Time | None = None
+    finished_before: Time | None = None
+    error: Annotated[str, Field(max_length=1_000), AfterValidator(_with_words)] | None = None
+    waiting: Name | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 50
     cursor: str | None = Field(None, max_length=256)
 

@@ -27,8 +27,8 @@ class Why(Fact):
     """Answer to `job.why`.
 
     Attributes:
-        code: `no-worker`, `no-worker-for-queue`, `jobs-ahead`, `next`, `delayed`, `retry`, the reason of a job that waits
-            for something else (`paused`, `capped`, `rate-limited`, `dependent`), `running`, or how the job ended:
+        code: `no-worker`, `no-worker-for-queue`, `jobs-ahead`, `next`, `delayed`, `retry`, the reason of a job that
+            waits for something else (`paused`, `capped`, `rate-limited`, `dependent`), `running`, or how the job ended:
             `completed`, `dead-lettered`, `failed`, `cancelled`.
         reason: the same in words.
         details: the figures in it by name.

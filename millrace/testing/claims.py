@@ -72,6 +72,12 @@ class Claims:
         looking = sum(1 for worker in at_work if job.queue in (self._queues.get(worker) or (job.queue,)))
         return Ready(job.queue, ahead, higher, len(at_work), looking)
 
+    def waits_for(self, job: JobState) -> str | None:
+        """The reason for which a job waits, None for one that does not."""
+        if job.status != "delayed" or job.run_at is None or job.run_at <= self._clock.now():
+            return None
+        return "retry" if job.attempts else "delayed"
+
     def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)
         return [worker for worker, seen in self._seen.items() if worker[0] == tenant and seen > oldest]

@@ -69,12 +69,26 @@ class Queries:
         found = [
             job
             for job in self._all_jobs(tenant)
-            if job.first_position < before and all(getattr(job, name) == value for name, value in filters.items())
+            if job.first_position < before
+            and all(getattr(job, name) == value for name, value in filters.items())
+            and self._searched(job, query)
         ]
         found.sort(key=lambda job: -job.first_position)
         page = found[: query.limit]
         cursor = str(page[-1].first_position) if len(found) > query.limit else None
         return {"jobs": [job.view() for job in page], "cursor": cursor}
+
+    def _searched(self, job: JobState, query: job_contract.ListJobs) -> bool:
+        finished = job.ended_at if job.status in ("completed", "failed") else None
+        if not _within(job.created_at, query.created_after, query.created_before):
+            return False
+        if not _within(finished, query.finished_after, query.finished_before):
+            return False
+        if query.error is not None:
+            wanted = set(job_contract.words_of(query.error))
+            if not any(wanted <= set(job_contract.words_of(f"{e['type']} {e['message']}")) for e in job.errors):
+                return False
+        return query.waiting is None or query.waiting == self._claims.waits_for(job)
 
     def _why_waiting(self, tenant: str, query: why_contract.WhyWaiting) -> dict[str, Any]:
         job = self._log.states.get(Stream("job", tenant, query.job_id))
@@ -155,6 +169,13 @@ def position_before(cursor: str | None, log: MemoryLog) -> int:
     if not (cursor.isascii() and cursor.isdigit()):
         raise Refusal("invalid", "cursor: take it from the page before, as it is")
     return int(cursor)
+
+
+def _within(time: datetime | None, after: datetime | None, before: datetime | None) -> bool:
+    """Whether a time lies in a range; what has no time lies in the range without bounds only."""
+    if time is None:
+        return after is None and before is None
+    return (after is None or time >= after) and (before is None or time < before)
 
 
 def _missing(kind: str, id: str) -> Any:
