@@ -15,6 +15,7 @@ from adapters.cloudevents import outgoing
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.job_queries import JobQueries
+from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
@@ -212,6 +213,7 @@ async def build(
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+        **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
         **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),

@@ -207,9 +207,16 @@ class JobQueue(JobDecorators):
         """
         return Why.model_validate(await self._app.link.query("job.why", {"job_id": job_id}))
 
-    async def stats(self) -> Stats:
-        """How many jobs are in each status, and how many workers were seen lately."""
-        return Stats.model_validate(await self._app.link.query("job.stats", {}))
+    async def stats(self, *, queue: str | None = None, details: bool = False) -> Stats:
+        """How many jobs are in each status, and how many workers were seen lately.
+
+        Args:
+            details: also each queue, the oldest waiting job, and how long the newest jobs waited and ran.
+        """
+        body: dict[str, Any] = {} if queue is None else {"queue": queue}
+        if details:
+            body["details"] = True
+        return Stats.model_validate(await self._app.link.query("job.stats", body))
 
     async def dead_letters(self, **filters: Any) -> Jobs:
         """One page of the jobs whose attempts are used up; takes what `page` takes."""

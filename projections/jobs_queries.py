@@ -17,7 +17,11 @@ ERRORS = """
 SELECT job_id, attempt, type, message, traceback, at FROM job_errors
  WHERE tenant = $1 AND job_id = ANY ($2::text[]) ORDER BY job_id, attempt
 """
-COUNTS = "SELECT status, sum(n)::bigint AS n FROM job_counts WHERE tenant = $1 GROUP BY status"
+COUNTS = """
+SELECT status, sum(n)::bigint AS n FROM job_counts
+ WHERE tenant = $1 AND ($2::text IS NULL OR queue = $2) GROUP BY status
+"""
+QUEUE_COUNTS = "SELECT queue, status, n FROM job_counts WHERE tenant = $1"
 WORKERS = """
 SELECT count(*) FROM workers
  WHERE tenant = $1 AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
@@ -47,13 +51,21 @@ async def listed_jobs(
     return await with_errors(connection, tenant, page), following
 
 
-async def job_stats(connection: Connection, tenant: str, lease: float) -> dict[str, int]:
-    """Jobs by status, and the workers seen within one lease."""
-    counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant)}
+async def job_stats(connection: Connection, tenant: str, lease: float, queue: str | None = None) -> dict[str, int]:
+    """Jobs by status, in one queue or in all, and the tenant's workers seen within one lease."""
+    counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant, queue)}
     names = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
     stats = {name: counts.get(name, 0) for name in names}
     stats["workers"] = int(await connection.fetchval(WORKERS, tenant, lease))
     return stats
+
+
+async def queue_counts(connection: Connection, tenant: str) -> dict[str, dict[str, int]]:
+    """Jobs by status in each queue."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in await connection.fetch(QUEUE_COUNTS, tenant):
+        counts.setdefault(row["queue"], {})[row["status"]] = int(row["n"])
+    return counts
 
 
 async def with_errors(connection: Connection, tenant: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:

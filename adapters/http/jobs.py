@@ -16,7 +16,7 @@ from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond
-from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.job import Enqueue, JobStats, ListJobs, Stats
 from millrace.contracts.why import Why
 from millrace.contracts.wire import Message, Text
 
@@ -66,9 +66,10 @@ def job_routes(door: Door) -> APIRouter:
         return respond(call_of(request.scope), jobs, headers=next_page(request, "cursor", page.get("cursor")))
 
     @router.get("/api/jobs/stats", response_model=Stats, operation_id="job_stats")
-    async def stats(request: Request) -> Response:
-        """Counts by status, and the workers at work."""
-        return respond(call_of(request.scope), (await door.query(request, "job.stats", {})).result)
+    async def stats(request: Request, wish: Annotated[JobStats, Query()]) -> Response:
+        """Counts by status, and the workers at work; with `details` also queues, ages, waits and run times."""
+        body = wish.model_dump(mode="json", exclude_none=True)
+        return respond(call_of(request.scope), (await door.query(request, "job.stats", body)).result)
 
     @router.get("/api/jobs/{id}", response_model=JobView | AggregateState, operation_id="get_job")
     async def get(request: Request, id: str, wish: Annotated[StateAt, Query()]) -> Response:

@@ -19,7 +19,7 @@ from handlers.service import BehindPosition
 from millrace.contracts import job as contract
 from millrace.contracts import why as why_contract
 from millrace.contracts.wire import Context
-from projections.jobs_queries import job_stats, listed_jobs, one_job
+from projections.jobs_queries import listed_jobs, one_job
 from projections.why_queries import standing_of
 
 READER = "jobs"
@@ -47,7 +47,7 @@ def position_before(cursor: str | None) -> int | None:
 
 
 class JobQueries:
-    """Answers `job.get`, `job.list`, `job.why` and `job.stats`."""
+    """Answers `job.get`, `job.list` and `job.why`."""
 
     def __init__(
         self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions, lease: float
@@ -59,7 +59,6 @@ class JobQueries:
             "job.get": QueryRoute(contract.GetJob, self._get, READER),
             "job.list": QueryRoute(contract.ListJobs, self._list, READER),
             "job.why": QueryRoute(why_contract.WhyWaiting, self._why, READER),
-            "job.stats": QueryRoute(contract.JobStats, self._stats, READER),
         }
 
     @translated
@@ -102,8 +101,3 @@ class JobQueries:
         async with self._pool.acquire() as connection:
             jobs, following = await listed_jobs(connection, context.tenant, query, before)
         return {"jobs": jobs, "cursor": None if following is None else str(following)}
-
-    @translated
-    async def _stats(self, _: contract.JobStats, context: Context) -> dict[str, Any]:
-        async with self._pool.acquire() as connection:
-            return dict(await job_stats(connection, context.tenant, self._lease))

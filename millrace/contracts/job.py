@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
+from millrace.contracts.durations import Durations, QueueStats
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
@@ -306,11 +307,26 @@ class ListJobs(Message):
 
 
 class JobStats(Message):
-    """Query `job.stats`: counts by status, and the workers seen within one lease."""
+    """Query `job.stats`: counts by status, and the workers seen within one lease.
+
+    Attributes:
+        queue: only this queue; workers are counted all the same.
+        details: also each queue, the oldest waiting job, and how long the newest jobs waited and ran.
+    """
+
+    queue: Name | None = None
+    details: bool = False
 
 
 class Stats(Fact):
-    """Answer to `job.stats`."""
+    """Answer to `job.stats`.
+
+    Attributes:
+        oldest_waiting: seconds for which the oldest of the jobs that may run has waited; this and all below only with
+            `details`.
+        wait: how long jobs that may run waited for their start, by the newest starts.
+        run: how long attempts took that completed or failed, by the newest ones.
+    """
 
     pending: int = 0
     processing: int = 0
@@ -319,6 +335,10 @@ class Stats(Fact):
     delayed: int = 0
     cancelled: int = 0
     workers: int = 0
+    oldest_waiting: float | None = None
+    queues: tuple[QueueStats, ...] = ()
+    wait: Durations | None = None
+    run: Durations | None = None
 
 
 class AttemptError(Fact):

@@ -72,6 +72,13 @@ class Claims:
         looking = sum(1 for worker in at_work if job.queue in (self._queues.get(worker) or (job.queue,)))
         return Ready(job.queue, ahead, higher, len(at_work), looking)
 
+    def waiting_time(self, job: JobState) -> float | None:
+        """Seconds for which a job that may run has waited, None for one that may not."""
+        now = self._clock.now()
+        if job.status == "pending" or (job.status == "delayed" and job.run_at is not None and job.run_at <= now):
+            return (now - job.moved_at).total_seconds()
+        return None
+
     def waits_for(self, job: JobState) -> str | None:
         """The reason for which a job waits, None for one that does not."""
         if job.status != "delayed" or job.run_at is None or job.run_at <= self._clock.now():

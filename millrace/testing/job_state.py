@@ -51,10 +51,11 @@ class JobState:
     died_with: int = 0
     before_edits: list[dict[str, Any]] = field(default_factory=list)
     undone: str | None = None
+    moved_at: datetime = LONG_AGO
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
-        self.position = position
+        self.position, self.moved_at = position, at
         match fact:
             case contract.JobEnqueued():
                 self.first_position, self.created_at = position, at

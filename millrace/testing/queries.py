@@ -18,6 +18,7 @@ from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import KINDS, State, new_state
+from millrace.testing.stats import detailed
 from millrace.testing.subscription_state import SubscriptionState
 
 STATUSES = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
@@ -96,9 +97,11 @@ class Queries:
             raise Refusal("not-found", f"there is no job {query.job_id!r}")
         return why_contract.why(job.view(), self._claims.standing(tenant, job)).model_dump()
 
-    def _stats(self, tenant: str, _: job_contract.JobStats) -> dict[str, Any]:
-        counts = Counter(job.status for job in self._all_jobs(tenant))
-        return {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
+    def _stats(self, tenant: str, query: job_contract.JobStats) -> dict[str, Any]:
+        jobs = [job for job in self._all_jobs(tenant) if query.queue in (None, job.queue)]
+        counts = Counter(job.status for job in jobs)
+        stats = {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
+        return stats | detailed(self._log, self._claims, tenant, query.queue, jobs) if query.details else stats
 
     def _all_jobs(self, tenant: str) -> list[JobState]:
         states = ((stream, state) for stream, state in self._log.states.items() if stream.tenant == tenant)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from millrace import Invalid, Job, JobStatus, LogReset
+from millrace.contracts.durations import Durations
+from millrace.contracts.job import Stats
 from tests.contract.bench import Bench, claim, head
 
 
@@ -133,9 +135,8 @@ class ReadingContract:
 
     async def test_counts_follow_the_jobs(self, bench: Bench) -> None:
         app = bench.app
-        assert (await app.jobs.stats()).model_dump() == dict.fromkeys(
-            ("pending", "processing", "completed", "failed", "delayed", "cancelled", "workers"), 0
-        )
+        statuses = {"pending", "processing", "completed", "failed", "delayed", "cancelled", "workers"}
+        assert (await app.jobs.stats()).model_dump(include=statuses) == dict.fromkeys(statuses, 0)
         jobs = await app.jobs.enqueue_many([{"name": "n", "max_attempts": 1} for _ in range(5)])
         await app.jobs.enqueue("n", delay=60)
         await claim(app, 3)
@@ -153,3 +154,38 @@ class ReadingContract:
             await bench.app.jobs.list(min_position="abcdef-1")
         with pytest.raises(Invalid):
             await bench.app.jobs.list(min_position="nonsense")
+
+    async def test_details_tell_of_queues_waits_and_run_times(self, bench: Bench) -> None:
+        app = bench.app
+        nothing = await app.jobs.stats(details=True)
+        assert (nothing.queues, nothing.oldest_waiting, nothing.wait, nothing.run) == (
+            (),
+            None,
+            Durations(),
+            Durations(),
+        )
+        ran = await app.jobs.enqueue("n", queue="q")
+        again = await failed_with(bench, "no")
+        await claim(app, 1, "q")
+        await app.execute("job.report", {"job_id": ran.id, "attempt": 1, "outcome": "completed"})
+        await app.jobs.enqueue("n", queue="q")
+        await app.jobs.enqueue("n", queue="q", delay=600)
+        body = await app.query("job.stats", {"details": True}, min_position=await head(app))
+        stats = Stats.model_validate(body)
+        queues = {each.queue: each for each in stats.queues}
+        assert queues.keys() == {"q", "failing"}
+        assert (queues["q"].completed, queues["q"].pending, queues["q"].delayed) == (1, 1, 1)
+        assert queues["q"].oldest_waiting is not None
+        assert stats.oldest_waiting is not None
+        assert stats.oldest_waiting >= 0
+        assert queues["failing"].oldest_waiting is None
+        assert stats.wait is not None
+        assert stats.run is not None
+        assert (stats.wait.count, stats.run.count) == (2, 2)
+        assert stats.wait.buckets[-1].count == 2
+        assert stats.wait.p50 is not None
+        assert (await app.jobs.get_status(again.id)) is JobStatus.DELAYED
+        only = await app.jobs.stats(queue="q", details=True)
+        assert (only.completed, only.failed, [each.queue for each in only.queues]) == (1, 0, ["q"])
+        assert only.run is not None
+        assert only.run.count == 1
