@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class Refusal(Exception):
     """Base of all refusals. Raised by decisions; the caller is told `code` and the text, and nothing was changed."""
 
     code: ClassVar[str] = "refused"
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What programs are told besides the code and the text."""
+        return {}
 
 
 class StaleAttempt(Refusal):
@@ -60,6 +66,36 @@ class NothingToUndo(Refusal):
         self.status = status
 
 
+class DuplicateJob(Refusal):
+    """Raised when a job's unique key is taken by another one that is neither to be returned nor can be replaced."""
+
+    code = "duplicate-job"
+
+    def __init__(self, key: str, job_id: str, running: bool = False) -> None:
+        why = "which is running and so cannot be replaced" if running else "which has not ended"
+        super().__init__(f"the unique key {key!r} is taken by job {job_id}, {why}")
+        self.key, self.job_id = key, job_id
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return {"job_id": self.job_id}
+
+
+class UnknownParents(Refusal):
+    """Raised when a job is to run after jobs that do not exist; parents have to be accepted first."""
+
+    code = "unknown-parent"
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        named = ", ".join(job_ids[:5]) + (" …" if len(job_ids) > 5 else "")
+        super().__init__(f"`after` names jobs that do not exist: {named}; enqueue parents before their children")
+        self.job_ids = tuple(job_ids)
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return {"job_ids": list(self.job_ids[:100])}
+
+
 class NotParked(Refusal):
     """Raised when an event is released that the subscription has not parked."""
 
@@ -92,3 +128,13 @@ class UnreadableHistory(Refusal):
     def __init__(self, stream: str, version: int, topic: str, error: str) -> None:
         super().__init__(f"event {version} of {stream} ({topic}) cannot be read: {error}")
         self.stream, self.version, self.topic, self.error = stream, version, topic, error
+
+
+class NoSuchSchedule(Refusal):
+    """Raised when a schedule is asked for something after it was removed."""
+
+    code = "not-found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no schedule {name!r}: it was removed")
+        self.name = name

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from domain.errors import NotDeadLettered, NothingToUndo
-from domain.job import Job, JobEvent
+from domain.job import DeadLettered, Job, JobEvent
 
 
 class Edited(JobEvent):
@@ -36,7 +36,7 @@ class EditUndone(JobEvent):
 
 
 class RetryUndone(JobEvent):
-    """The job is among the dead letters again, as if it had not been retried."""
+    """The job stands among the dead letters again as if it had not been retried; it has just joined them."""
 
     TOPIC: ClassVar[str] = "job.retry_undone"
     max_attempts: int
@@ -72,8 +72,11 @@ def undo(job: Job, reason: str | None, now: datetime) -> Literal["retry", "edit"
         NothingToUndo: there is no such edit, or the retried job has started.
     """
     waiting = job.status in ("pending", "delayed")
-    if waiting and job.died_at is not None and job.attempt == job.died_in:
-        job.trigger_event(RetryUndone, timestamp=now, max_attempts=job.died_with, failed_at=job.died_at, reason=reason)
+    died_at = job.died_at
+    if waiting and died_at is not None and job.attempt == job.died_in:
+        # It joins them like any other, for whoever follows the ends of jobs; then it stands there as it did before.
+        job.trigger_event(DeadLettered, timestamp=now, attempt=job.attempt, reason="its retry was undone")
+        job.trigger_event(RetryUndone, timestamp=now, max_attempts=job.died_with, failed_at=died_at, reason=reason)
         return "retry"
     if job.dead_lettered and not job.removed and job.before_edits:
         job.trigger_event(EditUndone, timestamp=now, data=job.before_edits[-1], reason=reason)

@@ -10,19 +10,10 @@ from pydantic import BaseModel
 
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
-from millrace.contracts import deadletter, event, job, log, why
-from millrace.contracts.wire import Fact, Message
+from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
+from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {
-    **job.QUERIES,
-    **why.QUERIES,
-    **deadletter.QUERIES,
-    **event.QUERIES,
-    **log.QUERIES,
-}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **deadletter.EVENTS, **event.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +58,13 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
+    modules = {cls.__module__ for cls in AGGREGATES.values()}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        ours = cls.__module__.startswith("domain.")
+        # `domain.job_repair` holds more events of the aggregate in `domain.job`.
+        ours = any(f"{cls.__module__}_".startswith(f"{module}_") for module in modules)
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found

@@ -38,8 +38,12 @@ class Storage:
         pool = await database.pool()
         clock = DatabaseClock()
         await clock.look(pool)
+        readers = PostgresReaders(pool, database.connect_follower)
+        positions = ReaderPositions(readers)
         # The queue and the doorbell tell each other: a ring from another process may mean work for a held claim.
-        doorbell = PostgresDoorbell(database.connect_follower, lambda: queue.stir(), lambda: commits.in_burst())
+        doorbell = PostgresDoorbell(
+            database.connect_follower, lambda: queue.stir(), lambda: commits.in_burst(), positions.trust
+        )
         tail = EventTail()
         commits = GroupCommit(database.connect_writer, tail, doorbell.ring)
         queue = PostgresWorkQueue(
@@ -49,10 +53,9 @@ class Storage:
             grant_lease=leases.unconfirmed,
         )
         store = PostgresEventStore(pool, commits, mapper, tail)
-        readers = PostgresReaders(pool, database.connect_follower)
         doorbell.start(await store.head())
         commits.start(queue.claims)
-        return cls(pool, commits, store, queue, doorbell, readers, ReaderPositions(readers), clock, await store.epoch())
+        return cls(pool, commits, store, queue, doorbell, readers, positions, clock, await store.epoch())
 
     async def stop(self) -> None:
         await self.commits.stop()

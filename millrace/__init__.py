@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
-    from millrace.contracts.job import Job, JobStatus, Retry, Stats
+    from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
         Conflict,
+        DuplicateJob,
         IdempotencyMismatch,
         Invalid,
         JobFailed,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         TooLarge,
         Unauthorized,
         Unavailable,
+        UnknownParent,
     )
     from millrace.events import Event
     from millrace.job_context import JobContext
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CloudEvent",
     "Conflict",
+    "DuplicateJob",
     "Event",
     "IdempotencyMismatch",
     "Invalid",
@@ -58,6 +61,8 @@ __all__ = [
     "TooLarge",
     "Unauthorized",
     "Unavailable",
+    "Unique",
+    "UnknownParent",
     "Worker",
 ]
 
@@ -73,6 +78,7 @@ _HOMES = {
     "Millrace": "client",
     "Retry": "contracts.job",
     "Stats": "contracts.job",
+    "Unique": "contracts.job",
     "Worker": "worker",
 }
 

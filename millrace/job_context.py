@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from millrace.contracts.job import Parent
+
 
 class JobContext:
     """One attempt of a job, as its handler sees it.
@@ -13,6 +15,7 @@ class JobContext:
         attempt: fencing token: grows with every start of the job; pass it on to systems that can refuse older ones.
         attempts: attempts used so far, this one included.
         timeout: seconds that this attempt may take.
+        parents: the jobs that this one came after, each with its `result`, in the order of `after`.
     """
 
     __slots__ = (
@@ -25,6 +28,7 @@ class JobContext:
         "id",
         "max_attempts",
         "name",
+        "parents",
         "priority",
         "queue",
         "timeout",
@@ -43,6 +47,7 @@ class JobContext:
         self.timeout: float = grant["timeout"]
         self.correlation_id: str | None = grant.get("correlation_id")
         self.traceparent: str | None = grant.get("traceparent")
+        self.parents = tuple(Parent.model_validate(parent) for parent in grant.get("parents") or ())
         self._created_at: str = grant["created_at"]
         self._stopped = False
 

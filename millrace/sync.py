@@ -13,13 +13,14 @@ from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, DeadLetters, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, DeadLetters, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from projections import dead_letters
+from projections import dead_letters, job_links
 from projections.job_filters import WORDS
 
-TABLES = ("jobs", "job_errors", "job_counts", "dead_letters")
+TABLES = ("jobs", "job_errors", "job_counts", "job_parents", "dead_letters")
 
-CREATE = """
+CREATE = (
+    """
 CREATE TABLE IF NOT EXISTS jobs_v{v} (
     tenant        text        NOT NULL,
     id            text        NOT NULL,
@@ -54,11 +55,13 @@ CREATE TABLE IF NOT EXISTS job_counts_v{v} (
     PRIMARY KEY (tenant, queue, status)
 );
 """
-CREATE += f"""
+    + f"""
 CREATE INDEX IF NOT EXISTS job_errors_v{{v}}_words_idx ON job_errors_v{{v}} USING gin (({WORDS}));
 CREATE INDEX IF NOT EXISTS jobs_v{{v}}_created_idx ON jobs_v{{v}} USING brin (created_at);
 """
-CREATE += dead_letters.CREATE
+    + job_links.CREATE
+    + dead_letters.CREATE
+)
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
 DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 from millrace.contracts.why import MOST_COUNTED, Ready, Running, Standing, Waiting
 from projections.projection import Connection
 
+MOST_NAMED = 100
 LEASE = "SELECT attempt, worker, expires_at FROM leases WHERE stream = $1"
 WAITING = "SELECT reason, due_at FROM waiting WHERE stream = $1"
+PARENTS = "SELECT parent_id FROM dependencies WHERE child = $1 ORDER BY parent_id LIMIT $2"
 READY = "SELECT queue, rank, position FROM ready WHERE stream = $1"
 AHEAD = """
 SELECT count(*) AS ahead, count(*) FILTER (WHERE rank < $3) AS higher
@@ -32,6 +34,8 @@ async def standing_of(connection: Connection, tenant: str, stream: str, lease: t
             return Running(row["attempt"], row["worker"], row["expires_at"])
         if row := await connection.fetchrow(WAITING, stream):
             return Waiting(row["reason"], row["due_at"])
+        if parents := await connection.fetch(PARENTS, stream, MOST_NAMED):
+            return Waiting("dependent", None, [row["parent_id"] for row in parents])
         if row := await connection.fetchrow(READY, stream):
             before = await connection.fetchrow(AHEAD, tenant, row["queue"], row["rank"], row["position"], MOST_COUNTED)
             workers = await connection.fetchrow(WORKERS, tenant, row["queue"], lease)

@@ -15,20 +15,14 @@ from adapters.http import cloudevents, dead_letters, envelope, jobs, subscriptio
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import deadletter, event, job, log, why
+from millrace.contracts import schedule
+from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **deadletter.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {
-    **job.QUERIES,
-    **why.QUERIES,
-    **deadletter.QUERIES,
-    **event.QUERIES,
-    **log.QUERIES,
-}
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
     dead_letters.Edit,
+    schedule.ScheduleChanges,
     subscriptions.Acknowledgment,
     subscriptions.Parking,
     subscriptions.Releasing,

@@ -10,23 +10,28 @@ from pydantic import BaseModel, ConfigDict
 from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
+from millrace.contracts.job_bulk import Bulk
+from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.schedule import Schedule, Upcoming
 from millrace.contracts.why import Why
 
 
 class JobCreated(BaseModel):
-    """Answer to `POST /api/jobs`."""
+    """Answer to `POST /api/jobs`; `existing` where another job with the unique key is the answer."""
 
     job_id: str
+    existing: bool = False
 
 
 class Enqueued(BaseModel):
-    """Answer to `job.enqueue`."""
+    """Answer to `job.enqueue`; `existing` where another job with the unique key is the answer."""
 
     job_id: str
     status: JobStatus
     created_at: datetime
     run_at: datetime | None = None
+    existing: bool = False
 
 
 class Canceled(BaseModel):
@@ -121,6 +126,41 @@ class Published(BaseModel):
     event_id: str
 
 
+class ScheduleReply(BaseModel):
+    """Answer to the commands that make or change a schedule."""
+
+    name: str
+    paused: bool
+    next_due_at: datetime | None = None
+
+
+class ScheduleRemovedReply(BaseModel):
+    """Answer to `schedule.remove`."""
+
+    name: str
+    success: Literal[True] = True
+
+
+class Triggered(BaseModel):
+    """Answer to `schedule.trigger`."""
+
+    name: str
+    job_id: str
+
+
+class ScheduleAnswer(BaseModel):
+    """Answer to `schedule.get`."""
+
+    schedule: Schedule
+
+
+class SchedulePage(BaseModel):
+    """Answer to `schedule.list`."""
+
+    schedules: list[Schedule]
+    cursor: str | None = None
+
+
 class SubscriptionAnswer(BaseModel):
     """Answer to `subscription.get`."""
 
@@ -166,10 +206,18 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.remove": Removed,
     "job.edit": JobChanged,
     "job.undo": Undone,
+    "job.cancel_many": Bulk,
+    "job.retry_many": Bulk,
     "job.report": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
+    "schedule.create": ScheduleReply,
+    "schedule.change": ScheduleReply,
+    "schedule.pause": ScheduleReply,
+    "schedule.resume": ScheduleReply,
+    "schedule.remove": ScheduleRemovedReply,
+    "schedule.trigger": Triggered,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,
@@ -181,12 +229,16 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
 QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
     "job.list": JobPage,
+    "job.graph": JobGraph,
     "job.stats": Stats,
     "job.why": Why,
     "deadletter.list": DeadLetterPage,
     "deadletter.groups": FailureGroups,
     "deadletter.get": DeadLetterDetail,
     "deadletter.preview": Preview,
+    "schedule.get": ScheduleAnswer,
+    "schedule.list": SchedulePage,
+    "schedule.next": Upcoming,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

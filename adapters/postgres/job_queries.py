@@ -18,7 +18,9 @@ from handlers.routes import QueryRoute
 from handlers.service import BehindPosition
 from millrace.contracts import job as contract
 from millrace.contracts import why as why_contract
+from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.wire import Context
+from projections.job_links import job_graph
 from projections.jobs_queries import listed_jobs, one_job
 from projections.why_queries import standing_of
 
@@ -47,7 +49,7 @@ def position_before(cursor: str | None) -> int | None:
 
 
 class JobQueries:
-    """Answers `job.get`, `job.list` and `job.why`."""
+    """Answers `job.get`, `job.list`, `job.graph` and `job.why`."""
 
     def __init__(
         self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions, lease: float
@@ -58,6 +60,7 @@ class JobQueries:
         return {
             "job.get": QueryRoute(contract.GetJob, self._get, READER),
             "job.list": QueryRoute(contract.ListJobs, self._list, READER),
+            "job.graph": QueryRoute(GetGraph, self._graph, READER),
             "job.why": QueryRoute(why_contract.WhyWaiting, self._why, READER),
         }
 
@@ -83,17 +86,32 @@ class JobQueries:
             NoSuchAggregate: the tenant has no such job, or it was removed.
             BehindPosition: the read model has not come to its newest event in time.
         """
+        await self._caught_up(tenant, job_id)
+        async with self._pool.acquire() as connection:
+            job = await one_job(connection, tenant, job_id)
+        if job is None:
+            raise NoSuchAggregate(KIND, job_id)
+        return job
+
+    @translated
+    async def _graph(self, query: GetGraph, context: Context) -> dict[str, Any]:
+        await self._caught_up(context.tenant, query.job_id)
+        async with self._pool.acquire() as connection:
+            return await job_graph(connection, context.tenant, query.job_id, query.limit)
+
+    async def _caught_up(self, tenant: str, job_id: str) -> None:
+        """Waits until the read model has the job as it is.
+
+        Raises:
+            NoSuchAggregate: there is no such job.
+            BehindPosition: it took too long.
+        """
         last = await self._store.last_position(StreamName(KIND, tenant, job_id))
         if last is None:
             raise NoSuchAggregate(KIND, job_id)
         reached = await self._positions.reached(READER, last)
         if reached < last:
             raise BehindPosition(READER, str(last), str(reached))
-        async with self._pool.acquire() as connection:
-            job = await one_job(connection, tenant, job_id)
-        if job is None:
-            raise NoSuchAggregate(KIND, job_id)
-        return job
 
     @translated
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:

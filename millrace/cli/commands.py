@@ -10,7 +10,9 @@ from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
+from millrace.cli.many import cancel, retry
 from millrace.cli.rebuild import rebuild
+from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
 from millrace.cli.why import why, why_waiting
@@ -21,10 +23,23 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def register(app: typer.Typer) -> None:
     """Adds every command to `app`."""
-    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, why_waiting, rebuild]
+    own: list[Callable[..., None]] = [
+        up,
+        worker,
+        enqueue,
+        jobs,
+        watch,
+        history,
+        why,
+        why_waiting,
+        cancel,
+        retry,
+        rebuild,
+    ]
     for command in own:
         app.command()(command)
     for command in (serve, migrate, release, doctor):
         app.command(context_settings=PASS_THROUGH, add_help_option=False)(command)
     app.add_typer(topology(PASS_THROUGH), name="topology")
     app.add_typer(deadletters(), name="deadletters")
+    app.add_typer(schedules(), name="schedules")

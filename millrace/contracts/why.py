@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -56,10 +57,15 @@ class Ready(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A job that may not run yet, until `due_at` where a time is what it waits for."""
+    """A job that may not run yet, until `due_at` where a time is what it waits for.
+
+    Attributes:
+        parents: the jobs that have to end first.
+    """
 
     reason: str
     due_at: datetime | None
+    parents: Sequence[str] = ()
 
 
 class Running(NamedTuple):
@@ -97,6 +103,9 @@ def _told(job: dict[str, Any], standing: Standing | None) -> tuple[str, str, dic
             return "retry", reason + last, {"due_at": due_at, "attempts": job["attempts"], "error": job["error"]}
         case Waiting("delayed", due_at) if due_at is not None:
             return "delayed", f"it is due at {due_at.isoformat()}", {"due_at": due_at}
+        case Waiting("dependent", _, parents) if parents:
+            named = ", ".join(parents[:5]) + (" …" if len(parents) > 5 else "")
+            return "dependent", f"it waits for {len(parents)} other job(s): {named}", {"parents": list(parents)}
         case Waiting(why_not, due_at):
             return why_not.replace("_", "-"), WORDS.get(why_not, f"it waits: {why_not}"), {"due_at": due_at}
         case Ready():

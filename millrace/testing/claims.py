@@ -7,6 +7,7 @@ from typing import Any
 
 from millrace.contracts import job as contract
 from millrace.contracts.why import Ready, Running, Standing, Waiting
+from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
@@ -25,11 +26,16 @@ class Claims:
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
         self._queues: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
         """A job may have become claimable, or have ceased to be."""
         if isinstance(state, JobState):
-            self._lanes.setdefault(stream.tenant, Lanes()).place(state)
+            waits = self.bindings.follow(stream, state)
+            self._lanes.setdefault(stream.tenant, Lanes()).place(state, waits)
+
+    def _release(self, stream: Stream, job: JobState) -> None:
+        self._lanes.setdefault(stream.tenant, Lanes()).place(job)
 
     def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
@@ -65,6 +71,8 @@ class Claims:
             return Running(job.attempt, job.worker or "", None)
         if job.status not in ("pending", "delayed"):
             return None
+        if parents := self.bindings.open_parents(tenant, job.id):
+            return Waiting("dependent", None, parents)
         if job.status == "delayed" and job.run_at is not None and job.run_at > self._clock.now():
             return Waiting("delayed", job.run_at)
         ahead, higher = self._lanes[tenant].ahead(job, self._clock.now())
@@ -99,7 +107,8 @@ class Claims:
         origin = Origin(first.company, first.correlation_id, job.id, first.traceparent)
         started = contract.JobStarted(attempt=job.attempt + 1, worker=worker)
         self._log.append(stream, [started], origin, self._clock.now())
-        return {
+        told = {"parents": self.bindings.parents(stream.tenant, job)} if job.after else {}
+        return told | {
             "job_id": job.id,
             "attempt": job.attempt,
             "name": job.name,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from millrace.contracts import deadletter as repair_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
+from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import job_decisions, job_repair, subscription_decisions
-from millrace.testing.log import MemoryLog
+from millrace.testing import job_decisions, job_repair, schedule_decisions, subscription_decisions
+from millrace.testing.bindings import Bindings
+from millrace.testing.log import MemoryLog, Stream
+from millrace.testing.scheduler import Start
 from millrace.testing.states import Published
 
 
@@ -29,6 +32,7 @@ class Route:
         creates: a missing aggregate is no refusal.
         remembered: the same message id gives the same answer again.
         continues: events keep the correlation of the aggregate's first.
+        admit: what other jobs say to it, before it decides: an answer, a `Refusal`, or None.
     """
 
     model: type[Message]
@@ -39,6 +43,7 @@ class Route:
     creates: bool = False
     remembered: bool = True
     continues: bool = False
+    admit: Callable[[Stream, Any, Any, Context], dict[str, Any] | None] | None = None
 
 
 def _derived(_: Any, context: Context) -> str:
@@ -61,9 +66,16 @@ def _success(id: str, job: Any) -> dict[str, Any]:
     return {"job_id": id, "success": True}
 
 
-def job_routes() -> dict[str, Route]:
+def job_routes(bindings: Bindings) -> dict[str, Route]:
     """Commands that a job decides."""
     contract, decisions = job_contract, job_decisions
+
+    def admit_new(stream: Stream, job: Any, command: Any, context: Context) -> dict[str, Any] | None:
+        return bindings.enqueue(stream, command, context) if job is None else None
+
+    def admit_again(stream: Stream, job: Any, command: Any, context: Context) -> None:
+        bindings.revive(stream, job)
+
     return {
         "job.enqueue": Route(
             contract.Enqueue,
@@ -72,11 +84,12 @@ def job_routes() -> dict[str, Route]:
             lambda job, command, now: decisions.enqueue(command, now) if job is None else [],
             lambda id, job: _status(id, job) | {"created_at": job.created_at, "run_at": job.run_at},
             creates=True,
+            admit=admit_new,
         ),
         "job.cancel": Route(
             contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
         ),
-        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status),
+        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status, admit=admit_again),
         "job.remove": Route(contract.Remove, "job", _job_id, decisions.remove, _success),
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
@@ -94,6 +107,35 @@ def repair_routes() -> dict[str, Route]:
         "job.edit": Route(repair_contract.EditDead, "job", _job_id, job_repair.edit, _status),
         "job.undo": Route(repair_contract.Undo, "job", _job_id, job_repair.undo, undone),
     }
+
+
+def schedule_routes() -> dict[str, Route]:
+    """Commands that a schedule decides."""
+    contract, decisions, kind = schedule_contract, schedule_decisions, "schedule"
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "paused": state.paused, "next_due_at": state.next_due_at}
+
+    def removed(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "success": True}
+
+    def triggered(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "job_id": state.last_job_id}
+
+    return {
+        "schedule.create": Route(contract.CreateSchedule, kind, _name, decisions.create, told, creates=True),
+        "schedule.change": Route(contract.ChangeSchedule, kind, _name, decisions.change, told),
+        "schedule.pause": Route(contract.PauseSchedule, kind, _name, decisions.pause, told),
+        "schedule.resume": Route(contract.ResumeSchedule, kind, _name, decisions.resume, told),
+        "schedule.remove": Route(contract.RemoveSchedule, kind, _name, decisions.remove, removed),
+        "schedule.trigger": Route(contract.TriggerSchedule, kind, _name, decisions.trigger, triggered),
+    }
+
+
+def internal_routes(bindings: Bindings) -> dict[str, Route]:
+    """The command that only the scheduler gives: a job under an id that a run has given it."""
+    enqueuing = job_routes(bindings)["job.enqueue"]
+    return {"job.start": replace(enqueuing, model=Start, identify=_job_id)}
 
 
 def event_routes() -> dict[str, Route]:

@@ -18,8 +18,18 @@ QUEUE_PRIORITIES = {"high_priority": 10, "low_priority": -10}
 def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     run_at = command.run_at if command.delay is None else now + timedelta(seconds=command.delay)
     due = None if run_at is None or run_at <= now else run_at
-    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - {"run_at"})
-    return [contract.JobEnqueued(**settings, run_at=due, queue_priority=QUEUE_PRIORITIES.get(command.queue, 0))]
+    own = {"run_at", "unique", "after", "on_parent_failure"}
+    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - own)
+    return [
+        contract.JobEnqueued(
+            **settings,
+            run_at=due,
+            queue_priority=QUEUE_PRIORITIES.get(command.queue, 0),
+            unique=None if command.unique is None else command.unique.kept(command.name, command.data),
+            after=list(command.after) or None,
+            on_parent_failure=command.on_parent_failure if command.after else None,
+        )
+    ]
 
 
 def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
@@ -65,8 +75,7 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
         return []
     if job.status == "processing":
         raise Refusal("refused", "the job is running; cancel it first")
-    waiting = job.status in ("pending", "delayed")
-    cancelled = [contract.JobCancelled(reason=command.reason or "removed")] if waiting else []
+    cancelled = [contract.JobCancelled(reason=command.reason or "removed")] if job.waits else []
     return [*cancelled, contract.JobRemoved(reason=command.reason)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from millrace.contracts import deadletter as contract
+from millrace.contracts import job as job_contract
 from millrace.contracts.json_patch import PatchFailed, patched
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
@@ -28,7 +29,8 @@ def undo(job: JobState, command: contract.Undo, now: datetime) -> list[Fact]:
     waiting = job.status in ("pending", "delayed")
     if waiting and job.died_at is not None and job.attempt == job.died_in:
         undone = contract.JobRetryUndone(max_attempts=job.died_with, failed_at=job.died_at, reason=command.reason)
-        return [undone]
+        back = job_contract.JobDeadLettered(attempt=job.attempt, reason="its retry was undone")
+        return [back, undone]
     if job.dead_lettered and not job.removed and job.before_edits:
         return [contract.JobEditUndone(data=job.before_edits[-1], reason=command.reason)]
     raise Refusal(

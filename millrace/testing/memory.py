@@ -11,17 +11,29 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from millrace.contracts import job as contract
+from millrace.contracts import job_bulk
 from millrace.contracts.event import Lease
 from millrace.contracts.operations import OPERATIONS
-from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
+from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
-from millrace.testing.commands import event_routes, job_routes, repair_routes, subscription_routes
+from millrace.testing.commands import (
+    event_routes,
+    internal_routes,
+    job_routes,
+    repair_routes,
+    schedule_routes,
+    subscription_routes,
+)
 from millrace.testing.dead_letters import DeadLetterQueries
-from millrace.testing.log import MemoryLog
+from millrace.testing.log import MemoryLog, Stream
+from millrace.testing.many_jobs import change_many
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
+from millrace.testing.schedule_state import ScheduleState
+from millrace.testing.scheduler import Scheduler
+from millrace.testing.states import State
 from millrace.testing.subscription_leases import SubscriptionLeases
 
 T = TypeVar("T")
@@ -35,6 +47,7 @@ class InMemory:
     Attributes:
         log: every event.
         claims: what can be claimed.
+        scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
 
@@ -43,19 +56,30 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
-        routes = {**job_routes(), **repair_routes(), **event_routes(), **subscription_routes(self.log)}
+        routes = {
+            **job_routes(self.claims.bindings),
+            **repair_routes(),
+            **schedule_routes(),
+            **event_routes(),
+            **subscription_routes(self.log),
+        }
         self._commands = routes
-        self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
+        self._pipeline = Pipeline(
+            self.log, self.clock, {**routes, **internal_routes(self.claims.bindings)}, self._recorded
+        )
+        self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = {**Queries(self.log, self.claims).routes(), **DeadLetterQueries(self.log).routes()}
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
-        self.clock.on_move(self.changed)
+        self.clock.on_move(self._moved)
 
     def execute(self, name: str, body: object, context: Context) -> Reply:
         """Carries out a command, or a batch of them; what is wrong with it is a `Refused`."""
         with self._lock:
             head = self.log.head
             reply = self._execute(name, body, context)
+            # The end of a job may be what a run waits for.
+            self.scheduler.fire_due()
             news = self.log.head > head
         # A claim that waits in vain changes nothing; it would wake itself for ever.
         if news:
@@ -110,6 +134,16 @@ class InMemory:
             with suppress(RuntimeError):
                 signal.get_loop().call_soon_threadsafe(_wake, signal)
 
+    def _moved(self) -> None:
+        with self._lock:
+            self.scheduler.fire_due()
+        self.changed()
+
+    def _recorded(self, stream: Stream, state: State) -> None:
+        self.claims.recorded(stream, state)
+        if isinstance(state, ScheduleState):
+            self.scheduler.recorded(stream, state)
+
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:
             return self._operate(name, body, context)
@@ -131,12 +165,18 @@ class InMemory:
                 return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
+            if name in job_bulk.COMMANDS:
+                return self._change_many(job_bulk.COMMANDS[name].model_validate(body), context)
             claim = contract.Claim.model_validate(body)
         except ValidationError as error:
             return invalid(error)
         except Refusal as refusal:
             return refusal.answer()
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
+
+    def _change_many(self, wish: Message, context: Context) -> Accepted:
+        assert isinstance(wish, job_bulk.CancelMany | job_bulk.RetryMany)
+        return Accepted(change_many(self.log, self._pipeline.execute, wish, context))
 
 
 def _item(item: Any, context: Context, index: int) -> tuple[object, Context]:

@@ -117,6 +117,14 @@ class DeadLettersContract:
         assert [each.event for each in done] == ["job.edited", "job.revived", "job.retry_undone", "job.edit_undone"]
         assert done[2].reason == "too soon"
 
+    async def test_an_undone_retry_gives_its_unique_key_back(self, bench: Bench) -> None:
+        job = await dead(bench, unique={"key": "k"})
+        await bench.app.jobs.retry(job.id)
+        await bench.app.dead_letters.undo(job.id)
+        other = await bench.app.jobs.enqueue("n", unique={"key": "k"})
+        assert other.id != job.id
+        assert [grant["job_id"] for grant in await claim(bench.app)] == [other.id]
+
     async def test_a_retry_that_has_started_is_not_undone(self, bench: Bench) -> None:
         job = await dead(bench)
         await bench.app.jobs.retry(job.id)

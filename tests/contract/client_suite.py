@@ -9,19 +9,23 @@ from tests.contract.client_control import ControlContract
 from tests.contract.client_dead_letters import DeadLettersContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
+from tests.contract.client_identity import IdentityContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
+from tests.contract.client_schedules import SchedulesContract
 from tests.contract.client_subscriptions import SubscriptionsContract
 from tests.contract.client_why import WhyContract
 
 
 class ClientSuite(
     EnqueuingContract,
+    IdentityContract,
     RunningContract,
     ControlContract,
     DeadLettersContract,
     ReadingContract,
     EventsContract,
+    SchedulesContract,
     SubscriptionsContract,
     WhyContract,
 ):

@@ -45,6 +45,13 @@ class WhyContract:
         assert found.code == "delayed"
         assert due.isoformat() in found.reason
 
+    async def test_other_jobs_have_to_end_first(self, bench: Bench) -> None:
+        parent = await bench.app.jobs.enqueue("n")
+        child = await bench.app.jobs.enqueue("n", after=[parent.id])
+        found = await bench.app.jobs.why(child.id)
+        assert (found.code, found.details["parents"]) == ("dependent", [parent.id])
+        assert parent.id in found.reason
+
     async def test_its_last_attempt_failed_and_the_next_is_not_due(self, bench: Bench) -> None:
         job = await bench.app.jobs.enqueue("n", retry=LATER)
         await claim(bench.app)

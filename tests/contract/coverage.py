@@ -5,6 +5,7 @@ from __future__ import annotations
 OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
 HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
+HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
@@ -13,6 +14,7 @@ AMQP_JOBS = f"{OPERATIONS}::test_jobs_over_amqp"
 AMQP_DEAD = f"{OPERATIONS}::test_dead_letters_over_amqp"
 AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
+AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
@@ -35,9 +37,21 @@ ROUTES: dict[str, str] = {
     "delete_job": HTTP_JOBS,
     "retry_job": HTTP_JOBS,
     "why_job": HTTP_JOBS,
+    "cancel_jobs": HTTP_JOBS,
+    "retry_jobs": HTTP_JOBS,
+    "job_graph": HTTP_JOBS,
     "why": HTTP_JOBS,
     "history": HTTP_JOBS,
     "state": HTTP_JOBS,
+    "create_schedule": HTTP_SCHEDULES,
+    "list_schedules": HTTP_SCHEDULES,
+    "get_schedule": HTTP_SCHEDULES,
+    "change_schedule": HTTP_SCHEDULES,
+    "delete_schedule": HTTP_SCHEDULES,
+    "next_runs": HTTP_SCHEDULES,
+    "trigger_schedule": HTTP_SCHEDULES,
+    "pause_schedule": HTTP_SCHEDULES,
+    "resume_schedule": HTTP_SCHEDULES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -54,10 +68,18 @@ ROUTES: dict[str, str] = {
     "command_job_remove": HTTP_NAMES,
     "command_job_edit": HTTP_NAMES,
     "command_job_undo": HTTP_NAMES,
+    "command_job_cancel_many": HTTP_NAMES,
+    "command_job_retry_many": HTTP_NAMES,
     "command_job_report": HTTP_NAMES,
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
     "command_job_withdraw": HTTP_NAMES,
+    "command_schedule_create": HTTP_NAMES,
+    "command_schedule_change": HTTP_NAMES,
+    "command_schedule_pause": HTTP_NAMES,
+    "command_schedule_resume": HTTP_NAMES,
+    "command_schedule_remove": HTTP_NAMES,
+    "command_schedule_trigger": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -67,12 +89,16 @@ ROUTES: dict[str, str] = {
     "command_subscription_lease": HTTP_NAMES,
     "query_job_get": HTTP_NAMES,
     "query_job_list": HTTP_NAMES,
+    "query_job_graph": HTTP_NAMES,
     "query_job_stats": HTTP_NAMES,
     "query_job_why": HTTP_NAMES,
     "query_deadletter_list": HTTP_NAMES,
     "query_deadletter_groups": HTTP_NAMES,
     "query_deadletter_get": HTTP_NAMES,
     "query_deadletter_preview": HTTP_NAMES,
+    "query_schedule_get": HTTP_NAMES,
+    "query_schedule_list": HTTP_NAMES,
+    "query_schedule_next": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -101,6 +127,18 @@ MESSAGES: dict[str, str] = {
     "deadletter.groups": AMQP_DEAD,
     "deadletter.get": AMQP_DEAD,
     "deadletter.preview": AMQP_DEAD,
+    "schedule.create": AMQP_SCHEDULES,
+    "schedule.change": AMQP_SCHEDULES,
+    "schedule.pause": AMQP_SCHEDULES,
+    "schedule.resume": AMQP_SCHEDULES,
+    "schedule.remove": AMQP_SCHEDULES,
+    "schedule.trigger": AMQP_SCHEDULES,
+    "schedule.get": AMQP_SCHEDULES,
+    "schedule.list": AMQP_SCHEDULES,
+    "schedule.next": AMQP_SCHEDULES,
+    "job.graph": AMQP_JOBS,
+    "job.cancel_many": AMQP_JOBS,
+    "job.retry_many": AMQP_JOBS,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,
@@ -128,6 +166,13 @@ MESSAGES: dict[str, str] = {
     "job.edited.event": AMQP_JOB_EVENTS,
     "job.edit_undone.event": AMQP_JOB_EVENTS,
     "job.retry_undone.event": AMQP_JOB_EVENTS,
+    "schedule.created.event": AMQP_SCHEDULES,
+    "schedule.changed.event": AMQP_SCHEDULES,
+    "schedule.fired.event": AMQP_SCHEDULES,
+    "schedule.skipped.event": AMQP_SCHEDULES,
+    "schedule.paused.event": AMQP_SCHEDULES,
+    "schedule.resumed.event": AMQP_SCHEDULES,
+    "schedule.removed.event": AMQP_SCHEDULES,
     "subscription.created.event": AMQP_SUBSCRIPTIONS,
     "subscription.changed.event": AMQP_SUBSCRIPTIONS,
     "subscription.advanced.event": AMQP_SUBSCRIPTIONS,

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from adapters.amqp.asyncapi import document
-from millrace.contracts import deadletter, event, job, log, why
+from millrace.contracts import event, job, job_bulk, job_graph, log
 
 
 def references(node: object) -> Iterator[str]:
@@ -34,11 +34,10 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
     whole = document()
     for name in {
         **job.COMMANDS,
-        **deadletter.COMMANDS,
+        **job_bulk.COMMANDS,
         **event.COMMANDS,
         **job.QUERIES,
-        **why.QUERIES,
-        **deadletter.QUERIES,
+        **job_graph.QUERIES,
         **event.QUERIES,
         **log.QUERIES,
     }:
@@ -49,7 +48,7 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
 
 def test_every_event_is_sent() -> None:
     whole = document()
-    for name in {**job.EVENTS, **deadletter.EVENTS, **event.EVENTS}:
+    for name in {**job.EVENTS, **event.EVENTS}:
         assert whole["operations"][f"{name}.event"]["action"] == "send"
 
 

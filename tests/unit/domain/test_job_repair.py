@@ -10,7 +10,7 @@ from domain import job, job_repair
 from domain.errors import NotDeadLettered, NothingToUndo
 from domain.job import Job
 from tests.controls.clock import later
-from tests.controls.jobs import FAILED_AT, STREAM, cancelled, dead_lettered, enqueued, started, wish
+from tests.controls.jobs import FAILED_AT, STREAM, cancelled, dead, dead_lettered, enqueued, started, wish
 from tests.support.spec import given
 
 ORIGINAL = wish()["data"]
@@ -26,8 +26,11 @@ def revived(version: int = 5) -> job.Revived:
     return job.Revived(STREAM, version, later(6), max_attempts=2, reason=None)
 
 
-def retry_undone(version: int = 6) -> job_repair.RetryUndone:
-    return job_repair.RetryUndone(STREAM, version, later(7), max_attempts=1, failed_at=FAILED_AT, reason="too soon")
+def retry_undone(version: int = 6) -> tuple[job.JobEvent, ...]:
+    undone = job_repair.RetryUndone(
+        STREAM, version + 1, later(7), max_attempts=1, failed_at=FAILED_AT, reason="too soon"
+    )
+    return dead(version, 1, "its retry was undone", later(7)), undone
 
 
 def edit(it: Job, data: dict[str, Any] = MENDED) -> None:
@@ -68,7 +71,7 @@ def undo(it: Job) -> None:
 
 
 def test_a_retry_that_has_not_started_is_undone() -> None:
-    back = given(*dead_lettered(), revived()).when(undo).then(retry_undone())
+    back = given(*dead_lettered(), revived()).when(undo).then(*retry_undone())
     state = back.to_wire()
     assert (state["status"], state["dead_lettered"], state["max_attempts"]) == ("failed", True, 1)
     assert state["failed_at"] == FAILED_AT
@@ -100,9 +103,9 @@ def test_the_newest_edit_is_undone_first() -> None:
 
 def test_the_retry_is_undone_before_the_edit() -> None:
     life = (*dead_lettered(), edited(), revived(6))
-    given(*life).when(undo).then(retry_undone(7))
-    undone = job_repair.EditUndone(STREAM, 8, later(7), data=ORIGINAL, reason="too soon")
-    given(*life, retry_undone(7)).when(undo).then(undone)
+    given(*life).when(undo).then(*retry_undone(7))
+    undone = job_repair.EditUndone(STREAM, 9, later(7), data=ORIGINAL, reason="too soon")
+    given(*life, *retry_undone(7)).when(undo).then(undone)
 
 
 def test_a_job_that_never_failed_has_nothing_to_undo() -> None:
