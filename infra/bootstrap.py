@@ -15,6 +15,7 @@ from adapters.cloudevents import outgoing
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.due_schedules import PostgresDueSchedules
+from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
@@ -36,6 +37,7 @@ from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
+from handlers.retention import Retention
 from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
@@ -134,6 +136,9 @@ class System:
             loops += [("relay", relay.run), ("feeder", lambda: self._lead("feeder", feeder.run))]
         if "timers" in self.roles:
             timer = Timers(storage.queue, self.pipeline, self._forget)
+            if ages := self.settings.modules.jobs.retention.ages():
+                retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
+                loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))

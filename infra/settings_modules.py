@@ -104,6 +104,24 @@ class Leases(Section):
     unconfirmed: Seconds = 5.0
 
 
+class Retention(Section):
+    """After how many seconds ended jobs leave the read models; a status without a number stays. The log keeps all.
+
+    Attributes:
+        completed: since the job completed.
+        failed: since it joined the dead letters, or was last edited there.
+        cancelled: since it was cancelled.
+    """
+
+    completed: Seconds | None = None
+    failed: Seconds | None = None
+    cancelled: Seconds | None = None
+
+    def ages(self) -> dict[str, float]:
+        """Seconds by status, of those that go at all."""
+        return {name: seconds for name, seconds in self.model_dump().items() if seconds is not None}
+
+
 class Scheduler(Switch):
     """Delayed and repeated jobs."""
 
@@ -125,6 +143,7 @@ class Jobs(Module):
     )
     defaults: JobDefaults = JobDefaults()
     leases: Leases = Leases()
+    retention: Retention = Retention()
     scheduler: Scheduler = Scheduler()
     monitoring: Monitoring = Monitoring()
 
