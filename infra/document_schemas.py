@@ -38,7 +38,7 @@ def schema_file(schema: Schema) -> str:
 
 def schemas() -> list[Schema]:
     """The current version of every schema."""
-    versions = {topic: cls.class_version for topic, cls in declared_events().items()}
+    versions = event_versions()
     tables: tuple[tuple[Literal["command", "query", "event"], Mapping[str, type[BaseModel]]], ...] = (
         ("command", COMMANDS),
         ("query", QUERIES),
@@ -50,6 +50,11 @@ def schemas() -> list[Schema]:
         for name, model in models.items()
         for version in (versions.get(name, 1),)
     ]
+
+
+def event_versions() -> dict[str, int]:
+    """The current version of every event's data, by topic."""
+    return {topic: cls.class_version for topic, cls in declared_events().items()}
 
 
 def declared_events() -> dict[str, type[Event]]:

@@ -13,6 +13,7 @@ from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, DeadLetters, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

@@ -11,11 +11,14 @@ MOST_NAMED = 100
 LEASE = "SELECT attempt, worker, expires_at FROM leases WHERE stream = $1"
 WAITING = "SELECT reason, due_at FROM waiting WHERE stream = $1"
 PARENTS = "SELECT parent_id FROM dependencies WHERE child = $1 ORDER BY parent_id LIMIT $2"
-READY = "SELECT queue, rank, position FROM ready WHERE stream = $1"
+READY = """
+SELECT r.queue, r.rank, r.tag, r.position, r.priority, coalesce(q.paused, false) AS paused
+  FROM ready r LEFT JOIN queue_rules q ON q.tenant = r.tenant AND q.queue = r.queue WHERE r.stream = $1
+"""
 AHEAD = """
-SELECT count(*) AS ahead, count(*) FILTER (WHERE rank < $3) AS higher
-  FROM (SELECT rank FROM ready WHERE tenant = $1 AND queue = $2 AND (rank, position) < ($3, $4)
-         ORDER BY rank, position LIMIT $5) first
+SELECT count(*) AS ahead, count(*) FILTER (WHERE priority > $6) AS higher
+  FROM (SELECT priority FROM ready WHERE tenant = $1 AND queue = $2 AND (rank, tag, position) < ($3, $4, $5)
+         ORDER BY rank, tag, position LIMIT $7) first
 """
 WORKERS = """
 SELECT count(*) AS workers, count(*) FILTER (WHERE queues IS NULL OR $2 = ANY (queues)) AS looking
@@ -37,7 +40,10 @@ async def standing_of(connection: Connection, tenant: str, stream: str, lease: t
         if parents := await connection.fetch(PARENTS, stream, MOST_NAMED):
             return Waiting("dependent", None, [row["parent_id"] for row in parents])
         if row := await connection.fetchrow(READY, stream):
-            before = await connection.fetchrow(AHEAD, tenant, row["queue"], row["rank"], row["position"], MOST_COUNTED)
+            if row["paused"]:
+                return Waiting("paused", None)
+            place = (row["rank"], row["tag"], row["position"], row["priority"])
+            before = await connection.fetchrow(AHEAD, tenant, row["queue"], *place, MOST_COUNTED)
             workers = await connection.fetchrow(WORKERS, tenant, row["queue"], lease)
             assert before is not None
             assert workers is not None

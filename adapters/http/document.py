@@ -15,13 +15,15 @@ from adapters.http import cloudevents, dead_letters, envelope, jobs, subscriptio
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import schedule
+from millrace.contracts import job, queue, schedule
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
     dead_letters.Edit,
+    job.JobChange,
+    queue.QueueSettings,
     schedule.ScheduleChanges,
     subscriptions.Acknowledgment,
     subscriptions.Parking,

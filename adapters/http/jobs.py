@@ -16,7 +16,7 @@ from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond
-from millrace.contracts.job import Enqueue, JobStats, ListJobs, Stats
+from millrace.contracts.job import Enqueue, JobChange, JobStats, ListJobs, Stats
 from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.why import Why
@@ -113,6 +113,15 @@ def job_routes(door: Door) -> APIRouter:
     async def why(request: Request, id: str) -> Response:
         """Why a job has not started: one reason, as a code and in words."""
         return respond(call_of(request.scope), (await door.query(request, "job.why", {"job_id": id})).result)
+
+    @router.patch(
+        "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)
+    )
+    async def change(request: Request, id: str) -> Response:
+        """Gives a waiting job another priority, time, queue or arguments."""
+        call = call_of(request.scope)
+        done = await door.execute(request, "job.change", {**object_of(call), "job_id": id})
+        return respond(call, done.result, position=done.position)
 
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:

@@ -13,6 +13,7 @@ from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withd
 from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
 from millrace.contracts.why import Why
 
@@ -43,7 +44,7 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.retry`, `job.edit` and `job.report`."""
+    """Answer to `job.change`, `job.edit`, `job.retry` and `job.report`."""
 
     job_id: str
     status: JobStatus
@@ -179,6 +180,25 @@ class SubscriptionReply(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class QueueReply(BaseModel):
+    """Answer to the commands on a queue."""
+
+    name: str
+    paused: bool
+
+
+class QueueAnswer(BaseModel):
+    """Answer to `queue.get`."""
+
+    queue: Queue
+
+
+class QueuePage(BaseModel):
+    """Answer to `queue.list`."""
+
+    queues: list[Queue]
+
+
 class Healthy(BaseModel):
     """The process answers."""
 
@@ -202,6 +222,7 @@ class Readiness(BaseModel):
 COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.enqueue": Enqueued,
     "job.cancel": Canceled,
+    "job.change": JobChanged,
     "job.retry": JobChanged,
     "job.remove": Removed,
     "job.edit": JobChanged,
@@ -225,6 +246,10 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "subscription.release": SubscriptionReply,
     "subscription.set_active": SubscriptionReply,
     "subscription.lease": Leased,
+    "queue.configure": QueueReply,
+    "queue.pause": QueueReply,
+    "queue.resume": QueueReply,
+    "queue.drain": Drained,
 }
 QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
@@ -245,4 +270,6 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "log.why": EventPage,
     "subscription.get": SubscriptionAnswer,
     "subscription.list": SubscriptionPage,
+    "queue.get": QueueAnswer,
+    "queue.list": QueuePage,
 }

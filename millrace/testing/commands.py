@@ -10,9 +10,16 @@ from typing import Any
 from millrace.contracts import deadletter as repair_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
+from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import job_decisions, job_repair, schedule_decisions, subscription_decisions
+from millrace.testing import (
+    job_decisions,
+    job_repair,
+    queue_decisions,
+    schedule_decisions,
+    subscription_decisions,
+)
 from millrace.testing.bindings import Bindings
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.scheduler import Start
@@ -86,6 +93,7 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
             creates=True,
             admit=admit_new,
         ),
+        "job.change": Route(contract.Change, "job", _job_id, decisions.change, _status),
         "job.cancel": Route(
             contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
         ),
@@ -106,6 +114,20 @@ def repair_routes() -> dict[str, Route]:
     return {
         "job.edit": Route(repair_contract.EditDead, "job", _job_id, job_repair.edit, _status),
         "job.undo": Route(repair_contract.Undo, "job", _job_id, job_repair.undo, undone),
+    }
+
+
+def queue_routes() -> dict[str, Route]:
+    """Commands that a queue decides."""
+    contract, decisions = queue_contract, queue_decisions
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "paused": state.paused}
+
+    return {
+        "queue.configure": Route(contract.Configure, "queue", _name, decisions.configure, told, creates=True),
+        "queue.pause": Route(contract.Pause, "queue", _name, decisions.pause, told, creates=True),
+        "queue.resume": Route(contract.Resume, "queue", _name, decisions.resume, told, creates=True),
     }
 
 

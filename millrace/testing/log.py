@@ -12,13 +12,21 @@ from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
+from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
 TYPES = {
-    kind: name for name, kind in {**JOB_EVENTS, **DEAD_LETTER_EVENTS, **SCHEDULE_EVENTS, **SUBSCRIPTION_EVENTS}.items()
+    kind: name
+    for name, kind in {
+        **JOB_EVENTS,
+        **DEAD_LETTER_EVENTS,
+        **QUEUE_EVENTS,
+        **SCHEDULE_EVENTS,
+        **SUBSCRIPTION_EVENTS,
+    }.items()
 }
 ADVANCED = "subscription.advanced"
 

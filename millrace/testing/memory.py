@@ -14,6 +14,7 @@ from millrace.contracts import job as contract
 from millrace.contracts import job_bulk
 from millrace.contracts.event import Lease
 from millrace.contracts.operations import OPERATIONS
+from millrace.contracts.queue import Drain
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
@@ -21,6 +22,7 @@ from millrace.testing.commands import (
     event_routes,
     internal_routes,
     job_routes,
+    queue_routes,
     repair_routes,
     schedule_routes,
     subscription_routes,
@@ -59,6 +61,7 @@ class InMemory:
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
+            **queue_routes(),
             **schedule_routes(),
             **event_routes(),
             **subscription_routes(self.log),
@@ -163,6 +166,8 @@ class InMemory:
             if name == "job.withdraw":
                 # Nobody holds claims in memory: each is answered with what is there.
                 return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+            if name == "queue.drain":
+                return Accepted(self._drain(Drain.model_validate(body), context))
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             if name in job_bulk.COMMANDS:
@@ -177,6 +182,13 @@ class InMemory:
     def _change_many(self, wish: Message, context: Context) -> Accepted:
         assert isinstance(wish, job_bulk.CancelMany | job_bulk.RetryMany)
         return Accepted(change_many(self.log, self._pipeline.execute, wish, context))
+
+    def _drain(self, command: Drain, context: Context) -> dict[str, Any]:
+        waiting = self.claims.lanes(context.tenant).waiting(command.name)
+        for job_id in waiting:
+            body = {"job_id": job_id, "reason": "its queue was drained"}
+            self._pipeline.execute("job.cancel", body, context._replace(message_id=f"drain:{job_id}:{self.log.head}"))
+        return {"name": command.name, "cancelled": len(waiting)}
 
 
 def _item(item: Any, context: Context, index: int) -> tuple[object, Context]:

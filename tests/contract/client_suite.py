@@ -10,6 +10,7 @@ from tests.contract.client_dead_letters import DeadLettersContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_identity import IdentityContract
+from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_schedules import SchedulesContract
@@ -23,6 +24,7 @@ class ClientSuite(
     RunningContract,
     ControlContract,
     DeadLettersContract,
+    QueuesContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,

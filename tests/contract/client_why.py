@@ -45,6 +45,16 @@ class WhyContract:
         assert found.code == "delayed"
         assert due.isoformat() in found.reason
 
+    async def test_its_queue_is_paused_or_full(self, bench: Bench) -> None:
+        await bench.app.queues.configure("q", concurrency=1)
+        first = await bench.app.jobs.enqueue("n", queue="q")
+        second = await bench.app.jobs.enqueue("n", queue="q")
+        assert [grant["job_id"] for grant in await claim(bench.app, 1, "q")] == [first.id]
+        assert (await bench.app.jobs.why(second.id)).code == "capped"
+        await bench.app.queues.pause("p")
+        paused = await bench.app.jobs.enqueue("n", queue="p")
+        assert (await bench.app.jobs.why(paused.id)).code == "paused"
+
     async def test_other_jobs_have_to_end_first(self, bench: Bench) -> None:
         parent = await bench.app.jobs.enqueue("n")
         child = await bench.app.jobs.enqueue("n", after=[parent.id])
