@@ -220,6 +220,14 @@ async def build(
         jobs.defaults.timeout,
         jobs.defaults.backoff,
         {name: queue.priority for name, queue in jobs.queues.items()},
+        {
+            name: JobPolicy(
+                own.max_attempts or jobs.defaults.max_attempts,
+                own.timeout or jobs.defaults.timeout,
+                own.backoff or jobs.defaults.backoff,
+            )
+            for name, own in jobs.names.items()
+        },
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)

@@ -113,6 +113,18 @@ class JobDefaults(Section):
     timeout: Seconds = 300.0
 
 
+class NamedDefaults(Section):
+    """What jobs of one name get that do not say otherwise; what is left out here comes from `defaults`.
+
+    Attributes:
+        timeout: seconds.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    backoff: Annotated[Retry, BeforeValidator(_policy)] | None = None
+    timeout: Seconds | None = None
+
+
 class Leases(Section):
     """How long a running attempt stays valid without renewal, in seconds."""
 
@@ -158,6 +170,7 @@ class Jobs(Module):
         default_factory=dict, validate_default=True
     )
     defaults: JobDefaults = JobDefaults()
+    names: dict[str, NamedDefaults] = Field(default_factory=dict)
     leases: Leases = Leases()
     retention: Retention = Retention()
     scheduler: Scheduler = Scheduler()
