@@ -127,6 +127,7 @@ class Revived(JobEvent):
     reason: str | None
 
     def apply(self, job: Job) -> None:
+        job.died_at, job.died_in, job.died_with = job.ended_at, job.attempt, job.max_attempts
         job.status, job.dead_lettered, job.ended_at = "pending", False, None
         job.max_attempts = self.max_attempts
 
@@ -141,6 +142,7 @@ class Cancelled(JobEvent):
 
 class Removed(JobEvent):
     TOPIC: ClassVar[str] = "job.removed"
+    reason: str | None = None
 
     def apply(self, job: Job) -> None:
         job.removed = True
@@ -151,7 +153,9 @@ class Job(Aggregate):
 
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
-    counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
+    counts the grants that no worker ever confirmed. `died_at`, `died_in` and `died_with` are when a job that was
+    taken out of the dead letters had joined them, with which attempt and out of how many; `before_edits` is its
+    data before each change that stands, the oldest first. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
     is whom the job is for, where queues share or limit by key.
@@ -172,6 +176,7 @@ class Job(Aggregate):
     run_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    died_at: datetime | None
     status: str
     # A snapshot that was taken before there were any has none of them.
     unique: dict[str, Any] | None = None
@@ -190,6 +195,9 @@ class Job(Aggregate):
         self.ended_at = None
         self.dead_lettered = False
         self.removed = False
+        self.died_at = None
+        self.died_in = self.died_with = 0
+        self.before_edits: list[dict[str, Any]] = []
         self.changed: list[str] = []
 
     @classmethod
@@ -282,7 +290,7 @@ class Job(Aggregate):
         granted = self.attempts + self.granted_attempts
         self.trigger_event(Revived, timestamp=now, max_attempts=granted, reason=reason)
 
-    def remove(self, now: datetime) -> None:
+    def remove(self, now: datetime, reason: str | None = None) -> None:
         """Takes the job out of the read models; a waiting one will not run. Repeating changes nothing.
 
         Raises:
@@ -293,8 +301,8 @@ class Job(Aggregate):
         if self.status == "processing":
             raise JobRunning()
         if self.waits:
-            self.trigger_event(Cancelled, timestamp=now, reason="removed")
-        self.trigger_event(Removed, timestamp=now)
+            self.trigger_event(Cancelled, timestamp=now, reason=reason or "removed")
+        self.trigger_event(Removed, timestamp=now, reason=reason)
 
     def to_wire(self) -> dict[str, Any]:
         ended = self.ended_at

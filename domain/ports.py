@@ -439,6 +439,14 @@ class JobFinder(Protocol):
         ...
 
 
+class ExpiredJobs(Protocol):
+    """Finds ended jobs in the read model by their age."""
+
+    async def find(self, status: str, age: float, limit: int) -> list[tuple[str, str]]:
+        """(tenant, job id) of the oldest jobs of a status about which nothing was recorded for `age` seconds."""
+        ...
+
+
 class Readers(Protocol):
     """Positions of the log's readers, and which process leads each of them."""
 

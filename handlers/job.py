@@ -27,12 +27,18 @@ class JobPolicy:
 
     Attributes:
         timeout: seconds.
+        names: what jobs of some names get instead; queues add the same to them.
     """
 
     max_attempts: int = 3
     timeout: float = 300.0
     retry: contract.Retry = field(default_factory=contract.Retry)
     queue_priorities: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, JobPolicy] = field(default_factory=dict)
+
+    def of(self, name: str) -> JobPolicy:
+        """What jobs of that name get."""
+        return self.names.get(name, self)
 
     @cached_property
     def retry_data(self) -> dict[str, Any]:
@@ -42,7 +48,7 @@ class JobPolicy:
 
 def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
     if job is None:
-        given = command.model_fields_set
+        given, own = command.model_fields_set, policy.of(command.name)
         run_at = command.run_at if command.delay is None else at.now + timedelta(seconds=command.delay)
         job = Job.enqueue(
             at.stream,
@@ -51,9 +57,9 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             data=command.data,
             queue=command.queue,
             priority=command.priority,
-            max_attempts=command.max_attempts if "max_attempts" in given else policy.max_attempts,
-            timeout=command.timeout if "timeout" in given else policy.timeout,
-            retry=command.retry.model_dump() if "retry" in given else policy.retry_data,
+            max_attempts=command.max_attempts if "max_attempts" in given else own.max_attempts,
+            timeout=command.timeout if "timeout" in given else own.timeout,
+            retry=command.retry.model_dump() if "retry" in given else own.retry_data,
             run_at=run_at,
             queue_priority=policy.queue_priorities.get(command.queue, 0),
             unique=None if command.unique is None else command.unique.kept(command.name, command.data),
@@ -92,7 +98,7 @@ def retry(job: Job, command: contract.RetryDead, at: Moment) -> Decided:
 
 
 def remove(job: Job, command: contract.Remove, at: Moment) -> Decided:
-    job.remove(at.now)
+    job.remove(at.now, command.reason)
     return Decided(job, {"job_id": at.id, "success": True})
 
 

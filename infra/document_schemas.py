@@ -69,7 +69,8 @@ def declared_events() -> dict[str, type[Event]]:
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        ours = cls.__module__ in modules
+        # `domain.job_repair` holds more events of the aggregate in `domain.job`.
+        ours = any(f"{cls.__module__}_".startswith(f"{module}_") for module in modules)
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, Queues, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from adapters.http.access import Access
 from adapters.http.call import call_of
 from adapters.http.commands import command_routes
+from adapters.http.dead_letters import dead_letter_routes
 from adapters.http.document import document
 from adapters.http.door import Door
 from adapters.http.events import event_routes
@@ -84,6 +85,7 @@ def create_app(
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
+        dead_letter_routes(door),
         queue_routes(door),
         schedule_routes(door),
         event_routes(door),

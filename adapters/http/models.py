@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.job_bulk import Bulk
@@ -14,6 +15,7 @@ from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
+from millrace.contracts.why import Why
 
 
 class JobCreated(BaseModel):
@@ -42,10 +44,18 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.change`, `job.retry` and `job.report`."""
+    """Answer to `job.change`, `job.edit`, `job.retry` and `job.report`."""
 
     job_id: str
     status: JobStatus
+
+
+class Undone(BaseModel):
+    """Answer to `job.undo`."""
+
+    job_id: str
+    status: JobStatus
+    undone: Literal["retry", "edit"]
 
 
 class Removed(BaseModel):
@@ -73,6 +83,12 @@ def _second_names(schema: dict[str, Any]) -> None:
 
 class JobView(Job):
     """A job, with the second names that some of its fields have."""
+
+    model_config = ConfigDict(json_schema_extra=_second_names)
+
+
+class DeadLetterView(DeadLetter):
+    """A dead letter, with the second names that some of its fields have."""
 
     model_config = ConfigDict(json_schema_extra=_second_names)
 
@@ -209,6 +225,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.change": JobChanged,
     "job.retry": JobChanged,
     "job.remove": Removed,
+    "job.edit": JobChanged,
+    "job.undo": Undone,
     "job.cancel_many": Bulk,
     "job.retry_many": Bulk,
     "job.report": JobChanged,
@@ -238,6 +256,11 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.list": JobPage,
     "job.graph": JobGraph,
     "job.stats": Stats,
+    "job.why": Why,
+    "deadletter.list": DeadLetterPage,
+    "deadletter.groups": FailureGroups,
+    "deadletter.get": DeadLetterDetail,
+    "deadletter.preview": Preview,
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,

@@ -26,8 +26,9 @@ UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true
 RETURNING l.stream, l.attempt
 """
 SEEN = """
-INSERT INTO workers (tenant, worker, seen_at) VALUES ($1, $2, clock_timestamp())
-ON CONFLICT (tenant, worker) DO UPDATE SET seen_at = excluded.seen_at
+INSERT INTO workers (tenant, worker, seen_at, queues) VALUES ($1, $2, clock_timestamp(), $3::text[])
+ON CONFLICT (tenant, worker) DO UPDATE
+   SET seen_at = excluded.seen_at, queues = coalesce(excluded.queues, workers.queues)
 """
 STOP = """
 INSERT INTO workers (tenant, worker, seen_at, stopped) VALUES ($1, $2, clock_timestamp(), true)
@@ -105,7 +106,7 @@ class PostgresWorkQueue:
 
     @translated
     async def claim(self, request: ClaimRequest) -> Granted:
-        await self._note_worker(request.tenant, request.worker)
+        await self._note_worker(request.tenant, request.worker, request.queues)
         return await self.claims.claim(request)
 
     @translated
@@ -169,11 +170,11 @@ class PostgresWorkQueue:
         """Forgets keys that have had no work for a while."""
         await self._commits.perform(lambda connection: connection.execute(TIDY))
 
-    async def _note_worker(self, tenant: str, worker: str) -> None:
+    async def _note_worker(self, tenant: str, worker: str, queues: Sequence[str] | None = None) -> None:
         """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""
         now = time.monotonic()
         if now - self._seen.get((tenant, worker), -60.0) > self._lease.total_seconds() / 3:
             if len(self._seen) > 10_000:
                 self._seen.clear()
             self._seen[tenant, worker] = now
-            await self._pool.execute(SEEN, tenant, worker)
+            await self._pool.execute(SEEN, tenant, worker, queues)

@@ -16,7 +16,7 @@ from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
-from millrace.cli.why import why
+from millrace.cli.why import why, why_waiting
 from millrace.cli.worker import worker
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -24,7 +24,19 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def register(app: typer.Typer) -> None:
     """Adds every command to `app`."""
-    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, cancel, retry, rebuild]
+    own: list[Callable[..., None]] = [
+        up,
+        worker,
+        enqueue,
+        jobs,
+        watch,
+        history,
+        why,
+        why_waiting,
+        cancel,
+        retry,
+        rebuild,
+    ]
     for command in own:
         app.command()(command)
     for command in (serve, migrate, release, doctor):

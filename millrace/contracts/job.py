@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
+from millrace.contracts.durations import Durations, QueueStats
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
@@ -29,6 +31,17 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def words_of(text: str) -> list[str]:
+    """The words that a search for an error looks for: letters and digits, in lower case."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def _with_words(value: str) -> str:
+    if not words_of(value):
+        raise ValueError("has no word to search for")
+    return value
 
 
 class JobStatus(StrEnum):
@@ -248,6 +261,7 @@ class Remove(Message):
     """`job.remove`: takes a waiting or finished job out of the read models. A running one is refused."""
 
     job_id: Identifier
+    reason: Text | None = None
 
 
 class ErrorDetail(Message):
@@ -393,22 +407,52 @@ class GetJob(Message):
 
 
 class ListJobs(Message):
-    """Query `job.list`: newest first, in pages. `status=active` means `processing`."""
+    """Query `job.list`: newest first, in pages. `status=active` means `processing`.
+
+    Attributes:
+        created_after: enqueued at this time or later.
+        created_before: enqueued before this time.
+        finished_after: completed or failed for good at this time or later.
+        finished_before: completed or failed for good before this time.
+        error: words that the error of one of its attempts has, all of them, whole and in any case.
+        waiting: a reason for which jobs wait, as `job.why` names it: `delayed`, `retry`, `paused` …
+    """
 
     status: JobStatus | None = None
     queue: Name | None = None
     name: Name | None = None
     dead_lettered: bool | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    finished_after: Time | None = None
+    finished_before: Time | None = None
+    error: Annotated[str, Field(max_length=1_000), AfterValidator(_with_words)] | None = None
+    waiting: Name | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 50
     cursor: str | None = Field(None, max_length=256)
 
 
 class JobStats(Message):
-    """Query `job.stats`: counts by status, and the workers seen within one lease."""
+    """Query `job.stats`: counts by status, and the workers seen within one lease.
+
+    Attributes:
+        queue: only this queue; workers are counted all the same.
+        details: also each queue, the oldest waiting job, and how long the newest jobs waited and ran.
+    """
+
+    queue: Name | None = None
+    details: bool = False
 
 
 class Stats(Fact):
-    """Answer to `job.stats`."""
+    """Answer to `job.stats`.
+
+    Attributes:
+        oldest_waiting: seconds for which the oldest of the jobs that may run has waited; this and all below only with
+            `details`.
+        wait: how long jobs that may run waited for their start, by the newest starts.
+        run: how long attempts took that completed or failed, by the newest ones.
+    """
 
     pending: int = 0
     processing: int = 0
@@ -417,6 +461,10 @@ class Stats(Fact):
     delayed: int = 0
     cancelled: int = 0
     workers: int = 0
+    oldest_waiting: float | None = None
+    queues: tuple[QueueStats, ...] = ()
+    wait: Durations | None = None
+    run: Durations | None = None
 
 
 class AttemptError(Fact):
@@ -544,7 +592,7 @@ class JobCancelled(Fact):
 
 
 class JobRemoved(Fact):
-    pass
+    reason: str | None = None
 
 
 COMMANDS: dict[str, type[Message]] = {

@@ -99,7 +99,8 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
         return []
     if job.status == "processing":
         raise Refusal("refused", "the job is running; cancel it first")
-    return [*([contract.JobCancelled(reason="removed")] if job.waits else []), contract.JobRemoved()]
+    cancelled = [contract.JobCancelled(reason=command.reason or "removed")] if job.waits else []
+    return [*cancelled, contract.JobRemoved(reason=command.reason)]
 
 
 def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from millrace.contracts import deadletter
 from millrace.contracts import job as contract
 from millrace.contracts.wire import Fact
 
@@ -47,6 +48,12 @@ class JobState:
     errors: list[dict[str, Any]] = field(default_factory=list)
     dead_lettered: bool = False
     removed: bool = False
+    died_at: datetime | None = None
+    died_in: int = 0
+    died_with: int = 0
+    before_edits: list[dict[str, Any]] = field(default_factory=list)
+    undone: str | None = None
+    moved_at: datetime = LONG_AGO
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
@@ -62,6 +69,7 @@ class JobState:
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
+        self.moved_at = at
         if not (isinstance(fact, contract.JobChanged) and fact.changed == ("data",)):
             self.position = position
         match fact:
@@ -93,10 +101,21 @@ class JobState:
             case contract.JobDeadLettered():
                 self.status, self.dead_lettered, self.ended_at = "failed", True, at
             case contract.JobRevived():
+                self.died_at, self.died_in, self.died_with = self.ended_at, self.attempt, self.max_attempts
                 self.status, self.dead_lettered, self.ended_at = "pending", False, None
                 self.max_attempts = fact.max_attempts
             case contract.JobCancelled():
                 self.status, self.ended_at, self.run_at, self.worker = "cancelled", at, None, None
+            case deadletter.JobEdited():
+                self.before_edits.append(self.data)
+                self.data = fact.data
+            case deadletter.JobEditUndone():
+                self.before_edits.pop()
+                self.data, self.undone = fact.data, "edit"
+            case deadletter.JobRetryUndone():
+                self.status, self.dead_lettered, self.ended_at = "failed", True, fact.failed_at
+                self.max_attempts, self.run_at, self.died_at = fact.max_attempts, None, None
+                self.undone = "retry"
             case contract.JobRemoved():
                 self.removed = True
             case _:

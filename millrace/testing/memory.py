@@ -23,9 +23,11 @@ from millrace.testing.commands import (
     internal_routes,
     job_routes,
     queue_routes,
+    repair_routes,
     schedule_routes,
     subscription_routes,
 )
+from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import change_many
 from millrace.testing.pipeline import Pipeline
@@ -58,6 +60,7 @@ class InMemory:
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         routes = {
             **job_routes(self.claims.bindings),
+            **repair_routes(),
             **queue_routes(),
             **schedule_routes(),
             **event_routes(),
@@ -68,7 +71,7 @@ class InMemory:
             self.log, self.clock, {**routes, **internal_routes(self.claims.bindings)}, self._recorded
         )
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
-        self._queries = Queries(self.log, self.claims).routes()
+        self._queries = {**Queries(self.log, self.claims).routes(), **DeadLetterQueries(self.log).routes()}
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
         self.clock.on_move(self._moved)

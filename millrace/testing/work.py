@@ -85,6 +85,23 @@ class Lanes:
             heapq.heappush(self._ready[queue], entry)
         return taken
 
+    def ahead(self, job: JobState, now: datetime) -> tuple[int, int, str | None]:
+        """How many jobs of the queue come first, how many of them by priority, and what the queue has against it."""
+        self._move_due(now)
+        rules, room = self._queues.get(job.queue), Limits.of(self._limits)
+        lane = sorted(entry for entry in self._ready.get(job.queue, []) if self._valid(entry[3], entry[2]))
+        before: list[JobState] = []
+        for _, _, _, job_id in lane:
+            if job_id == job.id:
+                break
+            other = self._jobs[job_id]
+            if room.reason(other, rules, now) is None:
+                room.started(other, rules, now)
+            before.append(other)
+        higher = sum(1 for other in before if other.priority > job.priority)
+        reason = "paused" if self._paused(job.queue) else room.reason(job, rules, now)
+        return len(before), higher, reason
+
     def next_due(self) -> datetime | None:
         """When the next delayed job may run, or the rate of a queue allows another start."""
         due = self._next_delayed()

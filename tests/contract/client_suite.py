@@ -6,6 +6,7 @@ A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
 from __future__ import annotations
 
 from tests.contract.client_control import ControlContract
+from tests.contract.client_dead_letters import DeadLettersContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_identity import IdentityContract
@@ -14,6 +15,7 @@ from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_schedules import SchedulesContract
 from tests.contract.client_subscriptions import SubscriptionsContract
+from tests.contract.client_why import WhyContract
 
 
 class ClientSuite(
@@ -21,10 +23,12 @@ class ClientSuite(
     IdentityContract,
     RunningContract,
     ControlContract,
+    DeadLettersContract,
     QueuesContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,
     SubscriptionsContract,
+    WhyContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""
