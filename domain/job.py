@@ -47,6 +47,17 @@ class Started(JobEvent):
         job.status = "processing"
         job.attempt, job.worker, job.started_at, job.run_at = self.attempt, self.worker, self.timestamp, None
         job.attempts += 1
+        job.checkpoint_number = 0
+
+
+class Checkpointed(JobEvent):
+    TOPIC: ClassVar[str] = "job.checkpointed"
+    attempt: int
+    state: Any
+    number: int
+
+    def apply(self, job: Job) -> None:
+        job.checkpoint, job.checkpoint_number = self.state, self.number
 
 
 class Completed(JobEvent):
@@ -138,7 +149,7 @@ class Job(Aggregate):
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
     counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
-    priority when this one was enqueued.
+    priority when this one was enqueued. `checkpoint` is what the next attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND
@@ -163,6 +174,8 @@ class Job(Aggregate):
         self.attempts = 0
         self.unconfirmed = 0
         self.worker: str | None = None
+        self.checkpoint: Any = None
+        self.checkpoint_number = 0
         self.result: Any = None
         self.error: dict[str, Any] | None = None
         self.started_at = None
@@ -202,6 +215,12 @@ class Job(Aggregate):
             return
         self._guard_attempt(attempt)
         self.trigger_event(Completed, timestamp=now, attempt=attempt, result=result)
+
+    def save_checkpoint(self, attempt: int, state: Any, number: int, now: datetime) -> None:
+        """Keeps what the next attempt continues from; one that a later one of the attempt has overtaken is dropped."""
+        self._guard_attempt(attempt)
+        if not number or number > self.checkpoint_number:
+            self.trigger_event(Checkpointed, timestamp=now, attempt=attempt, state=state, number=number)
 
     def fail(self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime) -> None:
         """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters."""
@@ -278,6 +297,7 @@ class Job(Aggregate):
             "started_at": self.started_at,
             "completed_at": ended if self.status == "completed" else None,
             "failed_at": ended if self.status == "failed" else None,
+            "checkpoint": self.checkpoint,
             "result": self.result,
             "error": self.error["message"] if self.error else None,
             "dead_lettered": self.dead_lettered,

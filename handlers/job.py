@@ -72,7 +72,14 @@ def remove(job: Job, command: contract.Remove, at: Moment) -> Decided:
     return Decided(job, {"job_id": at.id, "success": True})
 
 
+def checkpoint(job: Job, command: contract.Checkpoint, at: Moment) -> Decided:
+    job.save_checkpoint(command.attempt, command.state, command.number, at.now)
+    return Decided(job, {"job_id": at.id, "status": job.status})
+
+
 def report(job: Job, command: contract.Report, at: Moment) -> Decided:
+    if "checkpoint" in command.model_fields_set:
+        job.save_checkpoint(command.attempt, command.checkpoint, 0, at.now)
     match command.outcome:
         case "completed":
             job.complete(command.attempt, command.result, at.now)
@@ -107,6 +114,10 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
         # The attempt number makes a repeated report harmless, so its answer needs no inbox row.
         "job.report": CommandRoute(
             contract.Report, Job, report, _named, remembered=False, continues=True, work=work_of
+        ),
+        # Its number does the same for a repeated checkpoint.
+        "job.checkpoint": CommandRoute(
+            contract.Checkpoint, Job, checkpoint, _named, remembered=False, continues=True, work=work_of
         ),
     }
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from millrace.contracts.job import Job, JobStatus, Retry, Stats
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
+        CheckpointRefused,
         Conflict,
         IdempotencyMismatch,
         Invalid,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from millrace.worker import Worker
 
 __all__ = [
+    "CheckpointRefused",
     "CloudEvent",
     "Conflict",
     "Event",

@@ -139,6 +139,10 @@ class ResultRefused(NonRetryable):
     """Raised when a handler returned what cannot be stored: not JSON, or more than 256 KiB of it."""
 
 
+class CheckpointRefused(MillraceError, ValueError):
+    """Raised by `job.checkpoint` for a state that cannot be stored: not JSON, or more than 64 KiB of it."""
+
+
 class NoHandler(MillraceError):
     """Raised when a worker received a job whose name none of its handlers has."""
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millrace.worker_checkpoints import Checkpoints
 
 
 class JobContext:
@@ -13,13 +17,16 @@ class JobContext:
         attempt: fencing token: grows with every start of the job; pass it on to systems that can refuse older ones.
         attempts: attempts used so far, this one included.
         timeout: seconds that this attempt may take.
+        checkpoint_state: what an earlier attempt saved with `checkpoint`, or None.
     """
 
     __slots__ = (
+        "_checkpoints",
         "_created_at",
         "_stopped",
         "attempt",
         "attempts",
+        "checkpoint_state",
         "correlation_id",
         "data",
         "id",
@@ -32,6 +39,8 @@ class JobContext:
     )  # fmt: skip
 
     def __init__(self, grant: dict[str, Any]) -> None:
+        self._checkpoints: Checkpoints | None = None
+        self.checkpoint_state: Any = grant.get("checkpoint")
         self.id: str = grant["job_id"]
         self.name: str = grant["name"]
         self.data: dict[str, Any] = grant["data"]
@@ -66,6 +75,30 @@ class JobContext:
         structlog.get_logger("millrace.job").info(
             message, job=self.name, job_id=self.id, attempt=self.attempt, correlation_id=self.correlation_id, **fields
         )
+
+    def checkpoint(self, state: Any, *, force: bool = False) -> Awaitable[None]:
+        """Saves what the next attempt finds as `checkpoint_state`, should this one fail or its worker die.
+
+        A coroutine awaits it; in a plain function it is done when it returns. The newest state is sent once a second,
+        and goes with the report of an attempt that fails; only a worker that is killed loses what it had not sent.
+
+        Args:
+            state: JSON of at most 64 KiB.
+            force: send it now, and come back when it is durable.
+
+        Raises:
+            CheckpointRefused: the state cannot be stored.
+            StaleAttempt: with `force`: another attempt has taken over, or the job was canceled.
+            Unavailable, OutcomeUnknown: with `force`: the service could not be reached; the state is sent later.
+            RuntimeError: no worker runs this attempt.
+        """
+        if self._checkpoints is None:
+            raise RuntimeError("a checkpoint can only be saved while a worker runs the job")
+        return self._checkpoints.save(state, force)
+
+    def keep(self, checkpoints: Checkpoints) -> None:
+        """Gives the attempt a place for its checkpoints; called by the worker."""
+        self._checkpoints = checkpoints
 
     def stop(self) -> None:
         """Asks the handler to end; called by the worker."""

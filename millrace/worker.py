@@ -91,7 +91,7 @@ class Worker:
             signals: false leaves the process's signals alone.
         """
         self._reports = Reports(self._app.link, self._settled)
-        self._runner = Runner(self._app.registry, self._threads, self._reports.add, self._ended)
+        self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
         self._claims = Claims(self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept)
         renewals = Renewals(self._app.link, self.id, self._leases, self._lost)
         keeping = asyncio.create_task(renewals.run())

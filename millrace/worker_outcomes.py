@@ -94,6 +94,11 @@ def returned(job_id: str, attempt: int) -> bytes:
     return b'{"job_id":%b,"attempt":%d,"outcome":"returned"}' % (to_json(job_id), attempt)
 
 
+def continued(report: bytes, state: bytes) -> bytes:
+    """A report together with the state that the next attempt continues from."""
+    return report[:-1] + b',"checkpoint":' + state + b"}"
+
+
 def _report(job: JobContext, outcome: bytes, rest: bytes) -> bytes:
     return b'{"job_id":%b,"attempt":%d,"outcome":"%b"%b}' % (to_json(job.id), job.attempt, outcome, rest)
 

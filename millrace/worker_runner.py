@@ -7,6 +7,7 @@ import contextvars
 import inspect
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,8 +16,10 @@ from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
 from millrace.errors import NoHandler
 from millrace.job_context import JobContext
+from millrace.link import Link
 from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
+from millrace.worker_checkpoints import Checkpoints
 from millrace.worker_leases import Key
 from millrace.worker_threads import Threads
 
@@ -35,7 +38,8 @@ class Stop(Enum):
 class Run:
     """One attempt on its way through the worker."""
 
-    __slots__ = ("begun", "definition", "job", "key", "reason", "reported", "task", "timer")
+    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "task", "timer")
+    checkpoints: Checkpoints
 
     def __init__(self, job: JobContext, definition: JobDefinition | None) -> None:
         self.job = job
@@ -58,11 +62,15 @@ class Runner:
 
     def __init__(
         self,
+        link: Link,
         registry: Registry,
         threads: Threads,
         report: Callable[[Key, bytes], None],
         ended: Callable[[Run], None],
     ) -> None:
+        self._link = link
+        # Taken here: later code runs in the context of whichever handler ended last.
+        self._origin = link.origin()
         self._registry = registry
         self._threads = threads
         self._report = report
@@ -74,6 +82,8 @@ class Runner:
         """Starts the granted attempt."""
         job = JobContext(grant)
         run = Run(job, self._registry.jobs.get(job.name))
+        run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
+        job.keep(run.checkpoints)
         loop = asyncio.get_running_loop()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())
@@ -110,6 +120,8 @@ class Runner:
         outcome: bytes | None = None
         try:
             outcome = worker_outcomes.completed(job, await self._traced(run))
+            if run.reason is not Stop.TIMEOUT:
+                run.checkpoints.close()
         except NoHandler as error:
             log.warning("a job is left to other workers", job=job.name, job_id=job.id, reason=str(error))
             outcome = worker_outcomes.unknown(job)
@@ -152,9 +164,10 @@ class Runner:
         self._ended(run)
 
     def _report_once(self, run: Run, outcome: bytes) -> None:
+        unsaved = run.checkpoints.close()
         if not run.reported:
             run.reported = True
-            self._report(run.key, outcome)
+            self._report(run.key, outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved))
 
     @staticmethod
     def _in_thread(run: Run) -> bool:

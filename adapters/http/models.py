@@ -36,7 +36,7 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.retry` and `job.report`."""
+    """Answer to `job.retry`, `job.report` and `job.checkpoint`."""
 
     job_id: str
     status: JobStatus
@@ -149,6 +149,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.retry": JobChanged,
     "job.remove": Removed,
     "job.report": JobChanged,
+    "job.checkpoint": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,

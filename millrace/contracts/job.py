@@ -7,14 +7,27 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import to_json
 
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
+
+MAX_CHECKPOINT_BYTES = 65_536
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 AttemptNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
+def _bounded(value: Any) -> Any:
+    size = len(to_json(value))
+    if size > MAX_CHECKPOINT_BYTES:
+        raise ValueError(f"a checkpoint has at most {MAX_CHECKPOINT_BYTES} bytes of JSON, this one has {size}")
+    return value
+
+
+CheckpointState = Annotated[Any, AfterValidator(_bounded)]
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -160,6 +173,7 @@ class Report(Message):
         retryable: false sends the job to the dead letters whatever its policy says.
         delay: seconds before a returned job may run again.
         reason: why the job was returned.
+        checkpoint: state that the next attempt continues from, where it was not saved by itself; not with `completed`.
     """
 
     job_id: Identifier
@@ -170,6 +184,7 @@ class Report(Message):
     retryable: bool = True
     delay: Seconds | None = None
     reason: Annotated[str, Field(max_length=256)] | None = None
+    checkpoint: CheckpointState = None
 
     @model_validator(mode="after")
     def _failure_has_error(self) -> Report:
@@ -177,7 +192,23 @@ class Report(Message):
             raise ValueError("a failed attempt carries an `error`")
         if self.outcome != "returned" and (self.delay is not None or self.reason is not None):
             raise ValueError("`delay` and `reason` belong to a returned attempt")
+        if self.outcome == "completed" and "checkpoint" in self.model_fields_set:
+            raise ValueError("a completed job has no next attempt to continue from a `checkpoint`")
         return self
+
+
+class Checkpoint(Message):
+    """`job.checkpoint`: saves what the next attempt of the job continues from. Sent by the running attempt.
+
+    Attributes:
+        state: any JSON of at most 65,536 bytes; null takes back what was saved.
+        number: grows with each checkpoint of an attempt; one that comes late changes nothing. 0 is taken as it comes.
+    """
+
+    job_id: Identifier
+    attempt: AttemptNumber
+    state: CheckpointState
+    number: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
 
 
 class Claim(Message):
@@ -211,6 +242,7 @@ class Grant(Fact):
     created_at: datetime
     correlation_id: str | None = None
     traceparent: str | None = None
+    checkpoint: Any = None
 
 
 class Grants(Fact):
@@ -361,6 +393,14 @@ class JobCompleted(Fact):
     result: Any = None
 
 
+class JobCheckpointed(Fact):
+    """The running attempt saved what the next one continues from."""
+
+    attempt: int
+    state: Any
+    number: int = 0
+
+
 class JobAttemptFailed(Fact):
     attempt: int
     error: ErrorDetail
@@ -411,6 +451,7 @@ COMMANDS: dict[str, type[Message]] = {
     "job.retry": RetryDead,
     "job.remove": Remove,
     "job.report": Report,
+    "job.checkpoint": Checkpoint,
     "job.claim": Claim,
     "job.renew": Renew,
     "job.withdraw": Withdraw,
@@ -419,6 +460,7 @@ QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "j
 EVENTS: dict[str, type[Fact]] = {
     "job.enqueued": JobEnqueued,
     "job.started": JobStarted,
+    "job.checkpointed": JobCheckpointed,
     "job.completed": JobCompleted,
     "job.attempt_failed": JobAttemptFailed,
     "job.attempt_lost": JobAttemptLost,

@@ -80,4 +80,5 @@ class Claims:
             "created_at": job.created_at,
             "correlation_id": first.correlation_id,
             "traceparent": first.traceparent,
+            "checkpoint": job.checkpoint,
         }

@@ -22,13 +22,32 @@ def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     return [contract.JobEnqueued(**settings, run_at=due, queue_priority=QUEUE_PRIORITIES.get(command.queue, 0))]
 
 
+def checkpoint(job: JobState, command: contract.Checkpoint, now: datetime) -> list[Fact]:
+    _guard_attempt(job, command.attempt)
+    if command.number and command.number <= job.checkpoint_number:
+        return []
+    return [contract.JobCheckpointed(attempt=command.attempt, state=command.state, number=command.number)]
+
+
 def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
     attempt = command.attempt
     if command.outcome == "completed" and job.status == "completed" and attempt == job.attempt:
         return []
+    _guard_attempt(job, attempt)
+    saved: list[Fact] = []
+    if "checkpoint" in command.model_fields_set:
+        saved.append(contract.JobCheckpointed(attempt=attempt, state=command.checkpoint))
+    return [*saved, *_outcome(job, command, now)]
+
+
+def _guard_attempt(job: JobState, attempt: int) -> None:
     if job.status != "processing" or attempt != job.attempt:
         newer = f" in attempt {job.attempt}" if job.attempt != attempt else ""
         raise Refusal("stale-attempt", f"attempt {attempt} is not valid any more: the job is {job.status}{newer}")
+
+
+def _outcome(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
+    attempt = command.attempt
     match command.outcome:
         case "completed":
             return [contract.JobCompleted(attempt=attempt, result=command.result)]

@@ -37,6 +37,8 @@ class JobState:
     attempt: int = 0
     attempts: int = 0
     worker: str | None = None
+    checkpoint: Any = None
+    checkpoint_number: int = 0
     created_at: datetime = LONG_AGO
     run_at: datetime | None = None
     started_at: datetime | None = None
@@ -61,6 +63,9 @@ class JobState:
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
                 self.started_at, self.run_at = at, None
                 self.attempts += 1
+                self.checkpoint_number = 0
+            case contract.JobCheckpointed():
+                self.checkpoint, self.checkpoint_number = fact.state, fact.number
             case contract.JobCompleted():
                 self.status, self.result, self.ended_at, self.worker = "completed", fact.result, at, None
             case contract.JobAttemptFailed():
@@ -97,7 +102,7 @@ class JobState:
 
     def to_wire(self) -> dict[str, Any]:
         last = self.errors[-1]["message"] if self.errors else None
-        return self._shown() | {"error": last, "removed": self.removed}
+        return self._shown() | {"checkpoint": self.checkpoint, "error": last, "removed": self.removed}
 
     def _shown(self) -> dict[str, Any]:
         return {

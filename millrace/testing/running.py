@@ -44,7 +44,7 @@ class Running:
         self._queues = None if queues is None else tuple(queues)
         self._concurrency, self._max_runs, self._count = concurrency, max_runs, 0
         self._threads = Threads()
-        self._runner = Runner(app.registry, self._threads, self._report, self._ended)
+        self._runner = Runner(app.link, app.registry, self._threads, self._report, self._ended)
         self._runs: dict[Key, Run] = {}
         self._ran: dict[str, None] = {}
 

@@ -5,6 +5,7 @@ A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
 
 from __future__ import annotations
 
+from tests.contract.client_checkpoints import CheckpointsContract
 from tests.contract.client_control import ControlContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
@@ -14,6 +15,12 @@ from tests.contract.client_subscriptions import SubscriptionsContract
 
 
 class ClientSuite(
-    EnqueuingContract, RunningContract, ControlContract, ReadingContract, EventsContract, SubscriptionsContract
+    EnqueuingContract,
+    RunningContract,
+    CheckpointsContract,
+    ControlContract,
+    ReadingContract,
+    EventsContract,
+    SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

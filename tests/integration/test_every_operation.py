@@ -110,6 +110,7 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     job_id, attempt = await bench.claimed(max_attempts=1)
     renewed = await bench.ask("job.renew", {"worker": "w", "attempts": [{"job_id": job_id, "attempt": attempt}]})
     assert renewed["result"]["lost"] == []
+    await bench.ask("job.checkpoint", {"job_id": job_id, "attempt": attempt, "state": {"page": 3}})
     await bench.report(job_id, attempt, "failed", error=ERROR)
     reply = await bench.ask("job.retry", {"job_id": job_id, "reason": "mended"})
     assert (await bench.ask("job.get", {"job_id": job_id}, reply["position"]))["result"]["job"]["status"] == "pending"

@@ -188,6 +188,13 @@ class WireService:
         self._record(kind, command.job_id, {"attempt": command.attempt, "result": command.result})
         return {"job_id": command.job_id, "status": job["status"]}
 
+    async def _job_checkpoint(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
+        job = self.jobs[command.job_id]
+        if job["attempt"] != command.attempt or job["status"] != "processing":
+            raise Refusal(409, "stale-attempt", "not valid any more")
+        job["checkpoint"] = command.state
+        return {"job_id": command.job_id, "status": job["status"]}
+
     async def _job_cancel(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         job = self._known(command.job_id)
         if job["status"] in ("completed", "failed"):
