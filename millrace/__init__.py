@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         NotFound,
         OutcomeUnknown,
         PartlyRefused,
+        PluginUnusable,
         Refused,
         StaleAttempt,
         TooLarge,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
     from millrace.events import Event
     from millrace.job_context import JobContext
+    from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
     from millrace.worker import Worker
 
@@ -43,6 +45,7 @@ __all__ = [
     "Job",
     "JobContext",
     "JobFailed",
+    "JobPlugin",
     "JobQueue",
     "JobStatus",
     "LogGone",
@@ -53,6 +56,7 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "PartlyRefused",
+    "PluginUnusable",
     "Refused",
     "Retry",
     "StaleAttempt",
@@ -70,6 +74,7 @@ _HOMES = {
     "Event": "events",
     "Job": "contracts.job",
     "JobContext": "job_context",
+    "JobPlugin": "job_plugins",
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",

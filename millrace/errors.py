@@ -143,6 +143,14 @@ class CheckpointRefused(MillraceError, ValueError):
     """Raised by `job.checkpoint` for a state that cannot be stored: not JSON, or more than 64 KiB of it."""
 
 
+class PluginUnusable(MillraceError):
+    """Raised when a plug-in has no hooks, or an installed one cannot be loaded."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"plug-in {name!r} cannot be used: {reason}")
+        self.name, self.reason = name, reason
+
+
 class NoHandler(MillraceError):
     """Raised when a worker received a job whose name none of its handlers has."""
 

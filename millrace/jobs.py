@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contracts.job import Job, JobStatus, Retry, Stats
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
+from millrace.job_extensions import JobExtensions
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
 
@@ -30,13 +32,14 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(JobDecorators):
+class JobQueue(JobDecorators, JobExtensions):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
         from millrace.client import Millrace
 
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
+        self.plugin_failures = Counter()
 
     async def enqueue(
         self,

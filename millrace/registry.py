@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millrace.binding import Binding
+from millrace.job_middleware import Around
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Registry:
 
     jobs: dict[str, JobDefinition] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionDefinition] = field(default_factory=dict)
+    middleware: list[Around] = field(default_factory=list)
 
     def add_job(self, definition: JobDefinition) -> None:
         """Raises:

@@ -16,6 +16,7 @@ from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
 from millrace.errors import NoHandler
 from millrace.job_context import JobContext
+from millrace.job_middleware import composed
 from millrace.link import Link
 from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
@@ -72,6 +73,7 @@ class Runner:
         # Taken here: later code runs in the context of whichever handler ended last.
         self._origin = link.origin()
         self._registry = registry
+        self._handle = composed(registry.middleware, self._invoke)
         self._threads = threads
         self._report = report
         self._ended = ended
@@ -142,10 +144,13 @@ class Runner:
             return await self._call(run)
 
     async def _call(self, run: Run) -> Any:
-        definition = run.definition
-        if definition is None:
+        if run.definition is None:
             raise NoHandler(run.job.name)
-        arguments = definition.binding.arguments(run.job)
+        return await self._handle(run.job)
+
+    async def _invoke(self, job: JobContext) -> Any:
+        definition = self._registry.jobs[job.name]
+        arguments = definition.binding.arguments(job)
         if definition.binding.is_async:
             return await definition.function(**arguments)
         result = await self._threads.run(definition.function, arguments)

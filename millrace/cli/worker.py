@@ -13,6 +13,7 @@ from millrace import Millrace
 from millrace.cli.errors import CliError
 from millrace.cli.logs import configure_logs
 from millrace.cli.target import load_app
+from millrace.errors import PluginUnusable
 from millrace.worker import Worker
 
 DEFAULT_QUEUE = "default"
@@ -31,6 +32,7 @@ def worker(
     """Claims jobs and runs them until SIGTERM or Ctrl-C; then it finishes or hands back what it holds."""
     app = load_app(target, Path.cwd())
     configure_logs()
+    load_plugins(app)
     if url is not None:
         app.settings = replace(app.settings, url=url)
     names = queue_names(queues) or declared_queues(app)
@@ -40,6 +42,18 @@ def worker(
 async def _work(app: Millrace, concurrency: int, queues: list[str], grace: float, subscriptions: bool) -> None:
     async with app:
         await Worker(app, concurrency=concurrency, queues=queues, grace=grace, subscriptions=subscriptions).run()
+
+
+def load_plugins(app: Millrace) -> None:
+    """Registers the plug-ins of installed packages.
+
+    Raises:
+        CliError: one of them cannot be used.
+    """
+    try:
+        app.jobs.load_plugins()
+    except (PluginUnusable, ValueError) as error:
+        raise CliError(f"{error}; mend or uninstall its package", exit_code=2) from error
 
 
 def declared_queues(app: Millrace) -> list[str]:

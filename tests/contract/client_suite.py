@@ -9,6 +9,7 @@ from tests.contract.client_checkpoints import CheckpointsContract
 from tests.contract.client_control import ControlContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
+from tests.contract.client_extensions import ExtensionsContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_subscriptions import SubscriptionsContract
@@ -18,6 +19,7 @@ class ClientSuite(
     EnqueuingContract,
     RunningContract,
     CheckpointsContract,
+    ExtensionsContract,
     ControlContract,
     ReadingContract,
     EventsContract,
