@@ -134,6 +134,7 @@ class Cancelled(JobEvent):
 
     def apply(self, job: Job) -> None:
         job.status, job.ended_at, job.run_at, job.worker = "cancelled", self.timestamp, None, None
+        job.cancel_reason = self.reason
 
 
 class Removed(JobEvent):
@@ -174,6 +175,7 @@ class Job(Aggregate):
         self.attempts = 0
         self.unconfirmed = 0
         self.worker: str | None = None
+        self.cancel_reason: str | None = None
         self.checkpoint: Any = None
         self.checkpoint_number = 0
         self.result: Any = None
@@ -222,12 +224,18 @@ class Job(Aggregate):
         if not number or number > self.checkpoint_number:
             self.trigger_event(Checkpointed, timestamp=now, attempt=attempt, state=state, number=number)
 
-    def fail(self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime) -> None:
-        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters."""
+    def fail(
+        self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime, retry_after: float | None = None
+    ) -> None:
+        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters.
+
+        Args:
+            retry_after: seconds in place of the policy's wait; whether there is another attempt stays the policy's.
+        """
         self._guard_attempt(attempt)
         self.trigger_event(AttemptFailed, timestamp=now, attempt=attempt, error=error)
         if retryable:
-            self._retry_or_bury(now)
+            self._retry_or_bury(now, retry_after)
         else:
             self.trigger_event(DeadLettered, timestamp=now, attempt=attempt, reason="the error is not retryable")
 
@@ -297,6 +305,7 @@ class Job(Aggregate):
             "started_at": self.started_at,
             "completed_at": ended if self.status == "completed" else None,
             "failed_at": ended if self.status == "failed" else None,
+            "cancel_reason": self.cancel_reason,
             "checkpoint": self.checkpoint,
             "result": self.result,
             "error": self.error["message"] if self.error else None,
@@ -309,14 +318,15 @@ class Job(Aggregate):
         if self.status != "processing" or attempt != self.attempt:
             raise StaleAttempt(attempt, self.attempt, self.status)
 
-    def _retry_or_bury(self, now: datetime) -> None:
+    def _retry_or_bury(self, now: datetime, retry_after: float | None = None) -> None:
         if self.attempts >= self.max_attempts:
             reason = f"all {self.max_attempts} attempts failed" if self.max_attempts > 1 else "its one attempt failed"
             self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason=reason)
         elif self.retry["kind"] == "none":
             self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason="its policy is not to retry")
         else:
-            run_at = now + timedelta(seconds=retry_delay(self.retry, self.attempts, self.id))
+            wait = retry_delay(self.retry, self.attempts, self.id) if retry_after is None else retry_after
+            run_at = now + timedelta(seconds=wait)
             self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
@@ -10,8 +11,9 @@ from typing import Any, assert_never
 
 from pydantic_core import from_json
 
-from domain.job import Job
-from domain.ports import ClaimRequest, WorkQueue
+from domain.errors import UnreadableHistory
+from domain.job import KIND, Job
+from domain.ports import ClaimRequest, EventStore, StreamName, WorkQueue
 from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
 from millrace.contracts import job as contract
 from millrace.contracts.wire import Context, derived_id
@@ -85,7 +87,7 @@ def report(job: Job, command: contract.Report, at: Moment) -> Decided:
             job.complete(command.attempt, command.result, at.now)
         case "failed":
             error = command.error.model_dump() if command.error else {}
-            job.fail(command.attempt, error, command.retryable, at.now)
+            job.fail(command.attempt, error, command.retryable, at.now, command.retry_after)
         case "returned":
             reason = command.reason or "handed back by its worker"
             job.give_back(command.attempt, reason, at.now, command.delay or 0.0)
@@ -122,7 +124,23 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
     }
 
 
-def operation_routes(queue: WorkQueue, lease: float, grant_lease: float) -> dict[str, OperationRoute]:
+async def cancellations(
+    store: EventStore, tenant: str, lost: Sequence[tuple[str, int]]
+) -> dict[str, dict[str, str | None]]:
+    """By job id what is to be said to those who still run a job that was canceled."""
+    names = {StreamName(KIND, tenant, job_id): job_id for job_id, _ in lost}
+    told: dict[str, dict[str, str | None]] = {}
+    for stream, loaded in (await store.load(list(names))).items() if names else ():
+        with suppress(UnreadableHistory):
+            job = Job.replayed(loaded.events, loaded.snapshot)  # type: ignore[arg-type]
+            if job is not None and job.status == "cancelled":
+                told[names[stream]] = {"status": job.status, "reason": job.cancel_reason}
+    return told
+
+
+def operation_routes(
+    queue: WorkQueue, store: EventStore, lease: float, grant_lease: float
+) -> dict[str, OperationRoute]:
     """Claims and renewals: carried out each time they arrive."""
 
     async def claim(command: contract.Claim, context: Context) -> dict[str, Any]:
@@ -135,7 +153,9 @@ def operation_routes(queue: WorkQueue, lease: float, grant_lease: float) -> dict
     async def renew(command: contract.Renew, context: Context) -> dict[str, Any]:
         attempts = [(attempt.job_id, attempt.attempt) for attempt in command.attempts]
         lost = await queue.renew(context.tenant, command.worker, attempts)
-        return {"lease": lease, "lost": [{"job_id": job_id, "attempt": attempt} for job_id, attempt in lost]}
+        why = await cancellations(store, context.tenant, lost)
+        told = [{"job_id": job_id, "attempt": attempt, **why.get(job_id, {})} for job_id, attempt in lost]
+        return {"lease": lease, "lost": told}
 
     async def withdraw(command: contract.Withdraw, context: Context) -> dict[str, Any]:
         await queue.withdraw(context.tenant, command.worker)

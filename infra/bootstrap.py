@@ -201,7 +201,7 @@ async def build(
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
     operations = {
-        **job.operation_routes(storage.queue, leases.duration, leases.unconfirmed),
+        **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
     }
     queries = {

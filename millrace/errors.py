@@ -131,6 +131,40 @@ class NonRetryable(MillraceError):
     """Raised by a job's handler when another attempt cannot help: the job goes to the dead letters at once."""
 
 
+class RetryAfter(MillraceError):
+    """Raised by a job's handler that has failed and knows when another attempt may help; the attempt counts.
+
+    Args:
+        seconds: wait before the next attempt, in place of the policy's.
+
+    Raises:
+        ValueError: the seconds are negative, or no number.
+    """
+
+    def __init__(self, seconds: float, message: str = "the handler asked for another attempt") -> None:
+        super().__init__(message)
+        self.seconds = _wait(seconds)
+
+
+class Snooze(MillraceError):
+    """Raised by a job's handler for which it is too early: the job waits, and the attempt does not count.
+
+    Args:
+        seconds: wait before the job is started again.
+
+    Raises:
+        ValueError: the seconds are negative, or no number.
+    """
+
+    def __init__(self, seconds: float, message: str = "snoozed by its handler") -> None:
+        super().__init__(message)
+        self.seconds = _wait(seconds)
+
+
+class SoftTimeout(MillraceError):
+    """Raised in a handler that has reached its soft time limit, to let it clean up; uncaught it is a failure."""
+
+
 class ArgumentMismatch(NonRetryable, TypeError):
     """Raised when a job's data does not fit the parameters of its handler."""
 
@@ -189,7 +223,14 @@ BY_CODE: Mapping[str, type[Refused]] = {
     for code in kind.codes
 }  # fmt: skip
 
+LONGEST_WAIT = 31_536_000 * 10
 TEMPORARY = frozenset({"unavailable", "too-many"})
+
+
+def _wait(seconds: float) -> float:
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"a job waits 0 to {LONGEST_WAIT} seconds, not {seconds!r}")
+    return float(seconds)
 
 
 def error_from(problem: Mapping[str, Any]) -> MillraceError:

@@ -17,6 +17,8 @@ class JobContext:
         attempt: fencing token: grows with every start of the job; pass it on to systems that can refuse older ones.
         attempts: attempts used so far, this one included.
         timeout: seconds that this attempt may take.
+        cancel_reason: what was given as reason when the job was canceled, while it ran.
+        soft_timed_out: whether the soft time limit has passed. Plain functions look at it.
         checkpoint_state: what an earlier attempt saved with `checkpoint`, or None.
     """
 
@@ -24,8 +26,10 @@ class JobContext:
         "_checkpoints",
         "_created_at",
         "_stopped",
+        "_told",
         "attempt",
         "attempts",
+        "cancel_reason",
         "checkpoint_state",
         "correlation_id",
         "data",
@@ -34,6 +38,7 @@ class JobContext:
         "name",
         "priority",
         "queue",
+        "soft_timed_out",
         "timeout",
         "traceparent",
     )  # fmt: skip
@@ -53,7 +58,10 @@ class JobContext:
         self.correlation_id: str | None = grant.get("correlation_id")
         self.traceparent: str | None = grant.get("traceparent")
         self._created_at: str = grant["created_at"]
-        self._stopped = False
+        self._stopped: str | None = None
+        self._told: str | None = None
+        self.cancel_reason: str | None = None
+        self.soft_timed_out = False
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -66,6 +74,11 @@ class JobContext:
     @property
     def cancelled(self) -> bool:
         """Whether the attempt must end: canceled, timed out, lost, or the worker stops. Plain functions look at it."""
+        return self._stopped is not None
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Why the attempt must end: `cancelled`, `timeout`, `lost` (its lease), `shutdown`; None while it need not."""
         return self._stopped
 
     def log(self, message: str, **fields: Any) -> None:
@@ -100,9 +113,13 @@ class JobContext:
         """Gives the attempt a place for its checkpoints; called by the worker."""
         self._checkpoints = checkpoints
 
-    def stop(self) -> None:
+    def told(self, status: str | None, reason: str | None) -> None:
+        """Notes what the service said of an attempt that is not valid any more; called by the worker."""
+        self._told, self.cancel_reason = status, reason
+
+    def stop(self, why: str) -> None:
         """Asks the handler to end; called by the worker."""
-        self._stopped = True
+        self._stopped = self._told or why
 
     def __repr__(self) -> str:
         return f"JobContext(id={self.id!r}, name={self.name!r}, attempt={self.attempt})"

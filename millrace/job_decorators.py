@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from millrace.binding import Binding
 from millrace.contracts.job import Retry
 from millrace.job_function import JobFunction
-from millrace.registry import JobDefinition
+from millrace.registry import Backoff, JobDefinition
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -36,7 +37,8 @@ class JobDecorators:
         priority: int | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
-        retry: Retry | Mapping[str, Any] | str | None = None,
+        soft_timeout: float | None = None,
+        retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
     ) -> Callable[[Callable[P, R]], JobFunction[P, R]]: ...
 
     def job(
@@ -47,7 +49,8 @@ class JobDecorators:
         priority: int | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
-        retry: Retry | Mapping[str, Any] | str | None = None,
+        soft_timeout: float | None = None,
+        retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
     ) -> JobFunction[P, R] | Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Declares the function that runs jobs of a name; the function's own name unless another is given.
 
@@ -55,8 +58,14 @@ class JobDecorators:
         `Job` or `JobContext`, gets the `JobContext`; all others come from the job's data by name. The options are
         defaults for enqueuing the job.
 
+        Args:
+            soft_timeout: seconds after which a coroutine gets a `SoftTimeout` where it waits, and a plain function sees
+                `job.soft_timed_out`; holds for all jobs of the name, whoever enqueued them.
+            retry: a policy, the name of its kind, or a function of (job, error) that gives the seconds to wait for the
+                next attempt, or None for the policy's; it runs in the worker.
+
         Raises:
-            ValueError: another function has the name.
+            ValueError: another function has the name, or the soft limit is not below the hard one.
             TypeError: a parameter can only be given by position.
         """
         options = {
@@ -64,13 +73,16 @@ class JobDecorators:
             "priority": priority,
             "max_attempts": max_attempts,
             "timeout": timeout,
-            "retry": retry,
+            "retry": None if callable(retry) else retry,
         }
+        backoff = retry if callable(retry) else None
+        if soft_timeout is not None and not 0 < soft_timeout < (timeout or math.inf):
+            raise ValueError(f"soft_timeout must be above 0 and below the timeout, not {soft_timeout}")
         given = {key: value for key, value in options.items() if value is not None}
 
         def declare(function: Callable[P, R]) -> JobFunction[P, R]:
             own_name = name if isinstance(name, str) else function.__name__
-            definition = JobDefinition(own_name, function, Binding(function), given)
+            definition = JobDefinition(own_name, function, Binding(function), given, soft_timeout, backoff)
             self._app.registry.add_job(definition)
             return JobFunction(cast("JobQueue", self), function, definition)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from millrace.job_context import JobContext
 
 CallNext = Callable[[], Awaitable[Any]]
 Around = Callable[[JobContext, CallNext], Awaitable[Any]]
-Handle = Callable[[JobContext], Awaitable[Any]]
+Handle = Callable[[JobContext], Coroutine[Any, Any, Any]]
 
 
 def composed(middleware: Sequence[Around], handle: Handle) -> Handle:

@@ -7,17 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millrace.binding import Binding
+from millrace.job_context import JobContext
 from millrace.job_middleware import Around
+
+Backoff = Callable[[JobContext, Exception], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
-    """A job's handler, and the options that its enqueuing takes unless it brings its own."""
+    """A job's handler, and the options that its enqueuing takes unless it brings its own.
+
+    Attributes:
+        soft_timeout: seconds after which the handler is told that its time is short.
+        backoff: the seconds that a failed attempt waits for the next, or None to leave that to the policy.
+    """
 
     name: str
     function: Callable[..., Any]
     binding: Binding
     options: Mapping[str, Any]
+    soft_timeout: float | None = None
+    backoff: Backoff | None = None
 
 
 @dataclass(frozen=True, slots=True)

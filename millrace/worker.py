@@ -154,10 +154,12 @@ class Worker:
         self._leases.release(key)
         self._claims.wake()
 
-    def _lost(self, key: Key, reason: str) -> None:
+    def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)
         run = self._runs.get(key)
         if run is not None and run.reason is not Stop.LOST:
+            run.job.told(told.get("status"), told.get("reason"))
+            reason = told.get("status") or ("it is not valid any more" if told else "its lease could not be renewed")
             log.warning("an attempt is stopped", job=run.job.name, job_id=key[0], attempt=key[1], reason=reason)
             self._runner.stop(run, Stop.LOST)
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from millrace.encoding import encode
-from millrace.errors import NonRetryable, ResultRefused
+from millrace.errors import NonRetryable, ResultRefused, Snooze
 from millrace.job_context import JobContext
 
 MAX_RESULT_BYTES = 262_144
@@ -39,8 +39,12 @@ def completed(job: JobContext, result: Any) -> bytes:
     return _report(job, b"completed", b',"result":' + text)
 
 
-def failed(job: JobContext, error: BaseException) -> bytes:
-    """The report of an exception, with its traceback from the handler on."""
+def failed(job: JobContext, error: BaseException, retry_after: float | None = None) -> bytes:
+    """The report of an exception, with its traceback from the handler on.
+
+    Args:
+        retry_after: seconds to the next attempt, where it is not the policy that decides.
+    """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
@@ -52,8 +56,16 @@ def failed(job: JobContext, error: BaseException) -> bytes:
         "message": clean(_message(error))[:MAX_MESSAGE_CHARS],
         "traceback": clean(trace)[-MAX_TRACEBACK_CHARS:],
     }
-    retryable = b',"retryable":false' if isinstance(error, NonRetryable) else b""
-    return _report(job, b"failed", b',"error":' + to_json(detail) + retryable)
+    more = b',"retryable":false' if isinstance(error, NonRetryable) else b""
+    if retry_after is not None:
+        more += b',"retry_after":' + to_json(retry_after)
+    return _report(job, b"failed", b',"error":' + to_json(detail) + more)
+
+
+def snoozed(job: JobContext, snooze: Snooze) -> bytes:
+    """The report of a handler that wants to run later; it uses no attempt."""
+    reason = to_json(clean(str(snooze))[:256])
+    return _report(job, b"returned", b',"delay":%b,"reason":%b' % (to_json(snooze.seconds), reason))
 
 
 def refused(job_id: str, attempt: int, reason: str) -> bytes:

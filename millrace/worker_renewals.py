@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from pydantic_core import to_json
@@ -21,9 +22,12 @@ MAX_ATTEMPTS = 1_000
 
 
 class Renewals:
-    """Renews all leases in one message when the first is due, and calls `lost` for attempts that must stop."""
+    """Renews all leases in one message when the first is due, and calls `lost` for attempts that must stop.
 
-    def __init__(self, link: Link, worker: str, leases: Leases, lost: Callable[[Key, str], None]) -> None:
+    `lost` gets what the service said of the attempt: nothing where its lease could not be renewed in time.
+    """
+
+    def __init__(self, link: Link, worker: str, leases: Leases, lost: Callable[[Key, dict[str, Any]], None]) -> None:
         self._link = link
         self._origin = link.origin()
         self._worker = worker
@@ -37,7 +41,7 @@ class Renewals:
             while True:
                 now = lease_clock()
                 for key in self._leases.expire(now):
-                    self._lost(key, "its lease could not be renewed")
+                    self._lost(key, {})
                 if self._leases.renewal_due(now) and (self._renewing is None or self._renewing.done()):
                     self._leases.renewing(now)
                     self._renewing = asyncio.create_task(self._renew())
@@ -65,4 +69,4 @@ class Renewals:
         answer = read_answer(reply).result
         self._leases.renewed(keys, sent=sent, lease=answer["lease"])
         for attempt in answer["lost"]:
-            self._lost((attempt["job_id"], attempt["attempt"]), "it is not valid any more")
+            self._lost((attempt["job_id"], attempt["attempt"]), attempt)

@@ -14,7 +14,7 @@ import structlog
 
 from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
-from millrace.errors import NoHandler
+from millrace.errors import NoHandler, Snooze
 from millrace.job_context import JobContext
 from millrace.job_middleware import composed
 from millrace.link import Link
@@ -22,6 +22,8 @@ from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
 from millrace.worker_checkpoints import Checkpoints
 from millrace.worker_leases import Key
+from millrace.worker_retries import chosen_wait
+from millrace.worker_soft_timeout import SoftLimited, interrupt
 from millrace.worker_threads import Threads
 
 STOP_SECONDS = 5.0
@@ -39,7 +41,7 @@ class Stop(Enum):
 class Run:
     """One attempt on its way through the worker."""
 
-    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "task", "timer")
+    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "task", "timers")
     checkpoints: Checkpoints
 
     def __init__(self, job: JobContext, definition: JobDefinition | None) -> None:
@@ -50,7 +52,7 @@ class Run:
         self.reported = False
         self.reason: Stop | None = None
         self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.timers: list[asyncio.TimerHandle] = []
 
 
 class Runner:
@@ -89,7 +91,9 @@ class Runner:
         loop = asyncio.get_running_loop()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())
-        run.timer = loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT)
+        run.timers.append(loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT))
+        if run.definition is not None and run.definition.soft_timeout is not None:
+            run.timers.append(loop.call_later(run.definition.soft_timeout, self._warn, run))
         return run
 
     def stop(self, run: Run, reason: Stop) -> None:
@@ -102,14 +106,21 @@ class Runner:
         if run.reason is not None:
             return
         run.reason = reason
-        run.job.stop()
+        run.job.stop(reason.value)
         if reason is Stop.TIMEOUT:
             outcome = worker_outcomes.timed_out(run.job)
             asyncio.get_running_loop().call_later(STOP_SECONDS, self._report_once, run, outcome)
         if run.task is not None and not (run.begun and self._in_thread(run)):
             run.task.cancel()
+            # Cleaning up has as long; what hangs in there is not to keep the slot.
+            run.timers.append(asyncio.get_running_loop().call_later(STOP_SECONDS, run.task.cancel))
         if not run.begun:
             self._finish(run, None)
+
+    def _warn(self, run: Run) -> None:
+        run.job.soft_timed_out = True
+        if run.task is not None and run.begun and run.reason is None and not self._in_thread(run):
+            interrupt(run.task)
 
     def hand_back(self, run: Run) -> None:
         """Reports a handler that does not end as handed back."""
@@ -127,12 +138,14 @@ class Runner:
         except NoHandler as error:
             log.warning("a job is left to other workers", job=job.name, job_id=job.id, reason=str(error))
             outcome = worker_outcomes.unknown(job)
+        except Snooze as snooze:
+            outcome = worker_outcomes.snoozed(job, snooze)
         except BaseException as error:
             # A cancellation that nobody asked for came out of the handler: a library's way to say that a connection
             # was lost. It is a failure like any other, and so is whatever else a handler lets out: neither may it end
             # the worker nor keep its slot.
             if run.reason is None:
-                outcome = worker_outcomes.failed(job, error)
+                outcome = worker_outcomes.failed(job, error, chosen_wait(run.definition, job, error))
         self._finish(run, outcome)
 
     async def _traced(self, run: Run) -> Any:
@@ -146,7 +159,10 @@ class Runner:
     async def _call(self, run: Run) -> Any:
         if run.definition is None:
             raise NoHandler(run.job.name)
-        return await self._handle(run.job)
+        work = self._handle(run.job)
+        if run.definition.soft_timeout is None or self._in_thread(run):
+            return await work
+        return await SoftLimited(work, run.definition.soft_timeout)
 
     async def _invoke(self, job: JobContext) -> Any:
         definition = self._registry.jobs[job.name]
@@ -157,8 +173,8 @@ class Runner:
         return await result if inspect.isawaitable(result) else result
 
     def _finish(self, run: Run, outcome: bytes | None) -> None:
-        if run.timer is not None:
-            run.timer.cancel()
+        for timer in run.timers:
+            timer.cancel()
         match run.reason:
             case Stop.TIMEOUT:
                 self._report_once(run, worker_outcomes.timed_out(run.job))

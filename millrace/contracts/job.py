@@ -171,6 +171,7 @@ class Report(Message):
         outcome: `completed` with `result`, `failed` with `error`, or `returned` when a worker hands the job back
             unrun (uses no attempt).
         retryable: false sends the job to the dead letters whatever its policy says.
+        retry_after: seconds until the next attempt, in place of what the policy says; only with `failed`.
         delay: seconds before a returned job may run again.
         reason: why the job was returned.
         checkpoint: state that the next attempt continues from, where it was not saved by itself; not with `completed`.
@@ -182,6 +183,7 @@ class Report(Message):
     result: Any = None
     error: ErrorDetail | None = None
     retryable: bool = True
+    retry_after: Seconds | None = None
     delay: Seconds | None = None
     reason: Annotated[str, Field(max_length=256)] | None = None
     checkpoint: CheckpointState = None
@@ -192,6 +194,8 @@ class Report(Message):
             raise ValueError("a failed attempt carries an `error`")
         if self.outcome != "returned" and (self.delay is not None or self.reason is not None):
             raise ValueError("`delay` and `reason` belong to a returned attempt")
+        if self.outcome != "failed" and self.retry_after is not None:
+            raise ValueError("`retry_after` belongs to a failed attempt")
         if self.outcome == "completed" and "checkpoint" in self.model_fields_set:
             raise ValueError("a completed job has no next attempt to continue from a `checkpoint`")
         return self
@@ -273,11 +277,18 @@ class Renew(Message):
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=1_000)] = ()
 
 
+class LostAttempt(Attempt):
+    """An attempt that is not valid any more; where its job was canceled, `status` says so and `reason` why."""
+
+    status: Literal["cancelled"] | None = None
+    reason: str | None = None
+
+
 class Renewed(Fact):
     """Answer to `job.renew`: the lease in seconds, and the attempts that are no longer valid and must stop."""
 
     lease: float
-    lost: tuple[Attempt, ...] = ()
+    lost: tuple[LostAttempt, ...] = ()
 
 
 class Withdraw(Message):

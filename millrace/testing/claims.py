@@ -41,7 +41,7 @@ class Claims:
         """The answer to `job.renew`: which of the attempts are not valid any more."""
         self._seen[tenant, command.worker] = self._clock.now()
         lost = [
-            {"job_id": each.job_id, "attempt": each.attempt}
+            {"job_id": each.job_id, "attempt": each.attempt, **self.cancellation(tenant, each.job_id)}
             for each in command.attempts
             if not self.valid(tenant, each.job_id, each.attempt)
         ]
@@ -51,6 +51,13 @@ class Claims:
         """Whether the attempt is the one that is running now."""
         job = self._log.states.get(Stream("job", tenant, job_id))
         return isinstance(job, JobState) and job.status == "processing" and job.attempt == attempt
+
+    def cancellation(self, tenant: str, job_id: str) -> dict[str, str | None]:
+        """What is to be said to who still runs the job, if it was canceled."""
+        job = self._log.states.get(Stream("job", tenant, job_id))
+        if not isinstance(job, JobState) or job.status != "cancelled":
+            return {}
+        return {"status": job.status, "reason": job.cancel_reason}
 
     def workers(self, tenant: str) -> int:
         """How many workers were seen within one lease."""

@@ -55,7 +55,7 @@ def _outcome(job: JobState, command: contract.Report, now: datetime) -> list[Fac
             failed = contract.JobAttemptFailed(
                 attempt=attempt, error=command.error or contract.ErrorDetail.model_validate({})
             )
-            return [failed, _after_failure(job, command.retryable, now)]
+            return [failed, _after_failure(job, command, now)]
         case "returned":
             reason = command.reason or "handed back by its worker"
             returned: list[Fact] = [contract.JobAttemptReturned(attempt=attempt, reason=reason)]
@@ -88,9 +88,9 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
     return [*([contract.JobCancelled(reason="removed")] if waiting else []), contract.JobRemoved()]
 
 
-def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:
+def _after_failure(job: JobState, command: contract.Report, now: datetime) -> Fact:
     reason: str | None = None
-    if not retryable:
+    if not command.retryable:
         reason = "the error is not retryable"
     elif job.attempts >= job.max_attempts:
         reason = f"all {job.max_attempts} attempts failed" if job.max_attempts > 1 else "its one attempt failed"
@@ -98,8 +98,9 @@ def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:
         reason = "its policy is not to retry"
     if reason is not None:
         return contract.JobDeadLettered(attempt=job.attempt, reason=reason)
-    wait = timedelta(seconds=retry_delay(job.retry, job.attempts, job.id))
-    return contract.JobRetryScheduled(attempt=job.attempt, run_at=now + wait)
+    policy = retry_delay(job.retry, job.attempts, job.id)
+    wait = policy if command.retry_after is None else command.retry_after
+    return contract.JobRetryScheduled(attempt=job.attempt, run_at=now + timedelta(seconds=wait))
 
 
 def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:

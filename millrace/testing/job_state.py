@@ -37,6 +37,7 @@ class JobState:
     attempt: int = 0
     attempts: int = 0
     worker: str | None = None
+    cancel_reason: str | None = None
     checkpoint: Any = None
     checkpoint_number: int = 0
     created_at: datetime = LONG_AGO
@@ -83,6 +84,7 @@ class JobState:
                 self.max_attempts = fact.max_attempts
             case contract.JobCancelled():
                 self.status, self.ended_at, self.run_at, self.worker = "cancelled", at, None, None
+                self.cancel_reason = fact.reason
             case contract.JobRemoved():
                 self.removed = True
             case _:
@@ -102,7 +104,12 @@ class JobState:
 
     def to_wire(self) -> dict[str, Any]:
         last = self.errors[-1]["message"] if self.errors else None
-        return self._shown() | {"checkpoint": self.checkpoint, "error": last, "removed": self.removed}
+        return self._shown() | {
+            "cancel_reason": self.cancel_reason,
+            "checkpoint": self.checkpoint,
+            "error": last,
+            "removed": self.removed,
+        }
 
     def _shown(self) -> dict[str, Any]:
         return {

@@ -77,6 +77,8 @@ class Running:
         """Starts what there is room for and stops what is not valid any more; true when nothing runs or can be."""
         for run in list(self._runs.values()):
             if run.reason is None and not self._memory.claims.valid(self._tenant, *run.key):
+                told = self._memory.claims.cancellation(self._tenant, run.job.id)
+                run.job.told(told.get("status"), told.get("reason"))
                 self._runner.stop(run, Stop.LOST)
         free = self._concurrency - len(self._runs)
         if free > 0:

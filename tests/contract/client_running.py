@@ -215,8 +215,8 @@ class RunningContract:
     async def test_a_renewal_names_the_attempts_that_are_lost(self, bench: Bench) -> None:
         jobs = await bench.app.jobs.enqueue_many([{"name": "n"}, {"name": "n"}])
         await claim(bench.app, 2)
-        await bench.app.jobs.cancel(jobs[0].id)
+        await bench.app.jobs.cancel(jobs[0].id, "no room")
         body = {"worker": "contract", "attempts": [{"job_id": job.id, "attempt": 1} for job in jobs]}
         renewed = (await bench.app.execute("job.renew", body)).result
-        assert renewed["lost"] == [{"job_id": jobs[0].id, "attempt": 1}]
+        assert renewed["lost"] == [{"job_id": jobs[0].id, "attempt": 1, "status": "cancelled", "reason": "no room"}]
         assert renewed["lease"] > 0

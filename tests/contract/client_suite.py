@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.contract.client_checkpoints import CheckpointsContract
 from tests.contract.client_control import ControlContract
+from tests.contract.client_ends import EndsContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_extensions import ExtensionsContract
@@ -20,6 +21,7 @@ class ClientSuite(
     RunningContract,
     CheckpointsContract,
     ExtensionsContract,
+    EndsContract,
     ControlContract,
     ReadingContract,
     EventsContract,
