@@ -188,9 +188,17 @@ class PluginUnusable(MillraceError):
 class NoHandler(MillraceError):
     """Raised when a worker received a job whose name none of its handlers has."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no handler is registered for {name!r} in this worker")
+    def __init__(self, name: str, detail: str | None = None) -> None:
+        super().__init__(detail or f"no handler for {name!r} in this worker")
         self.name = name
+
+
+class NewerArguments(NoHandler):
+    """Raised when a job's data has a newer version than the worker's handler takes; other workers may have it."""
+
+    def __init__(self, name: str, version: int, known: int) -> None:
+        super().__init__(name, f"the data of {name!r} has version {version}, this worker knows up to {known}")
+        self.version, self.known = version, known
 
 
 class JobFailed(MillraceError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 from millrace.binding import Binding
 from millrace.contracts.job import Retry
 from millrace.job_function import JobFunction
+from millrace.job_versions import Upcast, Versions
 from millrace.registry import Backoff, JobDefinition
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class JobDecorators:
         timeout: float | None = None,
         soft_timeout: float | None = None,
         retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
+        version: int = 1,
+        upcast: Mapping[int, Upcast] | None = None,
     ) -> Callable[[Callable[P, R]], JobFunction[P, R]]: ...
 
     def job(
@@ -51,6 +54,8 @@ class JobDecorators:
         timeout: float | None = None,
         soft_timeout: float | None = None,
         retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
+        version: int = 1,
+        upcast: Mapping[int, Upcast] | None = None,
     ) -> JobFunction[P, R] | Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Declares the function that runs jobs of a name; the function's own name unless another is given.
 
@@ -63,9 +68,11 @@ class JobDecorators:
                 `job.soft_timed_out`; holds for all jobs of the name, whoever enqueued them.
             retry: a policy, the name of its kind, or a function of (job, error) that gives the seconds to wait for the
                 next attempt, or None for the policy's; it runs in the worker.
+            version: of the arguments that the function takes.
+            upcast: for each older version the function that makes its data that of the next one.
 
         Raises:
-            ValueError: another function has the name, or the soft limit is not below the hard one.
+            ValueError: another function has the name, `soft_timeout` is not below `timeout`, or an upcast is missing.
             TypeError: a parameter can only be given by position.
         """
         options = {
@@ -80,9 +87,11 @@ class JobDecorators:
             raise ValueError(f"soft_timeout must be above 0 and below the timeout, not {soft_timeout}")
         given = {key: value for key, value in options.items() if value is not None}
 
+        versions = Versions(version, upcast or {})
+
         def declare(function: Callable[P, R]) -> JobFunction[P, R]:
             own_name = name if isinstance(name, str) else function.__name__
-            definition = JobDefinition(own_name, function, Binding(function), given, soft_timeout, backoff)
+            definition = JobDefinition(own_name, function, Binding(function), given, soft_timeout, backoff, versions)
             self._app.registry.add_job(definition)
             return JobFunction(cast("JobQueue", self), function, definition)
 

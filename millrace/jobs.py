@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from millrace.contracts.job import Job, JobStatus, Retry, Stats
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
@@ -44,9 +46,9 @@ class JobQueue(JobDecorators, JobExtensions):
     async def enqueue(
         self,
         name: str,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | BaseModel | None = None,
         *,
-        payload: Mapping[str, Any] | None = None,
+        payload: Mapping[str, Any] | BaseModel | None = None,
         queue: str | None = None,
         priority: int | None = None,
         delay: float | None = None,
@@ -97,7 +99,9 @@ class JobQueue(JobDecorators, JobExtensions):
             raise PartlyRefused(outcomes)
         return jobs
 
-    async def schedule(self, name: str, data: Mapping[str, Any] | None, scheduled_at: datetime, **options: Any) -> Job:
+    async def schedule(
+        self, name: str, data: Mapping[str, Any] | BaseModel | None, scheduled_at: datetime, **options: Any
+    ) -> Job:
         """Enqueues a job that runs at `scheduled_at` or as soon as possible after it."""
         return await self.enqueue(name, data, run_at=scheduled_at, **options)
 

@@ -9,6 +9,7 @@ from typing import Any
 from millrace.binding import Binding
 from millrace.job_context import JobContext
 from millrace.job_middleware import Around
+from millrace.job_versions import Versions
 
 Backoff = Callable[[JobContext, Exception], float | None]
 
@@ -19,6 +20,7 @@ class JobDefinition:
 
     Attributes:
         soft_timeout: seconds after which the handler is told that its time is short.
+        versions: of the arguments, of which the handler takes the current one.
         backoff: the seconds that a failed attempt waits for the next, or None to leave that to the policy.
     """
 
@@ -28,6 +30,7 @@ class JobDefinition:
     options: Mapping[str, Any]
     soft_timeout: float | None = None
     backoff: Backoff | None = None
+    versions: Versions = field(default_factory=Versions)
 
 
 @dataclass(frozen=True, slots=True)

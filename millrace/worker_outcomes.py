@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from millrace.encoding import encode
-from millrace.errors import NonRetryable, ResultRefused, Snooze
+from millrace.errors import ArgumentMismatch, NoHandler, NonRetryable, ResultRefused, Snooze
 from millrace.job_context import JobContext
 
 MAX_RESULT_BYTES = 262_144
@@ -51,11 +51,10 @@ def failed(job: JobContext, error: BaseException, retry_after: float | None = No
         trace = "".join(traceback.format_exception(kind, error, _below_worker(error.__traceback__)))
     except Exception as unprintable:
         trace = f"the traceback cannot be shown: {type(unprintable).__name__}"
-    detail = {
-        "type": clean(name)[:256],
-        "message": clean(_message(error))[:MAX_MESSAGE_CHARS],
-        "traceback": clean(trace)[-MAX_TRACEBACK_CHARS:],
-    }
+    detail = {"type": clean(name)[:256], "message": clean(_message(error))[:MAX_MESSAGE_CHARS]}
+    if not isinstance(error, ArgumentMismatch):
+        # Of data that does not fit, a trace through the worker would tell nobody anything.
+        detail["traceback"] = clean(trace)[-MAX_TRACEBACK_CHARS:]
     more = b',"retryable":false' if isinstance(error, NonRetryable) else b""
     if retry_after is not None:
         more += b',"retry_after":' + to_json(retry_after)
@@ -91,12 +90,12 @@ def timed_out(job: JobContext) -> bytes:
     return _report(job, b"failed", b',"error":' + to_json(detail))
 
 
-def unknown(job: JobContext) -> bytes:
+def unknown(job: JobContext, error: NoHandler) -> bytes:
     """The report that leaves a job to a worker which has a handler for it; it uses no attempt.
 
     The longer nobody has one, the longer the job waits between two looks.
     """
-    reason = clean(f"no handler for {job.name!r} in the worker that got it")[:256]
+    reason = clean(str(error))[:256]
     delay = min(LONGEST_LOOK, LOOK_AGAIN * job.attempt)
     return _report(job, b"returned", b',"delay":%g,"reason":' % delay + to_json(reason))
 

@@ -137,7 +137,7 @@ class Runner:
                 run.checkpoints.close()
         except NoHandler as error:
             log.warning("a job is left to other workers", job=job.name, job_id=job.id, reason=str(error))
-            outcome = worker_outcomes.unknown(job)
+            outcome = worker_outcomes.unknown(job, error)
         except Snooze as snooze:
             outcome = worker_outcomes.snoozed(job, snooze)
         except BaseException as error:
@@ -159,6 +159,7 @@ class Runner:
     async def _call(self, run: Run) -> Any:
         if run.definition is None:
             raise NoHandler(run.job.name)
+        run.job.data = run.definition.versions.brought_up(run.job.name, run.job.data)
         work = self._handle(run.job)
         if run.definition.soft_timeout is None or self._in_thread(run):
             return await work

@@ -5,6 +5,7 @@ A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
 
 from __future__ import annotations
 
+from tests.contract.client_arguments import ArgumentsContract
 from tests.contract.client_checkpoints import CheckpointsContract
 from tests.contract.client_control import ControlContract
 from tests.contract.client_ends import EndsContract
@@ -19,6 +20,7 @@ from tests.contract.client_subscriptions import SubscriptionsContract
 class ClientSuite(
     EnqueuingContract,
     RunningContract,
+    ArgumentsContract,
     CheckpointsContract,
     ExtensionsContract,
     EndsContract,
