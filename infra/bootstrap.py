@@ -22,7 +22,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import event, job, subscription, timers
+from handlers import event, job, job_logs, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -148,6 +148,7 @@ class System:
         status = await self.storage.pool.execute(
             "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
         )
+        await self.storage.job_logs.forget()
         return int(status.rpartition(" ")[2])
 
 
@@ -202,10 +203,12 @@ async def build(
 
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
+        **job_logs.operation_routes(storage.job_logs),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+        **job_logs.query_routes(storage.job_logs),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }

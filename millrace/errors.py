@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contracts.wire import Problem
 
@@ -145,6 +145,9 @@ class RetryAfter(MillraceError):
         super().__init__(message)
         self.seconds = _wait(seconds)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[float, str]]:
+        return type(self), (self.seconds, str(self))
+
 
 class Snooze(MillraceError):
     """Raised by a job's handler for which it is too early: the job waits, and the attempt does not count.
@@ -160,6 +163,9 @@ class Snooze(MillraceError):
         super().__init__(message)
         self.seconds = _wait(seconds)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[float, str]]:
+        return type(self), (self.seconds, str(self))
+
 
 class SoftTimeout(MillraceError):
     """Raised in a handler that has reached its soft time limit, to let it clean up; uncaught it is a failure."""
@@ -170,7 +176,7 @@ class ArgumentMismatch(NonRetryable, TypeError):
 
 
 class ResultRefused(NonRetryable):
-    """Raised when a handler returned what cannot be stored: not JSON, or more than 256 KiB of it."""
+    """Raised when a handler returned what cannot be stored: not JSON, or more than 1 MB of it."""
 
 
 class CheckpointRefused(MillraceError, ValueError):
@@ -199,6 +205,18 @@ class NewerArguments(NoHandler):
     def __init__(self, name: str, version: int, known: int) -> None:
         super().__init__(name, f"the data of {name!r} has version {version}, this worker knows up to {known}")
         self.version, self.known = version, known
+
+
+class ProcessEnded(MillraceError):
+    """Raised when the process that ran a handler ended in the middle of it: out of memory, a crash in a library."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        super().__init__(f"the handler's process ended with exit code {exit_code}")
+        self.exit_code = exit_code
+
+
+class ProcessFailed(MillraceError):
+    """Raised for an error of a handler in a process that could not be carried over; the text names it."""
 
 
 class JobFailed(MillraceError):

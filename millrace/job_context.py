@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+
+class Keeper(Protocol):
+    """Where an attempt's checkpoints go."""
+
+    def save(self, state: object, force: bool) -> Awaitable[None]: ...
+
+
+class Writer(Protocol):
+    """Where an attempt's log lines go."""
+
+    def add(self, key: tuple[str, int], level: Level, message: str, fields: dict[str, Any]) -> None: ...
+
 
 if TYPE_CHECKING:
-    from millrace.worker_checkpoints import Checkpoints
+    from millrace.contracts.job_logs import Level
+
+
+LEVELS = ("debug", "info", "warning", "error")
 
 
 class JobContext:
@@ -25,6 +41,7 @@ class JobContext:
     __slots__ = (
         "_checkpoints",
         "_created_at",
+        "_logs",
         "_stopped",
         "_told",
         "attempt",
@@ -44,7 +61,8 @@ class JobContext:
     )  # fmt: skip
 
     def __init__(self, grant: dict[str, Any]) -> None:
-        self._checkpoints: Checkpoints | None = None
+        self._checkpoints: Keeper | None = None
+        self._logs: Writer | None = None
         self.checkpoint_state: Any = grant.get("checkpoint")
         self.id: str = grant["job_id"]
         self.name: str = grant["name"]
@@ -81,11 +99,18 @@ class JobContext:
         """Why the attempt must end: `cancelled`, `timeout`, `lost` (its lease), `shutdown`; None while it need not."""
         return self._stopped
 
-    def log(self, message: str, **fields: Any) -> None:
-        """Writes a log line that names the job."""
+    def log(self, message: str, *, level: Level = "info", **fields: Any) -> None:
+        """Writes a log line that names the job, and keeps it with the job: see `app.jobs.logs`.
+
+        Raises:
+            ValueError: there is no such level.
+        """
         import structlog
 
-        structlog.get_logger("millrace.job").info(
+        check_level(level)
+        if self._logs is not None:
+            self._logs.add((self.id, self.attempt), level, message, fields)
+        getattr(structlog.get_logger("millrace.job"), level)(
             message, job=self.name, job_id=self.id, attempt=self.attempt, correlation_id=self.correlation_id, **fields
         )
 
@@ -109,9 +134,18 @@ class JobContext:
             raise RuntimeError("a checkpoint can only be saved while a worker runs the job")
         return self._checkpoints.save(state, force)
 
-    def keep(self, checkpoints: Checkpoints) -> None:
-        """Gives the attempt a place for its checkpoints; called by the worker."""
-        self._checkpoints = checkpoints
+    def keep(self, checkpoints: Keeper, logs: Writer) -> None:
+        """Gives the attempt places for its checkpoints and log lines; called by the worker."""
+        self._checkpoints, self._logs = checkpoints, logs
+
+    def grant(self) -> dict[str, Any]:
+        """What makes the same context in another process."""
+        return {
+            "job_id": self.id, "name": self.name, "data": self.data, "queue": self.queue, "priority": self.priority,
+            "attempt": self.attempt, "attempts": self.attempts, "max_attempts": self.max_attempts,
+            "timeout": self.timeout, "correlation_id": self.correlation_id, "traceparent": self.traceparent,
+            "created_at": self._created_at, "checkpoint": self.checkpoint_state,
+        }  # fmt: skip
 
     def told(self, status: str | None, reason: str | None) -> None:
         """Notes what the service said of an attempt that is not valid any more; called by the worker."""
@@ -123,3 +157,13 @@ class JobContext:
 
     def __repr__(self) -> str:
         return f"JobContext(id={self.id!r}, name={self.name!r}, attempt={self.attempt})"
+
+
+def check_level(level: str) -> None:
+    """Refuses a level that there is not.
+
+    Raises:
+        ValueError: it is none of debug, info, warning and error.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"a log line's level is one of {', '.join(LEVELS)}, not {level!r}")

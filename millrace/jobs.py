@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from millrace.contracts.job import Job, JobStatus, Retry, Stats
+from millrace.contracts.job_logs import JobLog
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
 from millrace.job_extensions import JobExtensions
@@ -105,13 +106,27 @@ class JobQueue(JobDecorators, JobExtensions):
         """Enqueues a job that runs at `scheduled_at` or as soon as possible after it."""
         return await self.enqueue(name, data, run_at=scheduled_at, **options)
 
-    async def get(self, job_id: str, *, min_position: str | None = None) -> Job | None:
-        """The job, or None where this tenant has none of that id."""
+    async def logs(self, job_id: str, attempt: int | None = None) -> JobLog:
+        """What an attempt has logged with `job.log`, by default the newest that has; kept for seven days.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        body = {"job_id": job_id} if attempt is None else {"job_id": job_id, "attempt": attempt}
+        return JobLog.model_validate(await self._app.link.query("job.logs", body))
+
+    async def get(self, job_id: str, *, logs: bool = False, min_position: str | None = None) -> Job | None:
+        """The job, or None where this tenant has none of that id.
+
+        Args:
+            logs: read what its newest attempt has logged, too.
+        """
         try:
             answer = await self._app.link.query("job.get", {"job_id": job_id}, min_position=min_position)
         except NotFound:
             return None
-        return Job.model_validate(answer["job"])
+        job = answer["job"]
+        return Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
 
     async def get_status(self, job_id: str) -> JobStatus | None:
         """What the job is doing, or None where this tenant has none of that id."""

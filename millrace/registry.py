@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from millrace.binding import Binding
 from millrace.job_context import JobContext
@@ -20,6 +20,7 @@ class JobDefinition:
 
     Attributes:
         soft_timeout: seconds after which the handler is told that its time is short.
+        pool: where a plain function runs.
         versions: of the arguments, of which the handler takes the current one.
         backoff: the seconds that a failed attempt waits for the next, or None to leave that to the policy.
     """
@@ -30,6 +31,7 @@ class JobDefinition:
     options: Mapping[str, Any]
     soft_timeout: float | None = None
     backoff: Backoff | None = None
+    pool: Literal["thread", "process"] = "thread"
     versions: Versions = field(default_factory=Versions)
 
 

@@ -115,6 +115,8 @@ class Worker:
             await asyncio.gather(keeping, *delivering, return_exceptions=True)
             await self._claims.stop()
             await self._reports.close()
+            await self._runner.logs.close()
+            self._runner.close()
             self._threads.close()
             if signals:
                 self._stop_listening()
@@ -188,6 +190,7 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(REPORT_SECONDS):
                 await self._reports.drained()
+                await self._runner.logs.drained()
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from millrace.encoding import encode
 from millrace.errors import ArgumentMismatch, NoHandler, NonRetryable, ResultRefused, Snooze
 from millrace.job_context import JobContext
 
-MAX_RESULT_BYTES = 262_144
+MAX_RESULT_BYTES = 1_000_000
 LOOK_AGAIN = 5.0
 LONGEST_LOOK = 60.0
 MAX_MESSAGE_CHARS = 8_192

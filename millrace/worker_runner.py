@@ -22,6 +22,8 @@ from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
 from millrace.worker_checkpoints import Checkpoints
 from millrace.worker_leases import Key
+from millrace.worker_logs import Logs
+from millrace.worker_processes import Processes
 from millrace.worker_retries import chosen_wait
 from millrace.worker_soft_timeout import SoftLimited, interrupt
 from millrace.worker_threads import Threads
@@ -56,7 +58,7 @@ class Run:
 
 
 class Runner:
-    """Starts handlers and tells how they ended.
+    """Starts handlers and tells how they ended. `logs` has what they log.
 
     Args:
         report: called once with an attempt's outcome, unless the attempt was lost.
@@ -74,11 +76,13 @@ class Runner:
         self._link = link
         # Taken here: later code runs in the context of whichever handler ended last.
         self._origin = link.origin()
+        self.logs = Logs(link, self._origin)
         self._registry = registry
         self._handle = composed(registry.middleware, self._invoke)
         self._threads = threads
         self._report = report
         self._ended = ended
+        self._processes = Processes()
         self._context = contextvars.copy_context()
         self._spans = JobSpans.of_application()
 
@@ -87,7 +91,7 @@ class Runner:
         job = JobContext(grant)
         run = Run(job, self._registry.jobs.get(job.name))
         run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
-        job.keep(run.checkpoints)
+        job.keep(run.checkpoints, self.logs)
         loop = asyncio.get_running_loop()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())
@@ -114,6 +118,8 @@ class Runner:
             run.task.cancel()
             # Cleaning up has as long; what hangs in there is not to keep the slot.
             run.timers.append(asyncio.get_running_loop().call_later(STOP_SECONDS, run.task.cancel))
+        if run.definition is not None and run.definition.pool == "process":
+            self._processes.kill(run.key)
         if not run.begun:
             self._finish(run, None)
 
@@ -121,6 +127,10 @@ class Runner:
         run.job.soft_timed_out = True
         if run.task is not None and run.begun and run.reason is None and not self._in_thread(run):
             interrupt(run.task)
+
+    def close(self) -> None:
+        """Ends the processes of handlers."""
+        self._processes.close()
 
     def hand_back(self, run: Run) -> None:
         """Reports a handler that does not end as handed back."""
@@ -167,6 +177,8 @@ class Runner:
 
     async def _invoke(self, job: JobContext) -> Any:
         definition = self._registry.jobs[job.name]
+        if definition.pool == "process":
+            return await self._threads.run(self._processes.call, {"job": job, "definition": definition})
         arguments = definition.binding.arguments(job)
         if definition.binding.is_async:
             return await definition.function(**arguments)
@@ -174,6 +186,7 @@ class Runner:
         return await result if inspect.isawaitable(result) else result
 
     def _finish(self, run: Run, outcome: bytes | None) -> None:
+        self.logs.ended(run.key)
         for timer in run.timers:
             timer.cancel()
         match run.reason:

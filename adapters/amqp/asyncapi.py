@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, log
+from millrace.contracts import event, job, job_logs, log
 from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
@@ -25,6 +25,8 @@ RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.renew": job.Renewed,
     "job.withdraw": job.Withdrawn,
     "job.stats": job.Stats,
+    "job.log": job_logs.Logged,
+    "job.logs": job_logs.JobLog,
     "subscription.lease": event.Leased,
     "log.read": log.LogPage,
 }

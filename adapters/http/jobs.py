@@ -18,6 +18,7 @@ from adapters.http.paging import next_page
 from adapters.http.problems import invalid
 from adapters.http.respond import respond
 from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.job_logs import JobLog
 from millrace.contracts.wire import Message, Name, Text
 
 
@@ -48,6 +49,12 @@ class StateAt(Message):
     """A version, or a time in ISO 8601."""
 
     at: str | None = Field(None, max_length=64)
+
+
+class OfAttempt(Message):
+    """One attempt of a job."""
+
+    attempt: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
 
 
 def job_routes(door: Door) -> APIRouter:
@@ -91,6 +98,12 @@ def job_routes(door: Door) -> APIRouter:
             return respond(call, state.result)
         answer = await door.query(request, "job.get", {"job_id": id})
         return respond(call, view(answer.result["job"]))
+
+    @router.get("/api/jobs/{id}/logs", response_model=JobLog, operation_id="get_job_logs")
+    async def logs(request: Request, id: str, wish: Annotated[OfAttempt, Query()]) -> Response:
+        """What an attempt has logged, by default the newest one that has; kept for seven days."""
+        body = {"job_id": id, **wish.model_dump(exclude_none=True)}
+        return respond(call_of(request.scope), (await door.query(request, "job.logs", body)).result)
 
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:

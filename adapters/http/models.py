@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
+from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
 
 
@@ -153,6 +154,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
+    "job.log": Logged,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,
@@ -165,6 +167,7 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
     "job.list": JobPage,
     "job.stats": Stats,
+    "job.logs": JobLog,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

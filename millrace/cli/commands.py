@@ -8,6 +8,7 @@ import typer
 
 from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
+from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
 from millrace.cli.rebuild import rebuild
@@ -21,7 +22,7 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def register(app: typer.Typer) -> None:
     """Adds every command to `app`."""
-    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, rebuild]
+    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, logs, watch, history, why, rebuild]
     for command in own:
         app.command()(command)
     for command in (serve, migrate, release, doctor):

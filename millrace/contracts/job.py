@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import to_json
 
+from millrace.contracts.job_logs import GetLogs, KeptLine, Log
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 MAX_CHECKPOINT_BYTES = 65_536
@@ -347,7 +348,10 @@ class AttemptError(Fact):
 
 
 class Job(Fact):
-    """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`."""
+    """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`.
+
+    `logs` is read with `job.logs` and stands here in the Python client only, where it was asked for.
+    """
 
     id: str
     name: str
@@ -370,6 +374,7 @@ class Job(Fact):
     dead_lettered: bool = False
     worker: str | None = None
     version: int = 1
+    logs: tuple[KeptLine, ...] = ()
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -466,8 +471,14 @@ COMMANDS: dict[str, type[Message]] = {
     "job.claim": Claim,
     "job.renew": Renew,
     "job.withdraw": Withdraw,
+    "job.log": Log,
 }
-QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "job.stats": JobStats}
+QUERIES: dict[str, type[Message]] = {
+    "job.get": GetJob,
+    "job.list": ListJobs,
+    "job.stats": JobStats,
+    "job.logs": GetLogs,
+}
 EVENTS: dict[str, type[Fact]] = {
     "job.enqueued": JobEnqueued,
     "job.started": JobStarted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # No aggregate decides these: they concern who works on what right now, and record nothing by themselves.
-OPERATIONS = frozenset({"job.claim", "job.renew", "job.withdraw", "subscription.lease"})
+OPERATIONS = frozenset({"job.claim", "job.renew", "job.withdraw", "job.log", "subscription.lease"})
 
 # Over RabbitMQ these go to the exchange `millrace.claims`, as transient messages: their senders repeat them until they
 # are answered, or have no use for a late answer. A durable queue would cost a write to disk and keep nothing.

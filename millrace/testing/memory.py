@@ -12,11 +12,13 @@ from pydantic import ValidationError
 
 from millrace.contracts import job as contract
 from millrace.contracts.event import Lease
+from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import event_routes, job_routes, subscription_routes
+from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
@@ -34,6 +36,7 @@ class InMemory:
     Attributes:
         log: every event.
         claims: what can be claimed.
+        job_logs: what attempts have logged.
         subscription_leases: which worker delivers which subscription.
     """
 
@@ -42,10 +45,11 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
+        self.job_logs = MemoryJobLogs(self.log)
         routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
         self._commands = routes
         self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
-        self._queries = Queries(self.log, self.claims).routes()
+        self._queries = Queries(self.log, self.claims, self.job_logs).routes()
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
         self.clock.on_move(self.changed)
@@ -128,6 +132,8 @@ class InMemory:
             if name == "job.withdraw":
                 # Nobody holds claims in memory: each is answered with what is there.
                 return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+            if name == "job.log":
+                return Accepted(self.job_logs.append(context.tenant, Log.model_validate(body)))
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             claim = contract.Claim.model_validate(body)

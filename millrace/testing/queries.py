@@ -11,8 +11,10 @@ from typing import Any
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
+from millrace.contracts.job_logs import GetLogs
 from millrace.contracts.wire import Message
 from millrace.testing.claims import Claims
+from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
 from millrace.testing.refusals import Refusal
@@ -33,14 +35,15 @@ class Query:
 class Queries:
     """Answers from the log and the states in memory."""
 
-    def __init__(self, log: MemoryLog, claims: Claims) -> None:
-        self._log, self._claims = log, claims
+    def __init__(self, log: MemoryLog, claims: Claims, job_logs: MemoryJobLogs) -> None:
+        self._log, self._claims, self._job_logs = log, claims, job_logs
 
     def routes(self) -> dict[str, Query]:
         return {
             "job.get": Query(job_contract.GetJob, self._job),
             "job.list": Query(job_contract.ListJobs, self._jobs),
             "job.stats": Query(job_contract.JobStats, self._stats),
+            "job.logs": Query(GetLogs, self._job_logs.read),
             "subscription.get": Query(event_contract.GetSubscription, self._subscription),
             "subscription.list": Query(event_contract.ListSubscriptions, self._subscriptions),
             "log.read": Query(log_contract.ReadLog, self._read),

@@ -65,6 +65,8 @@ class Running:
         finally:
             for run in list(self._runs.values()):
                 self._runner.stop(run, Stop.SHUTDOWN)
+            await self._runner.logs.drained()
+            self._runner.close()
             self._threads.close()
 
     async def _run_due(self) -> None:
