@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rabbitmq up test check lint types bench docs services clean
+.PHONY: help demo demo-rabbitmq up test check lint types bench faults docs services clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ types: ## types only
 
 bench: ## run the benchmarks
 	@scripts/bench.sh $(ARGS)
+
+faults: ## kill, freeze, cut and wipe everything while it works (PROFILE=smoke|full|soak SEED=42)
+	@scripts/faults.sh $(or $(PROFILE),smoke) "$(SEED)" $(ARGS)
 
 docs: ## write the generated documents in docs/ anew
 	@scripts/docs.sh

@@ -77,3 +77,13 @@ class UnreadableHistory(Refusal):
     def __init__(self, stream: str, version: int, topic: str, error: str) -> None:
         super().__init__(f"event {version} of {stream} ({topic}) cannot be read: {error}")
         self.stream, self.version, self.topic, self.error = stream, version, topic, error
+
+
+class NoSuchSchedule(Refusal):
+    """Raised when a schedule is asked for something after it was removed."""
+
+    code = "not-found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no schedule {name!r}: it was removed")
+        self.name = name

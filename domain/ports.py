@@ -329,6 +329,35 @@ class JobLogs(Protocol):
         ...
 
 
+class DueSchedule(NamedTuple):
+    """A schedule whose next due time has come.
+
+    Attributes:
+        now: by the clock that says so.
+        unfinished: whether the job of the last run, `last_job_id`, has not ended.
+    """
+
+    tenant: str
+    company: str | None
+    name: str
+    due_at: datetime
+    now: datetime
+    last_job_id: str | None
+    unfinished: bool
+
+
+class DueSchedules(Protocol):
+    """Which schedules are due, by the database's clock. Costs nothing worth speaking of while none is."""
+
+    async def due(self, limit: int) -> list[DueSchedule]:
+        """Those that are due and not waiting for a job's end, the longest due first."""
+        ...
+
+    async def next_in(self) -> float | None:
+        """Seconds until the next one is due, negative where one is; None where none ever is."""
+        ...
+
+
 SubscriptionHold = Literal["held", "taken", "unknown"]
 
 

@@ -3,20 +3,21 @@
 1. A page of events is read from the store after the saved position.
 2. For each event, in order, the reaction names commands; their ids derive from (event id, reaction, index).
 3. The commands go through the ordinary pipeline, whose inbox rows make a repeated step harmless.
-4. The position is saved after all of the page's commands are committed.
+4. The position is saved after all of the page's commands are committed; that a page concerned nobody, now and then.
 
 A crash between 3 and 4 repeats commands that are known already. Nothing runs in a rebuild: rebuilds never come here.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from domain.aggregate import Unreadable
-from domain.ports import Doorbell, EventStore, Readers, RecordedEvent, StoreUnavailable
+from domain.ports import Doorbell, EventStore, Readers, RecordedEvent, StoreUnavailable, StreamName
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from millrace.contracts.wire import Context, Message, Refused
@@ -35,21 +36,31 @@ class Reaction:
         name: durable name of its position; renaming it starts a new one.
         react: the commands, by name and body, that follow from one event; none for events it does not care about.
         from_beginning: a new reaction begins at the head of the log unless this is set.
+        kinds: the kinds of aggregates whose events it is shown; None for all.
+        beside: whether events of different streams may be reacted to beside each other; those of one never are.
     """
 
     name: str
     react: Callable[[RecordedEvent], Sequence[tuple[str, Message]]]
     from_beginning: bool = False
+    kinds: frozenset[str] | None = None
+    beside: bool = False
 
 
 class Reactor:
     """Runs one reaction, while this process leads it."""
 
     def __init__(
-        self, reaction: Reaction, store: EventStore, readers: Readers, doorbell: Doorbell, pipeline: Pipeline
+        self,
+        reaction: Reaction,
+        store: EventStore,
+        readers: Readers,
+        doorbell: Doorbell,
+        pipeline: Pipeline,
+        on_advance: Callable[[str, int], None],
     ) -> None:
         self._reaction, self._store, self._readers = reaction, store, readers
-        self._doorbell, self._pipeline = doorbell, pipeline
+        self._doorbell, self._pipeline, self._on_advance = doorbell, pipeline, on_advance
         self._reader = f"reaction:{reaction.name}"
         self._failures = 0
 
@@ -60,18 +71,55 @@ class Reactor:
     async def _lead(self) -> None:
         await self._readers.ensure(self._reader, 0 if self._reaction.from_beginning else await self._store.head())
         async with self._readers.leadership(self._reader):
-            position = await self._readers.position(self._reader)
+            saved = scanned = await self._readers.position(self._reader)
             while True:
-                await self._doorbell.wait(position, POLL_SECONDS)
-                events = await self._store.read(position, PAGE)
-                if not events:
-                    continue
-                held = await self._readers.held_streams(self._reader)
-                for event in events:
-                    if event.stream.text not in held and not await self._react_or_hold(event, position):
-                        held.add(event.stream.text)
-                    position = event.position
-                await self._readers.advance(self._reader, position)
+                await self._doorbell.wait(scanned, POLL_SECONDS)
+                events = await self._store.read(scanned, PAGE)
+                own = self._shown(events)
+                if own:
+                    await self._react_to(own, scanned)
+                quiet = not events and scanned > saved
+                if events:
+                    scanned = events[-1].position
+                if own or quiet or scanned - saved >= PAGE:
+                    await self._readers.advance(self._reader, scanned)
+                    self._on_advance(self._reader, scanned)
+                    saved = scanned
+
+    def _shown(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+        kinds = self._reaction.kinds
+        return events if kinds is None else [event for event in events if event.stream.kind in kinds]
+
+    async def _react_to(self, events: Sequence[RecordedEvent], done: int) -> None:
+        held = await self._readers.held_streams(self._reader)
+        wanted = [event for event in events if event.stream.text not in held]
+        if self._reaction.beside and await self._react_beside(wanted):
+            return
+        for event in wanted:
+            if event.stream.text not in held and not await self._react_or_hold(event, done):
+                held.add(event.stream.text)
+            done = event.position
+
+    async def _react_beside(self, events: Sequence[RecordedEvent]) -> bool:
+        """All streams at once, each in its order; false where an event could not be digested, and nobody knows which.
+
+        Raises:
+            StoreUnavailable: nothing more can be done now.
+        """
+        streams: dict[StreamName, list[RecordedEvent]] = {}
+        for event in events:
+            streams.setdefault(event.stream, []).append(event)
+
+        async def react(own: Sequence[RecordedEvent]) -> None:
+            for event in own:
+                await self._react(event)
+
+        outcomes = await asyncio.gather(*map(react, streams.values()), return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if isinstance(failure, StoreUnavailable):
+                raise failure
+        return not failures
 
     async def _react_or_hold(self, event: RecordedEvent, done: int) -> bool:
         """False where the event could not be digested and its stream is held from now on."""

@@ -51,6 +51,8 @@ class CommandRoute:
         needs_head: the decision compares with the newest position, so it is read first.
         continues: the events keep the correlation of the aggregate's first event.
         work: inline rows that follow from the aggregate after its events and its status before.
+        followed_by: the reader that must have passed the command's events before it is answered, 2 s at most, so that
+            what they cause is there.
     """
 
     model: type[Message]
@@ -63,6 +65,7 @@ class CommandRoute:
     continues: bool = False
     needs_head: bool = False
     work: Callable[[Any, str | None, Metadata], Work] | None = None
+    followed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

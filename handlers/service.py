@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -56,11 +56,11 @@ class Service:
             known = ", ".join(sorted([*self._commands, *self._operations]))
             return refused("unknown-command", f"there is no command {name!r}; known are {known}")
         if not isinstance(body, list):
-            return (await self._pipeline.execute(name, [(body, context)]))[0]
+            return (await self._pipelined(name, [(body, context)]))[0]
         if len(body) > MAX_BATCH_ITEMS:
             return refused("too-large", f"a batch has at most {MAX_BATCH_ITEMS} items, this one has {len(body)}")
         items = [_unwrapped(item, context, index) for index, item in enumerate(body)]
-        return Batch(list(await self._pipeline.execute(name, items)))
+        return Batch(await self._pipelined(name, items))
 
     async def query(
         self, name: str, body: object, context: Context, min_position: str | None = None
@@ -79,6 +79,19 @@ class Service:
             return Refused(problem(refusal.code, str(refusal)))
         except (StoreUnavailable, StoreOverloaded) as error:
             return refused("unavailable", str(error), retry_after=1.0)
+
+    async def _pipelined(self, name: str, items: Sequence[tuple[object, Context]]) -> list[Accepted | Refused]:
+        answers = await self._pipeline.execute(name, items)
+        follower = self._commands[name].followed_by
+        if follower is not None:
+            for answer in answers:
+                if isinstance(answer, Accepted) and answer.position is not None:
+                    try:
+                        await self._wait_for(follower, answer.position)
+                    except Refusal:
+                        # The command is durable and will be followed; only how soon was wished for.
+                        break
+        return list(answers)
 
     async def _perform(self, route: OperationRoute, body: object, context: Context) -> Accepted | Refused:
         try:

@@ -13,16 +13,18 @@ from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
 from adapters.postgres.database import Database
+from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
+from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import event, job, job_logs, subscription, timers
+from handlers import event, job, job_logs, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -32,12 +34,14 @@ from handlers.positions import position_of
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.routes import CommandRoute
+from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
 from infra.migrate import migrate
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
+from projections.schedules import SchedulesProjection
 
 Role = Literal["api", "projector", "relay", "timers"]
 ROLES: tuple[Role, ...] = ("api", "projector", "relay", "timers")
@@ -48,9 +52,18 @@ BEAT_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy) -> dict[str, CommandRoute]:
-    """Every command that a caller may send and one aggregate decides."""
-    return {**job.command_routes(policy), **event.command_routes(), **subscription.command_routes()}
+def public_commands(policy: JobPolicy, timezone: str = "UTC") -> dict[str, CommandRoute]:
+    """Every command that a caller may send and one aggregate decides.
+
+    Args:
+        timezone: of schedules that name none.
+    """
+    return {
+        **job.command_routes(policy),
+        **schedule.command_routes(timezone),
+        **event.command_routes(),
+        **subscription.command_routes(),
+    }
 
 
 @dataclass(slots=True)
@@ -61,6 +74,7 @@ class System:
     storage: Storage
     gateway: Gateway
     pipeline: Pipeline
+    scheduler: Scheduler
     roles: Sequence[Role]
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
@@ -93,7 +107,14 @@ class System:
                 )
                 loops.append((f"projector:{projection.name}", projector.run))
             for reaction in self.reactions:
-                reactor = Reactor(reaction, storage.store, storage.readers, storage.doorbell, self.pipeline)
+                reactor = Reactor(
+                    reaction,
+                    storage.store,
+                    storage.readers,
+                    storage.doorbell,
+                    self.pipeline,
+                    storage.positions.advanced,
+                )
                 loops.append((f"reaction:{reaction.name}", reactor.run))
         if "relay" in self.roles and self.bus is not None:
             relay = Relay(
@@ -110,6 +131,8 @@ class System:
         if "timers" in self.roles:
             timer = Timers(storage.queue, self.pipeline, self._forget)
             loops.append(("timers", timer.run))
+            if self.settings.modules.jobs.scheduler.enabled:
+                loops.append(("scheduler", self.scheduler.run))
         return loops
 
     def _outgoing(self, recorded: RecordedEvent) -> Any:
@@ -181,7 +204,6 @@ async def build(
         log.info("migrated", action="migrated", migrations=applied)
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
-    internal = timers.command_routes()
     jobs = settings.modules.jobs
     policy = JobPolicy(
         jobs.defaults.max_attempts,
@@ -189,7 +211,9 @@ async def build(
         jobs.defaults.backoff,
         {name: queue.priority for name, queue in jobs.queues.items()},
     )
-    commands = public_commands(policy)
+    commands = public_commands(policy, jobs.scheduler.timezone)
+    starting_runs, starts = schedule.jobs_of_runs(policy)
+    internal = {**timers.command_routes(), **schedule.internal_routes(), **starts}
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
@@ -209,6 +233,7 @@ async def build(
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **job_logs.query_routes(storage.job_logs),
+        **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
@@ -222,4 +247,7 @@ async def build(
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
         await bus.start(serving="api" in roles)
-    return System(settings, storage, gateway, pipeline, roles, reactions, bus, tracing)
+    scheduler = Scheduler(
+        PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
+    )
+    return System(settings, storage, gateway, pipeline, scheduler, roles, (starting_runs, *reactions), bus, tracing)

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
-from millrace.contracts import event, job, log
+from millrace.contracts import event, job, log, schedule
 from millrace.contracts.wire import Fact, Message
 
 FOLDER = "schemas"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **event.EVENTS}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
+EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **schedule.EVENTS, **event.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,12 @@ class Storage:
         pool = await database.pool()
         clock = DatabaseClock()
         await clock.look(pool)
+        readers = PostgresReaders(pool, database.connect_follower)
+        positions = ReaderPositions(readers)
         # The queue and the doorbell tell each other: a ring from another process may mean work for a held claim.
-        doorbell = PostgresDoorbell(database.connect_follower, lambda: queue.stir(), lambda: commits.in_burst())
+        doorbell = PostgresDoorbell(
+            database.connect_follower, lambda: queue.stir(), lambda: commits.in_burst(), positions.trust
+        )
         tail = EventTail()
         commits = GroupCommit(database.connect_writer, tail, doorbell.ring)
         queue = PostgresWorkQueue(
@@ -51,7 +55,6 @@ class Storage:
             grant_lease=leases.unconfirmed,
         )
         store = PostgresEventStore(pool, commits, mapper, tail)
-        readers = PostgresReaders(pool, database.connect_follower)
         doorbell.start(await store.head())
         commits.start(queue.claims)
         positions, job_logs, epoch = ReaderPositions(readers), PostgresJobLogs(pool), await store.epoch()

@@ -13,6 +13,7 @@ from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
 from millrace.link import Answer, Link
 from millrace.registry import Registry, SubscriptionDefinition
+from millrace.schedule_decorators import ScheduleDecorators
 from millrace.settings import Settings, settings_from
 from millrace.subscriptions import Subscriptions
 from millrace.transport import Transport, transport_for
@@ -62,6 +63,8 @@ class Millrace:
         self.job = self.jobs.job
         self.handler = self.jobs.handler
         self.worker = self.jobs.worker
+        scheduling = ScheduleDecorators(self)
+        self.cron, self.every = scheduling.cron, scheduling.every
         self._make_transport = transport or _transport
         self._link: tuple[asyncio.AbstractEventLoop, Link] | None = None
 

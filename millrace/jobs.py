@@ -18,6 +18,7 @@ from millrace.job_decorators import JobDecorators
 from millrace.job_extensions import JobExtensions
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
+from millrace.schedules import Schedules
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -43,6 +44,7 @@ class JobQueue(JobDecorators, JobExtensions):
 
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
         self.plugin_failures = Counter()
+        self.schedules = Schedules(self._app)
 
     async def enqueue(
         self,

@@ -47,6 +47,15 @@ class SubscriptionDefinition:
     max_attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleDefinition:
+    """A schedule, the job that it enqueues, and its settings as `Schedules.create` takes them."""
+
+    name: str
+    job: str
+    settings: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class Registry:
     """Handlers by name. A name is declared once."""
@@ -54,6 +63,7 @@ class Registry:
     jobs: dict[str, JobDefinition] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionDefinition] = field(default_factory=dict)
     middleware: list[Around] = field(default_factory=list)
+    schedules: dict[str, ScheduleDefinition] = field(default_factory=dict)
 
     def add_job(self, definition: JobDefinition) -> None:
         """Raises:
@@ -70,6 +80,13 @@ class Registry:
             "subscription", definition.name, self.subscriptions.get(definition.name), definition.function
         )
         self.subscriptions[definition.name] = definition
+
+    def add_schedule(self, definition: ScheduleDefinition) -> None:
+        """Raises:
+        ValueError: another schedule has that name.
+        """
+        if self.schedules.setdefault(definition.name, definition) != definition:
+            raise ValueError(f"two schedules are called {definition.name!r}; give one of them a `name`")
 
     @staticmethod
     def _refuse_second(

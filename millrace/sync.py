@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

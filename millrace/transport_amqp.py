@@ -54,6 +54,9 @@ class AmqpTransport:
         transient = name in TRANSIENT
         message = self._message(name, body, origin, message_id)
         message.delivery_mode = DeliveryMode.NOT_PERSISTENT if transient else DeliveryMode.PERSISTENT
+        if transient:
+            # Nobody waits for the answer any more.
+            message.expiration = hold + timeout
         exchange = CLAIMS if transient else COMMANDS
 
         async def attempt(remaining: float) -> Reply:

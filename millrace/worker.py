@@ -19,6 +19,7 @@ from millrace.worker_leases import Key, Leases, lease_clock
 from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
+from millrace.worker_schedules import declare_schedules
 from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_subscriptions import Delivery
 from millrace.worker_threads import Threads
@@ -95,6 +96,7 @@ class Worker:
         self._claims = Claims(self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept)
         renewals = Renewals(self._app.link, self.id, self._leases, self._lost)
         keeping = asyncio.create_task(renewals.run())
+        declaring = asyncio.create_task(declare_schedules(self._app))
         deliveries = self._deliveries()
         delivering = [asyncio.create_task(delivery.run()) for delivery in deliveries]
         if signals:
@@ -110,9 +112,9 @@ class Worker:
                 delivery.stop()
             await self._wind_down(delivering)
         finally:
-            for task in (keeping, *delivering):
+            for task in (keeping, declaring, *delivering):
                 task.cancel()
-            await asyncio.gather(keeping, *delivering, return_exceptions=True)
+            await asyncio.gather(keeping, declaring, *delivering, return_exceptions=True)
             await self._claims.stop()
             await self._reports.close()
             await self._runner.logs.close()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from domain.aggregate import Aggregate
 from domain.event import Publication
 from domain.job import Job
+from domain.schedule import Schedule
 from domain.subscription import Subscription
 from projections.jobs import JobsProjection
 from projections.projection import Projection
+from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
-AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription)}
+AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription, Schedule)}
 
 
 def projections() -> list[Projection]:
     """The asynchronous read models, each new."""
-    return [JobsProjection(), SubscriptionsProjection()]
+    return [JobsProjection(), SubscriptionsProjection(), SchedulesProjection()]

@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, job_logs, log
+from millrace.contracts import event, job, job_logs, log, schedule
 from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
-COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **event.COMMANDS}
-QUERY_MODELS: dict[str, type[BaseModel]] = {**job.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **event.EVENTS}
+COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERY_MODELS: dict[str, type[BaseModel]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
+EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **schedule.EVENTS, **event.EVENTS}
 RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.claim": job.Grants,
     "job.renew": job.Renewed,

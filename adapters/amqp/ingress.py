@@ -62,7 +62,7 @@ class Ingress:
         self._commands = Commands(
             gateway, replies, Parking(link), lambda delivery, request: self._claims.take(delivery.message, request)
         )
-        self._acknowledger: Acknowledger | None = None
+        self._acknowledgers: dict[str, Acknowledger] = {}
         self._lost = asyncio.Event()
         self._quarantined_until = 0.0
         self._supervised = Supervised("millrace.ingress", self._session)
@@ -96,6 +96,7 @@ class Ingress:
             established()
             await (self._sit_out(lost) if quarantined else self._watch(lost))
         finally:
+            self._claims.let_claims_go()
             await self._close(broker, lost)
 
     def _broker(self, lost: asyncio.Event, *, quarantined: bool) -> RabbitBroker:
@@ -118,8 +119,10 @@ class Ingress:
         prefetch = 1 if quarantined else PREFETCH
         self._subscribe(broker, COMMANDS, self._take_command, AckPolicy.MANUAL, Channel(prefetch_count=prefetch))
         if not quarantined:
-            # These are not worth a redelivery, so the broker may forget them once they are sent.
-            self._subscribe(broker, CLAIMS, self._take_claim, AckPolicy.ACK_FIRST, Channel())
+            self._subscribe(
+                broker, CLAIMS, self._take_claim, AckPolicy.MANUAL, Channel(prefetch_count=2 * MOST_REQUESTS)
+            )
+            # A question is not worth a redelivery, so the broker may forget it once it is sent.
             self._subscribe(broker, QUERIES, self._take_query, AckPolicy.ACK_FIRST, Channel())
         return broker
 
@@ -140,13 +143,22 @@ class Ingress:
         subscriber(handle)
 
     def _take_command(self, message: IncomingMessage) -> None:
-        channel: Any = message.channel
-        if self._acknowledger is None or self._acknowledger.channel is not channel:
-            self._acknowledger = Acknowledger(channel)
-        self._commands.take(Delivery(message, self._acknowledger))
+        self._commands.take(self._delivery(COMMANDS, message))
 
     def _take_claim(self, message: IncomingMessage) -> None:
-        self._claims.take(message)
+        delivery = self._delivery(CLAIMS, message)
+        if message.redelivered:
+            delivery.acknowledge()
+            self._claims.take(message)
+        else:
+            self._claims.take(message, acknowledge=delivery.acknowledge)
+
+    def _delivery(self, queue: str, message: IncomingMessage) -> Delivery:
+        channel: Any = message.channel
+        acknowledger = self._acknowledgers.get(queue)
+        if acknowledger is None or acknowledger.channel is not channel:
+            acknowledger = self._acknowledgers[queue] = Acknowledger(channel)
+        return Delivery(message, acknowledger)
 
     def _take_query(self, message: IncomingMessage) -> None:
         self._queries.take(message)

@@ -1,4 +1,9 @@
-"""Queries, claims and renewals: answered while somebody waits, never kept. They are acknowledged when they arrive."""
+"""Queries, claims and renewals: answered while somebody waits, never kept.
+
+Queries are acknowledged when they arrive. Claims are when they are answered, so that those which a process holds go to
+another when it dies, or to itself when it is back; their senders would wait in vain for half a minute. One that comes
+back for the second time is acknowledged at once, since it may be what ends the processes.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 # Together less than the time in which a grant must be confirmed.
 RESEND_PAUSES = (0.1, 0.3, 0.6, 1.0)
+CLAIM = "job.claim"
 
 Answer = Callable[[Request], Awaitable[Reply]]
 
@@ -31,15 +37,40 @@ class Requests:
     def __init__(self, replies: Replies, answer: Answer, most: int) -> None:
         self._replies, self._answer, self._most = replies, answer, most
         self._tasks = Tasks("amqp-request")
+        self._claims: set[asyncio.Task[None]] = set()
 
-    def take(self, message: Arrived, request: Request | None = None) -> None:
-        """Takes a message over that is acknowledged already; `request` where it was read before."""
-        self._tasks.start(self._see_through(message, request, full=len(self._tasks) >= self._most))
+    def take(
+        self, message: Arrived, request: Request | None = None, acknowledge: Callable[[], None] | None = None
+    ) -> None:
+        """Takes a message over.
+
+        Args:
+            request: where it was read before.
+            acknowledge: called once the message is answered; without it, it is acknowledged already.
+        """
+        work = self._see_through(message, request, acknowledge, full=len(self._tasks) >= self._most)
+        task = self._tasks.start(work)
+        if acknowledge is not None and envelope.name_of(message) == CLAIM:
+            self._claims.add(task)
+            task.add_done_callback(self._claims.discard)
+
+    def let_claims_go(self) -> None:
+        """Gives up the claims that are not acknowledged: their connection is gone, and the broker delivers them again,
+        here or elsewhere."""
+        for task in self._claims:
+            task.cancel()
 
     async def stop(self) -> None:
         await self._tasks.stop()
 
-    async def _see_through(self, message: Arrived, request: Request | None, *, full: bool) -> None:
+    async def _see_through(
+        self, message: Arrived, request: Request | None, acknowledge: Callable[[], None] | None, *, full: bool
+    ) -> None:
+        await self._answer_to(message, request, full=full)
+        if acknowledge is not None:
+            acknowledge()
+
+    async def _answer_to(self, message: Arrived, request: Request | None, *, full: bool) -> None:
         try:
             address = envelope.return_address(message)
         except BadMessage:

@@ -21,10 +21,11 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=self._name)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def settle(self, seconds: float) -> None:
         """Waits for what runs now, at most for `seconds`; cancels nothing."""

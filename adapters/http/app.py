@@ -26,6 +26,7 @@ from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.respond import respond_problem
+from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
 from handlers.gateway import Gateway
 from millrace.contracts.wire import MAX_BODY_BYTES
@@ -82,6 +83,7 @@ def create_app(
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
+        schedule_routes(door),
         event_routes(door),
         subscription_routes(door),
         log_routes(door),

@@ -11,6 +11,7 @@ from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.schedule import Schedule, Upcoming
 
 
 class JobCreated(BaseModel):
@@ -106,6 +107,41 @@ class Published(BaseModel):
     event_id: str
 
 
+class ScheduleReply(BaseModel):
+    """Answer to the commands that make or change a schedule."""
+
+    name: str
+    paused: bool
+    next_due_at: datetime | None = None
+
+
+class ScheduleRemovedReply(BaseModel):
+    """Answer to `schedule.remove`."""
+
+    name: str
+    success: Literal[True] = True
+
+
+class Triggered(BaseModel):
+    """Answer to `schedule.trigger`."""
+
+    name: str
+    job_id: str
+
+
+class ScheduleAnswer(BaseModel):
+    """Answer to `schedule.get`."""
+
+    schedule: Schedule
+
+
+class SchedulePage(BaseModel):
+    """Answer to `schedule.list`."""
+
+    schedules: list[Schedule]
+    cursor: str | None = None
+
+
 class SubscriptionAnswer(BaseModel):
     """Answer to `subscription.get`."""
 
@@ -155,6 +191,12 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
     "job.log": Logged,
+    "schedule.create": ScheduleReply,
+    "schedule.change": ScheduleReply,
+    "schedule.pause": ScheduleReply,
+    "schedule.resume": ScheduleReply,
+    "schedule.remove": ScheduleRemovedReply,
+    "schedule.trigger": Triggered,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,
@@ -168,6 +210,9 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.list": JobPage,
     "job.stats": Stats,
     "job.logs": JobLog,
+    "schedule.get": ScheduleAnswer,
+    "schedule.list": SchedulePage,
+    "schedule.next": Upcoming,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

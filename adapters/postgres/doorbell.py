@@ -27,6 +27,8 @@ class PostgresDoorbell:
     Args:
         on_foreign_ring: called when another process has appended something.
         in_burst: whether commands are being accepted by the hundred right now.
+        on_connected: told false when the connection is lost, and true when there is one again: what the server does in
+            between, such as a crash, nobody here sees.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class PostgresDoorbell:
         connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]],
         on_foreign_ring: Callable[[], None],
         in_burst: Callable[[], bool] = lambda: False,
+        on_connected: Callable[[bool], None] = lambda connected: None,
     ) -> None:
         self._connect, self._on_foreign_ring, self._in_burst = connect, on_foreign_ring, in_burst
+        self._on_connected = on_connected
         self._held_since: float | None = None
         self._open_until = 0.0
         self._head = 0
@@ -94,12 +98,17 @@ class PostgresDoorbell:
         if pid != self._own_pid:
             self._on_foreign_ring()
 
+    def _lost(self, _: object) -> None:
+        self._due.set()
+        self._on_connected(False)
+
     async def _run(self) -> None:
         while True:
             try:
                 connection = await self._connect()
                 try:
-                    connection.add_termination_listener(lambda _: self._due.set())
+                    connection.add_termination_listener(self._lost)
+                    self._on_connected(True)
                     self._own_pid = connection.get_server_pid()
                     await connection.add_listener(CHANNEL, self._heard)
                     # Whatever was rung while nobody listened may have meant work for a held claim.

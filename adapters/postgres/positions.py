@@ -18,13 +18,21 @@ class ReaderPositions:
         self._readers = readers
         self._known: dict[str, int] = {}
         self._advanced = asyncio.Event()
+        self._remembering = True
 
     def advanced(self, name: str, position: int) -> None:
         """A reader of this process has saved `position`."""
-        if position > self._known.get(name, 0):
+        if self._remembering and position > self._known.get(name, 0):
             self._known[name] = position
             self._advanced.set()
             self._advanced = asyncio.Event()
+
+    def trust(self, connected: bool) -> None:
+        """Nothing known from before outlives a lost connection: readers do not wait for the disk, so a server that has
+        crashed may have forgotten their newest positions, and the rows with them. Until one stands again, each question
+        is put to the database."""
+        self._known.clear()
+        self._remembering = connected
 
     def known(self) -> dict[str, int]:
         return dict(self._known)
@@ -32,11 +40,14 @@ class ReaderPositions:
     async def reached(self, name: str, position: int) -> int:
         """Waits, 2 s at most, until the reader has scanned `position`; returns how far it has got."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while self._known.get(name, 0) < position and time.monotonic() < deadline:
+        reached = self._known.get(name, 0)
+        while reached < position and time.monotonic() < deadline:
             advanced = self._advanced
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await advanced.wait()
+                reached = self._known.get(name, 0)
             except TimeoutError:
-                self.advanced(name, await self._readers.position(name))
-        return self._known.get(name, 0)
+                reached = await self._readers.position(name)
+                self.advanced(name, reached)
+        return reached

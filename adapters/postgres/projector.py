@@ -59,7 +59,7 @@ class Projector:
 
     async def _lead(self) -> None:
         name = self._projection.name
-        async with self._readers.leadership(name) as connection:
+        async with self._readers.leading_connection(name) as connection:
             self._projection.forget()
             place = await _place(connection, name)
             scanned, failures = place.position, 0
@@ -67,6 +67,9 @@ class Projector:
                 # At the end of what is known there is nothing to ask the store for; each second it is asked all the
                 # same, since a ring may be lost.
                 await self._doorbell.wait(scanned, POLL_SECONDS if scanned == place.position else SAVE_SECONDS)
+                if connection.is_closed():
+                    # The server may have crashed and forgotten the newest rows, and a quiet log would never tell us.
+                    raise ConnectionResetError(f"{name}: the connection is gone, so the place may be")
                 events = await self._store.read(scanned, PAGE)
                 own = [event for event in events if event.stream.kind in self._projection.kinds]
                 if events and not own and events[-1].position - place.position < PAGE:

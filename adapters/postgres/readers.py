@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
-from adapters.postgres.errors import translated
+from adapters.postgres.errors import CONNECTION_ERRORS, translated
 from domain.ports import StreamName
 
 TRY_SECONDS = 1.0
+BEAT_SECONDS = 2.0
+LAPSE_SECONDS = 8.0
 log = structlog.get_logger("readers")
 
 
@@ -71,18 +73,50 @@ class PostgresReaders:
         return [(row["reader"], row["stream"], row["error"]) for row in rows]
 
     @asynccontextmanager
-    async def leadership(self, name: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """Waits until this process leads `name`; the lock lives as long as the connection that is yielded.
+    async def leadership(self, name: str) -> AsyncIterator[None]:
+        """Waits until this process leads `name`, and ends what runs inside when it does not lead any more.
 
-        Whoever leads must still write positions so that a predecessor that only thinks it leads cannot move them back.
+        The lock belongs to a session that PostgreSQL ends when it has not heard of it for a while, so that a process
+        that is frozen or stuck leads no longer than that. When it wakes up it may go on for a moment before it notices:
+        whoever leads must still write positions so that a predecessor that only thinks it leads cannot move them back.
+
+        Raises:
+            TimeoutError: the leadership was lost.
         """
         key = zlib.crc32(name.encode())
-        connection = await self._connect()
+        session = await self._connect()
         try:
+            await session.execute(f"SET idle_session_timeout = {round(LAPSE_SECONDS * 1_000)}")
             # Advisory locks have no queue that notifies: whoever waits asks again.
-            while not await connection.fetchval("SELECT pg_try_advisory_lock(7270502, $1)", key - 2**31):  # noqa: ASYNC110
+            while not await session.fetchval("SELECT pg_try_advisory_lock(7270502, $1)", key - 2**31):  # noqa: ASYNC110
                 await asyncio.sleep(TRY_SECONDS)
             log.debug("leading", action="leading", reader=name)
-            yield connection
+            async with asyncio.timeout(None) as leading:
+                beating = asyncio.create_task(_beat(session, leading))
+                try:
+                    yield
+                finally:
+                    beating.cancel()
         finally:
-            connection.terminate()
+            session.terminate()
+
+    @asynccontextmanager
+    async def leading_connection(self, name: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """A connection to work on while this process leads `name`; otherwise as `leadership`."""
+        async with self.leadership(name):
+            connection = await self._connect()
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+
+
+async def _beat(session: asyncpg.Connection[asyncpg.Record], leading: asyncio.Timeout) -> None:
+    """Keeps the session; without it the leadership is over."""
+    try:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await session.execute("SELECT", timeout=LAPSE_SECONDS)
+    except (*CONNECTION_ERRORS, TimeoutError) as error:
+        log.warning("leadership lost", action="leadership_lost", error=repr(error))
+        leading.reschedule(asyncio.get_running_loop().time())

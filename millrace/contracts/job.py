@@ -75,7 +75,8 @@ class Retry(Message):
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
-def _retry(value: object) -> object:
+def as_retry(value: object) -> object:
+    """A policy that is given by the name of its kind."""
     return {"kind": value} if isinstance(value, str) else value
 
 
@@ -116,7 +117,7 @@ class Enqueue(Message):
     run_at: Time | None = Field(None, validation_alias=AliasChoices("run_at", "scheduled_at"))
     max_attempts: Attempts = 3
     timeout: PositiveSeconds = 300.0
-    retry: Annotated[Retry, BeforeValidator(_retry)] = Field(
+    retry: Annotated[Retry, BeforeValidator(as_retry)] = Field(
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
+from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import job_decisions, subscription_decisions
+from millrace.testing import job_decisions, schedule_decisions, subscription_decisions
 from millrace.testing.log import MemoryLog
+from millrace.testing.scheduler import Start
 from millrace.testing.states import Published
 
 
@@ -84,6 +86,35 @@ def job_routes() -> dict[str, Route]:
             contract.Checkpoint, "job", _job_id, decisions.checkpoint, _status, remembered=False, continues=True
         ),
     }
+
+
+def schedule_routes() -> dict[str, Route]:
+    """Commands that a schedule decides."""
+    contract, decisions, kind = schedule_contract, schedule_decisions, "schedule"
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "paused": state.paused, "next_due_at": state.next_due_at}
+
+    def removed(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "success": True}
+
+    def triggered(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "job_id": state.last_job_id}
+
+    return {
+        "schedule.create": Route(contract.CreateSchedule, kind, _name, decisions.create, told, creates=True),
+        "schedule.change": Route(contract.ChangeSchedule, kind, _name, decisions.change, told),
+        "schedule.pause": Route(contract.PauseSchedule, kind, _name, decisions.pause, told),
+        "schedule.resume": Route(contract.ResumeSchedule, kind, _name, decisions.resume, told),
+        "schedule.remove": Route(contract.RemoveSchedule, kind, _name, decisions.remove, removed),
+        "schedule.trigger": Route(contract.TriggerSchedule, kind, _name, decisions.trigger, triggered),
+    }
+
+
+def internal_routes() -> dict[str, Route]:
+    """The command that only the scheduler gives: a job under an id that a run has given it."""
+    enqueuing = job_routes()["job.enqueue"]
+    return {"job.start": replace(enqueuing, model=Start, identify=_job_id)}
 
 
 def event_routes() -> dict[str, Route]:

@@ -17,12 +17,15 @@ from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
-from millrace.testing.commands import event_routes, job_routes, subscription_routes
+from millrace.testing.commands import event_routes, internal_routes, job_routes, schedule_routes, subscription_routes
 from millrace.testing.job_logs import MemoryJobLogs
-from millrace.testing.log import MemoryLog
+from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
+from millrace.testing.schedule_state import ScheduleState
+from millrace.testing.scheduler import Scheduler
+from millrace.testing.states import State
 from millrace.testing.subscription_leases import SubscriptionLeases
 
 T = TypeVar("T")
@@ -37,6 +40,7 @@ class InMemory:
         log: every event.
         claims: what can be claimed.
         job_logs: what attempts have logged.
+        scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
 
@@ -46,19 +50,22 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
-        routes = {**job_routes(), **event_routes(), **subscription_routes(self.log)}
+        routes = {**job_routes(), **schedule_routes(), **event_routes(), **subscription_routes(self.log)}
         self._commands = routes
-        self._pipeline = Pipeline(self.log, self.clock, routes, self.claims.recorded)
+        self._pipeline = Pipeline(self.log, self.clock, {**routes, **internal_routes()}, self._recorded)
+        self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = Queries(self.log, self.claims, self.job_logs).routes()
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
-        self.clock.on_move(self.changed)
+        self.clock.on_move(self._moved)
 
     def execute(self, name: str, body: object, context: Context) -> Reply:
         """Carries out a command, or a batch of them; what is wrong with it is a `Refused`."""
         with self._lock:
             head = self.log.head
             reply = self._execute(name, body, context)
+            # The end of a job may be what a run waits for.
+            self.scheduler.fire_due()
             news = self.log.head > head
         # A claim that waits in vain changes nothing; it would wake itself for ever.
         if news:
@@ -112,6 +119,16 @@ class InMemory:
             # A loop that was closed has nobody left who waits.
             with suppress(RuntimeError):
                 signal.get_loop().call_soon_threadsafe(_wake, signal)
+
+    def _moved(self) -> None:
+        with self._lock:
+            self.scheduler.fire_due()
+        self.changed()
+
+    def _recorded(self, stream: Stream, state: State) -> None:
+        self.claims.recorded(stream, state)
+        if isinstance(state, ScheduleState):
+            self.scheduler.recorded(stream, state)
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:

@@ -6,18 +6,22 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
+from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.job_logs import GetLogs
+from millrace.contracts.recurrence import upcoming, zone_of
 from millrace.contracts.wire import Message
 from millrace.testing.claims import Claims
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
 from millrace.testing.refusals import Refusal
+from millrace.testing.schedule_state import ScheduleState, recurring
 from millrace.testing.states import KINDS, State, new_state
 from millrace.testing.subscription_state import SubscriptionState
 
@@ -44,6 +48,11 @@ class Queries:
             "job.list": Query(job_contract.ListJobs, self._jobs),
             "job.stats": Query(job_contract.JobStats, self._stats),
             "job.logs": Query(GetLogs, self._job_logs.read),
+            "schedule.get": Query(
+                schedule_contract.GetSchedule, lambda t, q: {"schedule": self._schedule(t, q.name).view()}
+            ),
+            "schedule.list": Query(schedule_contract.ListSchedules, self._schedules),
+            "schedule.next": Query(schedule_contract.NextRuns, self._next_runs),
             "subscription.get": Query(event_contract.GetSubscription, self._subscription),
             "subscription.list": Query(event_contract.ListSubscriptions, self._subscriptions),
             "log.read": Query(log_contract.ReadLog, self._read),
@@ -88,6 +97,33 @@ class Queries:
     def _all_jobs(self, tenant: str) -> list[JobState]:
         states = ((stream, state) for stream, state in self._log.states.items() if stream.tenant == tenant)
         return [state for _, state in states if isinstance(state, JobState) and not state.removed]
+
+    def _schedule(self, tenant: str, name: str) -> ScheduleState:
+        schedule = self._log.states.get(Stream("schedule", tenant, name))
+        if not isinstance(schedule, ScheduleState) or schedule.removed:
+            raise Refusal("not-found", f"there is no schedule {name!r}")
+        return schedule
+
+    def _schedules(self, tenant: str, query: schedule_contract.ListSchedules) -> dict[str, Any]:
+        states = [s for key, s in self._log.states.items() if key.tenant == tenant and isinstance(s, ScheduleState)]
+        shown = [s for s in states if not s.removed and query.paused in (None, s.paused)]
+        found = sorted((s for s in shown if s.name > (query.cursor or "")), key=lambda each: each.name)
+        page = found[: query.limit]
+        cursor = page[-1].name if len(found) > query.limit else None
+        return {"schedules": [each.view() for each in page], "cursor": cursor}
+
+    def _next_runs(self, tenant: str, query: schedule_contract.NextRuns) -> dict[str, Any]:
+        schedule = self._schedule(tenant, query.name)
+        plan, zone = schedule.plan, zone_of(schedule.plan["timezone"])
+        recurrence = recurring(plan, schedule.anchor)
+        due = list(islice(upcoming(recurrence, schedule.next_due_at, plan["ends_at"]), query.count))
+        return {
+            "name": schedule.name,
+            "paused": schedule.paused,
+            "timezone": plan["timezone"],
+            "next": due,
+            "local": [each.astimezone(zone).isoformat() for each in due],
+        }
 
     def _subscription(self, tenant: str, query: event_contract.GetSubscription) -> dict[str, Any]:
         subscription = self._log.states.get(Stream("subscription", tenant, query.name))

@@ -14,6 +14,7 @@ from millrace.ids import uuid7
 from millrace.testing.deliveries import Deliveries
 from millrace.worker_leases import Key
 from millrace.worker_runner import Run, Runner, Stop
+from millrace.worker_schedules import declare_schedules
 from millrace.worker_threads import Threads
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Running:
         until = clock.now() + timedelta(seconds=advance)
         if advance < 0:
             raise ValueError(f"time does not go back: advance={advance}")
+        await declare_schedules(self._app)
         try:
             while True:
                 await self._run_due()
@@ -98,7 +100,11 @@ class Running:
         return delivered
 
     def _next_due(self) -> datetime | None:
-        candidates = (self._memory.claims.next_due(self._tenant), self._deliveries.next_due())
+        candidates = (
+            self._memory.claims.next_due(self._tenant),
+            self._memory.scheduler.next_due(self._tenant),
+            self._deliveries.next_due(),
+        )
         return min((due for due in candidates if due is not None), default=None)
 
     def _note_run(self) -> None:

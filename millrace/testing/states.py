@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
 
 
@@ -49,8 +50,9 @@ class PublicationState:
         return {"event_type": self.event_type, "payload": self.payload}
 
 
-KINDS: dict[str, type[JobState] | type[SubscriptionState] | type[PublicationState]] = {
+KINDS: dict[str, type[JobState] | type[ScheduleState] | type[SubscriptionState] | type[PublicationState]] = {
     "job": JobState,
+    "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "event": PublicationState,
 }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from millrace import Job, JobFailed, Millrace, Worker
 from millrace.testing import MillraceTest
+from tests.support.eventually import eventually
 
+T = TypeVar("T")
 DEADLINE = 15.0  # seconds within which something that was asked for has happened
 
 
@@ -46,6 +48,10 @@ class Bench(Protocol):
         """Has the application's subscriptions delivered until `handled` is set."""
         ...
 
+    async def until(self, look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
+        """What `look` finds once `holds` accepts it, while time passes."""
+        ...
+
     def other(self, tenant: str) -> Millrace:
         """Another tenant's application on the same service."""
         ...
@@ -69,6 +75,13 @@ class MemoryBench:
     async def deliver(self, handled: asyncio.Event, seconds: float = 0.0) -> None:
         await self.app.run_jobs(advance=seconds)
         assert handled.is_set()
+
+    async def until(self, look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
+        for _ in range(round(DEADLINE)):
+            if holds(found := await look()):
+                return found
+            self.app.clock.advance(1)
+        raise AssertionError(f"after {DEADLINE} s still {await look()!r}")
 
     def other(self, tenant: str) -> Millrace:
         return MillraceTest(tenant=tenant, memory=self.app.memory)
@@ -94,6 +107,9 @@ class ServiceBench:
     async def deliver(self, handled: asyncio.Event, seconds: float = 0.0) -> None:
         async with working(self.app), asyncio.timeout(DEADLINE + seconds):
             await handled.wait()
+
+    async def until(self, look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
+        return await eventually(look, holds, DEADLINE)
 
     def other(self, tenant: str) -> Millrace:
         return Millrace(self._url, tenant=tenant, timeout=DEADLINE)

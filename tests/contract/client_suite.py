@@ -15,6 +15,7 @@ from tests.contract.client_extensions import ExtensionsContract
 from tests.contract.client_logs import LogsContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
+from tests.contract.client_schedules import SchedulesContract
 from tests.contract.client_subscriptions import SubscriptionsContract
 
 
@@ -29,6 +30,7 @@ class ClientSuite(
     ControlContract,
     ReadingContract,
     EventsContract,
+    SchedulesContract,
     SubscriptionsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

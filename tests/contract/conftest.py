@@ -9,5 +9,6 @@ pytest.register_assert_rewrite(
     "tests.contract.client_events",
     "tests.contract.client_reading",
     "tests.contract.client_running",
+    "tests.contract.client_schedules",
     "tests.contract.client_subscriptions",
 )

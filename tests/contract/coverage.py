@@ -4,6 +4,7 @@ from __future__ import annotations
 
 OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
+HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
@@ -11,6 +12,7 @@ HTTP_CLOUDEVENTS = f"{OPERATIONS}::test_commands_as_cloudevents_over_http"
 AMQP_JOBS = f"{OPERATIONS}::test_jobs_over_amqp"
 AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
+AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
@@ -31,6 +33,15 @@ ROUTES: dict[str, str] = {
     "why": HTTP_JOBS,
     "history": HTTP_JOBS,
     "state": HTTP_JOBS,
+    "create_schedule": HTTP_SCHEDULES,
+    "list_schedules": HTTP_SCHEDULES,
+    "get_schedule": HTTP_SCHEDULES,
+    "change_schedule": HTTP_SCHEDULES,
+    "delete_schedule": HTTP_SCHEDULES,
+    "next_runs": HTTP_SCHEDULES,
+    "trigger_schedule": HTTP_SCHEDULES,
+    "pause_schedule": HTTP_SCHEDULES,
+    "resume_schedule": HTTP_SCHEDULES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -52,6 +63,12 @@ ROUTES: dict[str, str] = {
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
     "command_job_withdraw": HTTP_NAMES,
+    "command_schedule_create": HTTP_NAMES,
+    "command_schedule_change": HTTP_NAMES,
+    "command_schedule_pause": HTTP_NAMES,
+    "command_schedule_resume": HTTP_NAMES,
+    "command_schedule_remove": HTTP_NAMES,
+    "command_schedule_trigger": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -62,6 +79,9 @@ ROUTES: dict[str, str] = {
     "query_job_get": HTTP_NAMES,
     "query_job_list": HTTP_NAMES,
     "query_job_stats": HTTP_NAMES,
+    "query_schedule_get": HTTP_NAMES,
+    "query_schedule_list": HTTP_NAMES,
+    "query_schedule_next": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -86,6 +106,15 @@ MESSAGES: dict[str, str] = {
     "job.get": AMQP_JOBS,
     "job.list": AMQP_JOBS,
     "job.stats": AMQP_JOBS,
+    "schedule.create": AMQP_SCHEDULES,
+    "schedule.change": AMQP_SCHEDULES,
+    "schedule.pause": AMQP_SCHEDULES,
+    "schedule.resume": AMQP_SCHEDULES,
+    "schedule.remove": AMQP_SCHEDULES,
+    "schedule.trigger": AMQP_SCHEDULES,
+    "schedule.get": AMQP_SCHEDULES,
+    "schedule.list": AMQP_SCHEDULES,
+    "schedule.next": AMQP_SCHEDULES,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,
@@ -111,6 +140,13 @@ MESSAGES: dict[str, str] = {
     "job.revived.event": AMQP_JOB_EVENTS,
     "job.cancelled.event": AMQP_JOB_EVENTS,
     "job.removed.event": AMQP_JOB_EVENTS,
+    "schedule.created.event": AMQP_SCHEDULES,
+    "schedule.changed.event": AMQP_SCHEDULES,
+    "schedule.fired.event": AMQP_SCHEDULES,
+    "schedule.skipped.event": AMQP_SCHEDULES,
+    "schedule.paused.event": AMQP_SCHEDULES,
+    "schedule.resumed.event": AMQP_SCHEDULES,
+    "schedule.removed.event": AMQP_SCHEDULES,
     "subscription.created.event": AMQP_SUBSCRIPTIONS,
     "subscription.changed.event": AMQP_SUBSCRIPTIONS,
     "subscription.advanced.event": AMQP_SUBSCRIPTIONS,

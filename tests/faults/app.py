@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
-import time
 
 from millrace import JobContext, Millrace
 
-app = Millrace()
+app = Millrace(tenant=os.environ.get("FAULTS_TENANT", "default"))
 
 
 def note_run(job: JobContext) -> None:
@@ -34,7 +34,8 @@ async def step(job: JobContext, seconds: float = 0.0) -> dict[str, int]:
 @app.job(name="blocking-step")
 def blocking_step(job: JobContext, seconds: float = 0.0) -> dict[str, int]:
     note_run(job)
-    time.sleep(seconds)
+    # time.sleep fails where libfaketime is loaded: Python sleeps until a monotonic time, which the library takes apart
+    select.select([], [], [], seconds)
     return {"attempt": job.attempt}
 
 
@@ -61,3 +62,9 @@ async def counts_on(job: JobContext) -> dict[str, int]:
 async def kills_its_worker(job: JobContext) -> None:
     note_run(job)
     os._exit(9)
+
+
+@app.job(name="always-fails")
+async def always_fails(job: JobContext) -> None:
+    note_run(job)
+    raise RuntimeError(f"attempt {job.attempt} fails like every other")

@@ -19,11 +19,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
 
 
-@pytest_asyncio.fixture
-async def run(tmp_path: Path) -> AsyncIterator[Bench]:
-    # the PostgreSQL of root runs as another user, who has to pass through
+@pytest.fixture
+def passable(tmp_path: Path) -> Path:
+    """A folder of the test's own; the PostgreSQL of root runs as another user, who has to pass through."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder == tmp_path or folder.name.startswith("pytest"):
             folder.chmod(0o711)
-    async with bench(tmp_path) as made:
+    return tmp_path
+
+
+@pytest_asyncio.fixture
+async def run(passable: Path) -> AsyncIterator[Bench]:
+    async with bench(passable) as made:
         yield made

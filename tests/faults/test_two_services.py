@@ -11,8 +11,6 @@ from tests.faults.harness.bench import Bench
 from tests.faults.harness.processes import Service, Worker
 from tests.faults.harness.waiting import until
 
-JOBS = 2_000
-
 
 async def started(run: Bench, database: str) -> tuple[Service, Service]:
     pair = [
@@ -22,25 +20,6 @@ async def started(run: Bench, database: str) -> tuple[Service, Service]:
     for service in pair:
         await service.ready()
     return pair[0], pair[1]
-
-
-async def test_one_of_two_services_dies_and_comes_back(run: Bench, fresh_database_url: str) -> None:
-    first, second = await started(run, fresh_database_url)
-    for number, service in enumerate((first, second), 1):
-        await run.start(Worker(run.folder, service.url, run.runs, name=f"worker-{number}"))
-    async with Millrace(first.url) as one, Millrace(second.url) as two:
-        enqueuing = [asyncio.create_task(run.enqueue(client, JOBS // 2)) for client in (one, two)]
-        for count in sorted(run.random.sample(range(100, JOBS - 400), 3)):
-            await run.has_run(count)
-            await run.kill(first)
-            await run.has_run(count + 100)
-            await first.start()
-            await first.ready()
-        await asyncio.gather(*enqueuing)
-        await run.all_ended(two)
-        await run.verdict(two)
-        code, output = await second.command("rebuild", "jobs")
-    assert code == 0, output
 
 
 async def test_copies_of_one_command_at_both_services_make_one_job(run: Bench, fresh_database_url: str) -> None:

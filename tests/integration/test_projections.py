@@ -31,7 +31,7 @@ async def connection(fresh_database_url: str) -> AsyncIterator[asyncpg.Connectio
 
 
 async def everything_happens(running: System) -> None:
-    """Jobs in every state and subscriptions in every state."""
+    """Jobs, subscriptions and schedules in every state."""
     for _ in range(3):
         await enqueued(running)
         await enqueued(running, delay=3_600, queue="later")
@@ -54,6 +54,13 @@ async def everything_happens(running: System) -> None:
             await told(running, "subscription.park", parked)
         await told(running, "subscription.release", {"name": name, "event_id": "e-1"})
         await told(running, "subscription.set_active", {"name": name, "active": False})
+    for name in ("nightly", "hourly"):
+        await told(running, "schedule.create", {"name": name, "cron": "@daily", "job": {"name": "report"}})
+        await told(running, "schedule.trigger", {"name": name})
+        await told(running, "schedule.pause", {"name": name})
+        await told(running, "schedule.change", {"name": name, "cron": "@hourly"})
+        await told(running, "schedule.resume", {"name": name})
+    await told(running, "schedule.remove", {"name": "nightly"})
 
 
 async def caught_up(running: System) -> int:
@@ -87,7 +94,7 @@ async def test_rows_do_not_depend_on_the_size_of_the_pages(
 async def test_a_rebuild_equals_the_live_model_and_replaces_it(running: System, fresh_database_url: str) -> None:
     await everything_happens(running)
     listed = await asked(running, "job.list", {"limit": 100})
-    for name in ("jobs", "subscriptions"):
+    for name in ("jobs", "subscriptions", "schedules"):
         rebuilt = await rebuild_read_model(fresh_database_url, name, lambda done, total: None, True)
         assert rebuilt.equal
         assert rebuilt.version == 2

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from domain import job as job_domain
-from domain.event import Published
+from domain.event import Publication, Published
 from domain.ports import RecordedEvent
 from handlers.reactions import Reaction
 from infra.bootstrap import System
@@ -147,6 +147,41 @@ async def test_an_event_that_a_reaction_cannot_digest_holds_its_own_stream(fresh
         (held,) = await running.storage.readers.held()
         assert held[0] == "reaction:stumbling"
         assert "nobody understands this" in held[2]
+
+
+async def test_streams_that_are_served_beside_each_other_are_held_alone_all_the_same(fresh_database_url: str) -> None:
+    kinds = frozenset({Publication.KIND})
+    async with system(fresh_database_url, ["api"]) as before:
+        for number in range(20):
+            payload = {"broken": True} if number == 7 else {"call": number}
+            await told(before, "event.publish", {"event_type": "office.called", "payload": payload})
+            await enqueued(before)
+    beside = Reaction("beside", stumble, from_beginning=True, kinds=kinds, beside=True)
+    async with system(fresh_database_url, reactions=[beside]) as running:
+        answered = await eventually(lambda: said(running, "office.answered"), lambda found: len(found) >= 19)
+        calls = [event.event.payload["call"] for event in answered]  # type: ignore[attr-defined]
+        assert sorted(calls) == [number for number in range(20) if number != 7]
+        (held,) = await eventually(running.storage.readers.held)
+        assert held[0] == "reaction:beside"
+        head = await running.storage.store.head()
+        await eventually(lambda: running.storage.readers.position("reaction:beside"), lambda at: at >= head)
+
+
+async def test_a_reaction_is_only_shown_the_kinds_it_names(fresh_database_url: str) -> None:
+    async with system(fresh_database_url, ["api"]) as before:
+        await a_job_is_done(before)
+        await told(before, "event.publish", {"event_type": "office.called", "payload": {"call": 1}})
+    shown: list[str] = []
+
+    def note(event: RecordedEvent) -> Sequence[tuple[str, Message]]:
+        shown.append(event.event_type)
+        return []
+
+    noting = Reaction("noting", note, from_beginning=True, kinds=frozenset({Publication.KIND}))
+    async with system(fresh_database_url, reactions=[noting]) as running:
+        head = await running.storage.store.head()
+        await eventually(lambda: running.storage.readers.position("reaction:noting"), lambda at: at >= head)
+    assert shown == ["office.called"]
 
 
 async def test_later_events_of_a_held_stream_are_not_reacted_to(fresh_database_url: str) -> None:

@@ -10,6 +10,7 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,6 +185,50 @@ async def test_applications_can_share_a_service() -> None:
 
     job = await producer.jobs.enqueue("n")
     assert [ran.id for ran in await consumer.run_jobs()] == [job.id]
+
+
+@pytest.mark.parametrize(("missed", "made_up_for"), [("skip", 0), ("one", 1), ("all", 7)])
+async def test_a_clock_that_jumps_is_an_outage_for_schedules(app: MillraceTest, missed: Any, made_up_for: int) -> None:
+    @app.cron("0 3 * * *", missed=missed)
+    async def nightly() -> None: ...
+
+    assert len(await app.run_jobs(advance=86_400)) == 1
+    app.clock.advance(7 * 86_400 + 7_200)
+    assert len(await app.run_jobs()) == made_up_for
+    assert len(await app.run_jobs(advance=86_400)) == 1
+
+
+async def test_declared_schedules_run_at_their_own_time_on_the_way(app: MillraceTest) -> None:
+    seen: list[datetime] = []
+
+    @app.cron("30 2 * * *", timezone="Europe/Berlin", starts_at=datetime(2030, 3, 30, tzinfo=UTC))
+    async def nightly() -> None:
+        seen.append(app.clock.now())
+
+    await app.run_jobs(advance=90.5 * 86_400)
+    # On 31 March the clocks skip 02:30.
+    assert [f"{time:%m-%d %H:%M}" for time in seen] == ["03-30 01:30", "03-31 01:00", "04-01 00:30"]
+
+
+async def test_a_run_that_waits_for_a_job_starts_when_that_has_ended(app: MillraceTest) -> None:
+    ran: list[float] = []
+
+    @app.every(10, overlap="queue")
+    @app.job(retry={"kind": "fixed", "delay": 25, "jitter": 0})
+    async def slow(job: JobContext) -> None:
+        ran.append((app.clock.now() - START).total_seconds())
+        if job.attempt == 1:
+            raise ValueError("again")
+
+    await app.run_jobs(advance=40)
+    assert ran == [10, 35, 35]
+
+
+def test_the_blocking_twin_has_schedules_too(app: MillraceTest) -> None:
+    with app.sync() as sync:
+        due = sync.jobs.schedules.create("s", "n", cron="@daily")
+        assert due == START + timedelta(days=1)
+        assert [each.name for each in sync.jobs.schedules.iterate()] == ["s"]
 
 
 def test_code_without_an_event_loop_uses_the_blocking_twin(app: MillraceTest) -> None:

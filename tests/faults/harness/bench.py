@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from tests.faults.harness.checkers import everything_wrong
 from tests.faults.harness.history import History
 from tests.faults.harness.processes import Server
 from tests.faults.harness.waiting import until
+from tests.faults.seeds import chosen
 
 S = TypeVar("S", bound=Server)
 PAGE = 1_000
@@ -62,8 +62,9 @@ class Bench:
         await until(lambda: self.ran() >= count, seconds, f"{count} attempts have begun ({self.ran()} had at first)")
 
     async def enqueue(
-        self, client: Millrace, count: int, *, name: str = "step", longest: float = 0.05, **options: Any
-    ) -> None:
+        self, client: Millrace, count: int, *, name: str = "step", longest: float = 0.05, ahead: int = AHEAD,
+        **options: Any,
+    ) -> None:  # fmt: skip
         """Enqueues jobs as a client should: with ids of its own, repeating each until it is answered.
 
         It keeps a few hundred ahead of the workers, so that every fault hits both what is being sent and what waits.
@@ -77,7 +78,7 @@ class Bench:
 
         async with asyncio.TaskGroup() as group:
             for _ in range(count):
-                await until(lambda: self.sent - self.ran() < AHEAD, QUIET_SECONDS, "the workers have caught up")
+                await until(lambda: self.sent - self.ran() < ahead, QUIET_SECONDS, "the workers have caught up")
                 self.sent += 1
                 command = f"{self.seed}-{self.sent}"
                 data = {"seconds": self.random.uniform(0, longest)} if longest else {}
@@ -98,8 +99,13 @@ class Bench:
                 self.history.answered(command, job.id)
                 return
 
-    async def all_ended(self, client: Millrace, seconds: float = QUIET_SECONDS) -> None:
-        """Returns when no job waits or runs any more."""
+    async def all_ended(self, client: Millrace, seconds: float = QUIET_SECONDS, *, left: int | None = None) -> None:
+        """Returns when no job waits or runs any more.
+
+        Args:
+            left: how many jobs must have ended and be there at least, where some are removed; else all that were sent.
+        """
+        wanted = self.sent if left is None else left
 
         async def quiet() -> bool:
             try:
@@ -108,7 +114,7 @@ class Bench:
                 return False
             await asyncio.sleep(0.1)
             ended = int(stats["completed"]) + int(stats["failed"]) + int(stats["cancelled"])
-            return ended >= self.sent and not (stats["pending"] or stats["processing"] or stats["delayed"])
+            return ended >= wanted and not (stats["pending"] or stats["processing"] or stats["delayed"])
 
         await until(quiet, seconds, "every job has ended")
 
@@ -146,7 +152,7 @@ class Bench:
 @asynccontextmanager
 async def bench(folder: Path) -> AsyncIterator[Bench]:
     """A run with the seed in `FAULTS_SEED`, or a new one; it is printed, which pytest shows where the run fails."""
-    seed = int(os.environ.get("FAULTS_SEED") or random.randrange(10**6))
+    seed = chosen()
     print(f"FAULTS_SEED={seed}")
     run = Bench(folder, seed)
     try:

@@ -61,17 +61,30 @@ def _broken_job(job_id: str, events: Sequence[Event]) -> Iterable[str]:
                 used -= 1
         if kind in OF_ATTEMPT and attempt != current:
             yield f"{job_id}: {kind} of attempt {attempt} after attempt {current} was started"
+        if kind == "job.completed" and _author(data) not in (None, attempt):
+            yield f"{job_id}: attempt {attempt} was completed with the result of attempt {_author(data)}"
         if ended is not None and kind not in ("job.removed", "job.revived"):
             yield f"{job_id}: {kind} after {ended}"
         if kind in TERMINAL:
             ended = kind
 
 
+def _author(completed: Mapping[str, Any]) -> int | None:
+    """The attempt that a result says it comes from; the handlers of these tests put it there."""
+    result = completed.get("result")
+    return result.get("attempt") if isinstance(result, dict) else None
+
+
 def unfinished(log: Sequence[Event]) -> list[str]:
     """C10: jobs without an end, once everything should have ended."""
-    ended = {event["subject"] for event in log if event["eventtype"] in TERMINAL}
-    jobs = [event["subject"] for event in log if event["eventtype"] == "job.enqueued"]
-    return [f"{job_id} never ended" for job_id in jobs if job_id not in ended]
+    open_ = dict[str, None]()
+    for event in log:
+        match event["eventtype"]:
+            case "job.enqueued" | "job.revived":
+                open_[event["subject"]] = None
+            case "job.completed" | "job.dead_lettered" | "job.cancelled" | "job.removed":
+                open_.pop(event["subject"], None)
+    return [f"{job_id} never ended" for job_id in open_]
 
 
 def disordered(log: Sequence[Event]) -> list[str]:

@@ -28,10 +28,11 @@ class SqlRule:
     parameter: bytes | None = None
 
 
-APPEND = r"\bappend_batch\w*\s*\(|\b(INSERT\s+INTO|COPY)\s+\"?stored_events\b"
+APPEND = r"\bappend_(batch|and_grant)\s*\(|\b(INSERT\s+INTO|COPY)\s+\"?stored_events\b"
 MARK = r"\bUPDATE\s+readers\b.*\bposition\b"
 READ_MODEL = r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM|COPY)\s+\"?job\w*_v\d+\b"
-GRANT = r"\bINSERT\s+INTO\s+leases\b"
+# A flush with claims; the function that it calls makes the leases.
+GRANT = r"\bappend_and_grant\s*\("
 SQL_RULES = (
     SqlRule("append.before", "statement", APPEND),
     SqlRule("append.before_commit", "commit", APPEND),

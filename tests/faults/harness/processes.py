@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -52,10 +52,16 @@ class Server:
 
     async def start(self) -> Self:
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
+            spawning = asyncio.ensure_future(asyncio.create_subprocess_exec(
                 *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
-            )  # fmt: skip
+            ))  # fmt: skip
+            try:
+                self._process = await asyncio.shield(spawning)
+            except asyncio.CancelledError:
+                # A process that nobody knows of would outlive the run.
+                self._process = await spawning
+                raise
         return self
 
     async def kill(self) -> None:
@@ -97,31 +103,41 @@ class Service(Server):
 
     def __init__(
         self, folder: Path, *, name: str = "service", database: str | None = None, broker: str | None = None,
-        lease: float = 30.0, unconfirmed: float = 5.0,
+        lease: float = 30.0, unconfirmed: float = 5.0, roles: str | None = None, program: str = "infra.main",
+        extra: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """
+        Args:
+            program: the module that is run; one of a known-bad build takes the same arguments.
+        """
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
-        self.database, self.broker = database, broker
+        self.database, self.broker, self.roles = database, broker, roles
         environment = {
             "MILLRACE_MODULES__JOBS__LEASES__DURATION": str(lease),
             "MILLRACE_MODULES__JOBS__LEASES__UNCONFIRMED": str(unconfirmed),
         }
+        environment |= extra or {}
         if database is not None:
             environment["DATABASE_URL"] = database
         if broker is not None:
             environment["RABBITMQ_URL"] = broker
         where = ["--embedded"] if database is None else []
-        command = [sys.executable, "-P", "-m", "infra.main", "serve", *where]
+        command = [sys.executable, "-P", "-m", program, "serve", *where]
         command += ["--data", str(self.data), "--port", str(self.port)]
+        if roles is not None:
+            command += ["--roles", roles]
         super().__init__(name, command, folder, environment)
 
     async def ready(self) -> None:
-        """Returns when `/health/ready` says so; fails at once where the process ended."""
+        """Returns when `/health/ready` says so, or without that role when it has started; fails where it ended."""
 
         async def answers() -> bool:
             if not self.running:
                 raise ChildProcessError(f"{self.name} ended: {self.output()[-3_000:]}")
+            if self.roles is not None and "api" not in self.roles:
+                return '"action": "started"' in self.output()
             with suppress(httpx.TransportError):
                 return (await client.get("/health/ready")).status_code == 200
             return False
@@ -129,11 +145,16 @@ class Service(Server):
         async with httpx.AsyncClient(base_url=self.url, timeout=2, trust_env=False) as client:
             await until(answers, READY_SECONDS, f"{self.name} is ready")
 
-    async def command(self, *arguments: str) -> tuple[int, str]:
-        """Runs one of the service's own commands (`rebuild jobs`) on this service's data."""
+    async def command(self, *arguments: str, database: str | None = None) -> tuple[int, str]:
+        """Runs one of the service's own commands (`rebuild jobs`) on this service's data.
+
+        Args:
+            database: its URL, where the service itself reaches it in a roundabout way.
+        """
+        environment = self._environment if database is None else {**self._environment, "DATABASE_URL": database}
         where = ["--data", str(self.data)] if self.database is None else []
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "infra.main", *arguments, *where, cwd=ROOT, env=self._environment,
+            sys.executable, "-P", "-m", "infra.main", *arguments, *where, cwd=ROOT, env=environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         async with asyncio.timeout(60):
@@ -142,11 +163,22 @@ class Service(Server):
 
 
 class Worker(Server):
-    """`millrace worker` for the application of these tests."""
+    """`millrace worker` for an application of these tests.
+
+    Args:
+        seen: file for the events that its subscriptions get.
+    """
 
     def __init__(
-        self, folder: Path, url: str, runs: Path, *, name: str = "worker", concurrency: int = 20, grace: float = 2.0
-    ) -> None:
-        command = [sys.executable, "-m", "millrace.cli.main", "worker", "tests.faults.app:app", "--url", url]
+        self, folder: Path, url: str, runs: Path, *, name: str = "worker", concurrency: int = 20, grace: float = 2.0,
+        app: str = "tests.faults.app:app", tenant: str = "default", queues: str | None = None, seen: Path | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        command = [sys.executable, "-m", "millrace.cli.main", "worker", app, "--url", url]
         command += ["--concurrency", str(concurrency), "--grace", str(grace)]
-        super().__init__(name, command, folder, {"FAULTS_RUNS": str(runs)})
+        if queues is not None:
+            command += ["--queues", queues]
+        environment = {"FAULTS_RUNS": str(runs), "FAULTS_TENANT": tenant, **(extra or {})}
+        if seen is not None:
+            environment["FAULTS_SEEN"] = str(seen)
+        super().__init__(name, command, folder, environment)

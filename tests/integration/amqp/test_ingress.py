@@ -224,21 +224,41 @@ async def test_queries_carry_the_position_they_must_see(caller: Caller) -> None:
     assert refusal["error"]["code"] == "unknown-query"
 
 
-async def test_claims_are_acknowledged_on_receipt_wherever_they_are_sent(
+async def test_a_claim_among_the_commands_is_acknowledged_on_receipt(
     caller: Caller, gateway: MemoryGateway, connection: AbstractConnection
 ) -> None:
     gateway.open.clear()
-    calls = [
-        asyncio.create_task(caller.call("default.job.claim", {"worker": "w"}, exchange=exchange))
-        for exchange in (CLAIMS, COMMANDS)
-    ]
-    await until(lambda: len(gateway.calls) == 2)
-    for queue in (CLAIMS, COMMANDS):
-        async with connection.channel() as channel:
-            deleted = await channel.queue_delete(queue)
-            assert deleted.message_count == 0, "unacknowledged messages count here"
+    call = asyncio.create_task(caller.call("default.job.claim", {"worker": "w"}, exchange=COMMANDS))
+    await until(lambda: len(gateway.calls) == 1)
+    async with connection.channel() as channel:
+        deleted = await channel.queue_delete(COMMANDS)
+        assert deleted.message_count == 0, "unacknowledged messages count here"
     gateway.open.set()
-    assert [reply["result"]["grants"] for reply in await asyncio.gather(*calls)] == [[], []]
+    assert (await call)["result"]["grants"] == []
+
+
+async def test_a_claim_is_acknowledged_when_it_is_answered(
+    caller: Caller, gateway: MemoryGateway, connection: AbstractConnection
+) -> None:
+    assert (await caller.call("default.job.claim", {"worker": "w"}, exchange=CLAIMS))["ok"]
+    await until(lambda: _holds(connection, CLAIMS, 0))
+    async with connection.channel() as channel:
+        deleted = await channel.queue_delete(CLAIMS)
+        assert deleted.message_count == 0, "unacknowledged messages count here"
+
+
+async def test_a_claim_that_was_held_when_the_connection_broke_is_taken_up_again(
+    bus: AmqpBus, caller: Caller, gateway: MemoryGateway, proxy: Proxy
+) -> None:
+    gateway.open.clear()
+    call = asyncio.create_task(caller.call("default.job.claim", {"worker": "w"}, exchange=CLAIMS, message_id="c-1"))
+    await until(lambda: len(gateway.calls) == 1)
+    proxy.cut()
+    await until(lambda: len(gateway.calls) == 2)
+    assert gateway.cancelled == ["c-1"], "held twice, it would be granted twice"
+    await until(lambda: bus.healthy and bus.publisher.connected)
+    gateway.open.set()
+    assert (await call)["ok"]
 
 
 @pytest.mark.parametrize("name", ["job.renew", "subscription.lease"])

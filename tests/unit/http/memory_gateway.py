@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from millrace.contracts import event, job, log
+from millrace.contracts import event, job, log, schedule
 from millrace.contracts.wire import (
     Accepted,
     Batch,
@@ -25,8 +25,8 @@ from millrace.contracts.wire import (
 )
 
 EPOCH = "e1"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **event.QUERIES, **log.QUERIES}
+COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
+QUERIES: dict[str, type[Message]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
 
 
 def refused(status: int, code: str, detail: str = "refused", **more: Any) -> Refused:
