@@ -5,7 +5,7 @@ The values that are made for every event are named tuples, which cost a third of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -266,8 +266,14 @@ class WorkQueue(Protocol):
         """
         ...
 
-    async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Confirms and extends leases; returns the (job id, attempt) pairs that are no longer valid."""
+    async def renew(
+        self, tenant: str, worker: str, attempts: Mapping[tuple[str, int], str | None]
+    ) -> list[tuple[str, int]]:
+        """Confirms and extends leases; returns the (job id, attempt) pairs that are no longer valid.
+
+        Args:
+            attempts: for each pair what the attempt tells of itself, as JSON text, or None where that is nothing new.
+        """
         ...
 
     async def withdraw(self, tenant: str, worker: str) -> None:

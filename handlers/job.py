@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any, assert_never
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from domain.errors import UnreadableHistory
 from domain.job import KIND, Job
@@ -124,6 +124,11 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
     }
 
 
+def details_text(details: dict[str, Any]) -> str:
+    """What an attempt tells of itself, as PostgreSQL's JSON takes it."""
+    return to_json(details, inf_nan_mode="null").decode()
+
+
 async def cancellations(
     store: EventStore, tenant: str, lost: Sequence[tuple[str, int]]
 ) -> dict[str, dict[str, str | None]]:
@@ -151,7 +156,10 @@ def operation_routes(
         return {"grants": grants, "held": granted.held, "lease": grant_lease}
 
     async def renew(command: contract.Renew, context: Context) -> dict[str, Any]:
-        attempts = [(attempt.job_id, attempt.attempt) for attempt in command.attempts]
+        attempts = {
+            (beat.job_id, beat.attempt): None if beat.details is None else details_text(beat.details)
+            for beat in command.attempts
+        }
         lost = await queue.renew(context.tenant, command.worker, attempts)
         why = await cancellations(store, context.tenant, lost)
         told = [{"job_id": job_id, "attempt": attempt, **why.get(job_id, {})} for job_id, attempt in lost]

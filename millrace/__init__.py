@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from millrace.errors import (
         CheckpointRefused,
         Conflict,
+        HeartbeatRefused,
         IdempotencyMismatch,
         Invalid,
         JobFailed,
@@ -43,6 +44,7 @@ __all__ = [
     "CloudEvent",
     "Conflict",
     "Event",
+    "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
     "Job",

@@ -183,6 +183,10 @@ class CheckpointRefused(MillraceError, ValueError):
     """Raised by `job.checkpoint` for a state that cannot be stored: not JSON, or more than 64 KiB of it."""
 
 
+class HeartbeatRefused(MillraceError, ValueError):
+    """Raised by `job.heartbeat` for details that cannot be stored: not JSON, or more than 4 KiB of it."""
+
+
 class PluginUnusable(MillraceError):
     """Raised when a plug-in has no hooks, or an installed one cannot be loaded."""
 

@@ -6,6 +6,12 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydantic_core import from_json
+
+from millrace.contracts.job import MAX_HEARTBEAT_BYTES
+from millrace.encoding import encode
+from millrace.errors import HeartbeatRefused
+
 
 class Keeper(Protocol):
     """Where an attempt's checkpoints go."""
@@ -33,6 +39,7 @@ class JobContext:
         attempt: fencing token: grows with every start of the job; pass it on to systems that can refuse older ones.
         attempts: attempts used so far, this one included.
         timeout: seconds that this attempt may take.
+        untold: what it has told with `heartbeat` and the service does not have.
         cancel_reason: what was given as reason when the job was canceled, while it ran.
         soft_timed_out: whether the soft time limit has passed. Plain functions look at it.
         checkpoint_state: what an earlier attempt saved with `checkpoint`, or None.
@@ -58,10 +65,12 @@ class JobContext:
         "soft_timed_out",
         "timeout",
         "traceparent",
+        "untold",
     )  # fmt: skip
 
     def __init__(self, grant: dict[str, Any]) -> None:
         self._checkpoints: Keeper | None = None
+        self.untold: dict[str, Any] | None = None
         self._logs: Writer | None = None
         self.checkpoint_state: Any = grant.get("checkpoint")
         self.id: str = grant["job_id"]
@@ -137,6 +146,25 @@ class JobContext:
     def keep(self, checkpoints: Keeper, logs: Writer) -> None:
         """Gives the attempt places for its checkpoints and log lines; called by the worker."""
         self._checkpoints, self._logs = checkpoints, logs
+
+    def heartbeat(self, **details: Any) -> None:
+        """Tells what the attempt is at; it goes with the worker's next renewal, within 10 s, and stands in the job.
+
+        Args:
+            details: JSON of at most 4,096 bytes; the newest replace those of before.
+
+        Raises:
+            HeartbeatRefused: they cannot be stored.
+        """
+        try:
+            text = encode(details)
+        except (ValueError, RecursionError) as error:
+            raise HeartbeatRefused(f"the details of a heartbeat must be JSON: {error}") from error
+        if len(text) > MAX_HEARTBEAT_BYTES:
+            raise HeartbeatRefused(
+                f"the details of a heartbeat have at most {MAX_HEARTBEAT_BYTES} bytes of JSON, these have {len(text)}"
+            )
+        self.untold = from_json(text)
 
     def grant(self) -> dict[str, Any]:
         """What makes the same context in another process."""

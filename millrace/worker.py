@@ -94,7 +94,7 @@ class Worker:
         self._reports = Reports(self._app.link, self._settled)
         self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
         self._claims = Claims(self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept)
-        renewals = Renewals(self._app.link, self.id, self._leases, self._lost)
+        renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
         keeping = asyncio.create_task(renewals.run())
         declaring = asyncio.create_task(declare_schedules(self._app))
         deliveries = self._deliveries()
@@ -157,6 +157,16 @@ class Worker:
     def _settled(self, key: Key) -> None:
         self._leases.release(key)
         self._claims.wake()
+
+    def _told(self, key: Key) -> dict[str, Any] | None:
+        run = self._runs.get(key)
+        return None if run is None else run.job.untold
+
+    def _heard(self, key: Key, details: dict[str, Any]) -> None:
+        run = self._runs.get(key)
+        # What was told while the renewal was on its way goes with the next one.
+        if run is not None and run.job.untold is details:
+            run.job.untold = None
 
     def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)

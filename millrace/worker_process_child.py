@@ -39,6 +39,12 @@ class Log(NamedTuple):
     fields: dict[str, Any]
 
 
+class Told(NamedTuple):
+    """What the handler tells of itself."""
+
+    details: dict[str, Any]
+
+
 class Save(NamedTuple):
     """A checkpoint; answered with `Saved`."""
 
@@ -80,6 +86,10 @@ class _Parent:
             raise answer.error
         return _Done()
 
+    def tell(self, details: dict[str, Any]) -> None:
+        with self._lock:
+            self._pipe.send(Told(details))
+
     def add(self, key: tuple[str, int], level: Level, message: str, fields: dict[str, Any]) -> None:
         plain = {name: _plain(value) for name, value in fields.items()}
         with self._lock:
@@ -93,6 +103,10 @@ class ProcessJob(JobContext):
         super().__init__(grant)
         self._parent = parent
         self.keep(parent, parent)
+
+    def heartbeat(self, **details: Any) -> None:
+        super().heartbeat(**details)
+        self._parent.tell(self.untold or {})
 
     def log(self, message: str, *, level: Level = "info", **fields: Any) -> None:
         check_level(level)

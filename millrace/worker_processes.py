@@ -16,7 +16,7 @@ from millrace.errors import ProcessEnded, ProcessFailed
 from millrace.job_context import JobContext
 from millrace.registry import JobDefinition
 from millrace.worker_leases import Key
-from millrace.worker_process_child import Failed, Log, Save, Saved, Task, serve
+from millrace.worker_process_child import Failed, Log, Save, Saved, Task, Told, serve
 
 STOP_SECONDS = 2.0
 
@@ -113,6 +113,8 @@ class Processes:
             match pipe.recv():
                 case Log(level, message, fields):
                     job.log(message, level=level, **fields)
+                case Told(details):
+                    job.heartbeat(**details)
                 case Save(state, force):
                     pipe.send(_saved(job, state, force))
                 case Failed() as failed:

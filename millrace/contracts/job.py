@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import to_json
 
 from millrace.contracts.job_logs import GetLogs, KeptLine, Log
@@ -272,11 +281,27 @@ class Attempt(Message):
     attempt: AttemptNumber
 
 
+MAX_HEARTBEAT_BYTES = 4_096
+
+
+class Beat(Attempt):
+    """An attempt that is still running. `details`, at most 4,096 bytes of JSON, replace those of before."""
+
+    details: dict[str, Any] | None = None
+
+    @field_validator("details")
+    @classmethod
+    def _small(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and len(to_json(value)) > MAX_HEARTBEAT_BYTES:
+            raise ValueError(f"the details of a heartbeat have at most {MAX_HEARTBEAT_BYTES} bytes of JSON")
+        return value
+
+
 class Renew(Message):
     """`job.renew`: confirms and extends the leases of all attempts that a worker runs, in one message."""
 
     worker: Identifier
-    attempts: Annotated[tuple[Attempt, ...], Field(max_length=1_000)] = ()
+    attempts: Annotated[tuple[Beat, ...], Field(max_length=1_000)] = ()
 
 
 class LostAttempt(Attempt):
@@ -348,9 +373,17 @@ class AttemptError(Fact):
     at: datetime
 
 
+class Heartbeat(Fact):
+    """What the running attempt last told of itself."""
+
+    at: datetime
+    details: dict[str, Any]
+
+
 class Job(Fact):
     """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`.
 
+    `heartbeat` is there in `job.get` while an attempt runs that has told something of itself.
     `logs` is read with `job.logs` and stands here in the Python client only, where it was asked for.
     """
 
@@ -375,6 +408,7 @@ class Job(Fact):
     dead_lettered: bool = False
     worker: str | None = None
     version: int = 1
+    heartbeat: Heartbeat | None = None
     logs: tuple[KeptLine, ...] = ()
 
     @property

@@ -40,6 +40,10 @@ class Claims:
     def renew(self, tenant: str, command: contract.Renew) -> dict[str, Any]:
         """The answer to `job.renew`: which of the attempts are not valid any more."""
         self._seen[tenant, command.worker] = self._clock.now()
+        for each in command.attempts:
+            job = self._log.states.get(Stream("job", tenant, each.job_id))
+            if isinstance(job, JobState) and each.details is not None and self.valid(tenant, each.job_id, each.attempt):
+                job.heartbeat = {"at": self._clock.now(), "details": each.details}
         lost = [
             {"job_id": each.job_id, "attempt": each.attempt, **self.cancellation(tenant, each.job_id)}
             for each in command.attempts

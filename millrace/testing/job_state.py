@@ -38,6 +38,7 @@ class JobState:
     attempts: int = 0
     worker: str | None = None
     cancel_reason: str | None = None
+    heartbeat: dict[str, Any] | None = None
     checkpoint: Any = None
     checkpoint_number: int = 0
     created_at: datetime = LONG_AGO
@@ -62,7 +63,7 @@ class JobState:
                 self.status = "pending" if fact.run_at is None else "delayed"
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
-                self.started_at, self.run_at = at, None
+                self.started_at, self.run_at, self.heartbeat = at, None, None
                 self.attempts += 1
                 self.checkpoint_number = 0
             case contract.JobCheckpointed():
@@ -100,6 +101,7 @@ class JobState:
             "error": last["message"] if last else None,
             "error_detail": last,
             "errors": list(self.errors),
+            "heartbeat": self.heartbeat if self.status == "processing" else None,
         }
 
     def to_wire(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tests.contract.client_ends import EndsContract
 from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_extensions import ExtensionsContract
+from tests.contract.client_heartbeats import HeartbeatsContract
 from tests.contract.client_logs import LogsContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
@@ -27,6 +28,7 @@ class ClientSuite(
     ExtensionsContract,
     EndsContract,
     LogsContract,
+    HeartbeatsContract,
     ControlContract,
     ReadingContract,
     EventsContract,
