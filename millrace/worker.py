@@ -16,6 +16,7 @@ from millrace import worker_outcomes
 from millrace.ids import uuid7
 from millrace.worker_claims import Claims
 from millrace.worker_leases import Key, Leases, lease_clock
+from millrace.worker_memory import watch_memory
 from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
@@ -46,10 +47,12 @@ class Worker:
             and their jobs handed back, which uses no attempt.
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
             subscription is delivered by one of them at a time.
+        max_memory: bytes that it and its handlers' processes may take; with more it stops as if told to.
         subscription_lease: seconds after which another worker goes on with the subscriptions of one that died.
 
     Attributes:
         started: set once the worker asks for jobs.
+        outgrown: whether it stopped because it took more than `max_memory`.
     """
 
     def __init__(
@@ -61,13 +64,18 @@ class Worker:
         grace: float = 30.0,
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
+        max_memory: int | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        if max_memory is not None and max_memory < 1:
+            raise ValueError(f"max_memory must be at least 1 byte, not {max_memory}")
         if not 1 <= subscription_lease <= 3_600:
             raise ValueError(f"subscription_lease must be 1 to 3600 seconds, not {subscription_lease}")
         self.id = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid7()[-12:]}"
         self.started = asyncio.Event()
+        self.outgrown = False
+        self._max_memory = max_memory
         self._app = app
         self._concurrency = concurrency
         self._queues = tuple(queues)
@@ -99,6 +107,7 @@ class Worker:
         declaring = asyncio.create_task(declare_schedules(self._app))
         deliveries = self._deliveries()
         delivering = [asyncio.create_task(delivery.run()) for delivery in deliveries]
+        watching = asyncio.create_task(self._watch_memory())
         if signals:
             self._listen()
         try:
@@ -112,9 +121,9 @@ class Worker:
                 delivery.stop()
             await self._wind_down(delivering)
         finally:
-            for task in (keeping, declaring, *delivering):
+            for task in (keeping, declaring, watching, *delivering):
                 task.cancel()
-            await asyncio.gather(keeping, declaring, *delivering, return_exceptions=True)
+            await asyncio.gather(keeping, declaring, watching, *delivering, return_exceptions=True)
             await self._claims.stop()
             await self._reports.close()
             await self._runner.logs.close()
@@ -123,6 +132,14 @@ class Worker:
             if signals:
                 self._stop_listening()
             log.info("worker stopped", worker=self.id)
+
+    async def _watch_memory(self) -> None:
+        if self._max_memory is not None:
+            await watch_memory(self._max_memory, self._runner.processes.ids, self._outgrow)
+
+    def _outgrow(self) -> None:
+        self.outgrown = True
+        self.stop()
 
     async def _told_to_stop(self, keeping: asyncio.Task[None]) -> None:
         told = asyncio.create_task(self._stopping.wait())

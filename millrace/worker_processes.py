@@ -73,6 +73,12 @@ class Processes:
         finally:
             self._returned(key, child, reusable)
 
+    def ids(self) -> list[int]:
+        """Those of the processes that there are."""
+        with self._lock:
+            children = [*self._idle, *self._busy.values()]
+        return [child.process.pid for child in children if child.process.pid is not None]
+
     def kill(self, key: Key) -> None:
         """Kills the process of a running attempt."""
         with self._lock:

@@ -82,7 +82,7 @@ class Runner:
         self._threads = threads
         self._report = report
         self._ended = ended
-        self._processes = Processes()
+        self.processes = Processes()
         self._context = contextvars.copy_context()
         self._spans = JobSpans.of_application()
 
@@ -119,7 +119,7 @@ class Runner:
             # Cleaning up has as long; what hangs in there is not to keep the slot.
             run.timers.append(asyncio.get_running_loop().call_later(STOP_SECONDS, run.task.cancel))
         if run.definition is not None and run.definition.pool == "process":
-            self._processes.kill(run.key)
+            self.processes.kill(run.key)
         if not run.begun:
             self._finish(run, None)
 
@@ -130,7 +130,7 @@ class Runner:
 
     def close(self) -> None:
         """Ends the processes of handlers."""
-        self._processes.close()
+        self.processes.close()
 
     def hand_back(self, run: Run) -> None:
         """Reports a handler that does not end as handed back."""
@@ -178,7 +178,7 @@ class Runner:
     async def _invoke(self, job: JobContext) -> Any:
         definition = self._registry.jobs[job.name]
         if definition.pool == "process":
-            return await self._threads.run(self._processes.call, {"job": job, "definition": definition})
+            return await self._threads.run(self.processes.call, {"job": job, "definition": definition})
         arguments = definition.binding.arguments(job)
         if definition.binding.is_async:
             return await definition.function(**arguments)

@@ -15,8 +15,10 @@ from millrace.cli.logs import configure_logs
 from millrace.cli.target import load_app
 from millrace.errors import PluginUnusable
 from millrace.worker import Worker
+from millrace.worker_memory import EXIT_CODE
 
 DEFAULT_QUEUE = "default"
+MIB = 1_048_576
 
 
 def worker(
@@ -28,6 +30,9 @@ def worker(
     ] = None,
     grace: Annotated[float, typer.Option(help="Seconds that running jobs get when it stops.", min=0)] = 30.0,
     subscriptions: Annotated[bool, typer.Option(help="Also deliver events; one worker at a time does.")] = True,
+    max_memory: Annotated[
+        int | None, typer.Option(help="MiB; with more it stops, with exit code 75, for another one to start.", min=1)
+    ] = None,
 ) -> None:
     """Claims jobs and runs them until SIGTERM or Ctrl-C; then it finishes or hands back what it holds."""
     app = load_app(target, Path.cwd())
@@ -36,12 +41,22 @@ def worker(
     if url is not None:
         app.settings = replace(app.settings, url=url)
     names = queue_names(queues) or declared_queues(app)
-    asyncio.run(_work(app, concurrency, names, grace, subscriptions))
+    worker = Worker(
+        app,
+        concurrency=concurrency,
+        queues=names,
+        grace=grace,
+        subscriptions=subscriptions,
+        max_memory=None if max_memory is None else max_memory * MIB,
+    )
+    asyncio.run(_work(app, worker))
+    if worker.outgrown:
+        raise typer.Exit(EXIT_CODE)
 
 
-async def _work(app: Millrace, concurrency: int, queues: list[str], grace: float, subscriptions: bool) -> None:
+async def _work(app: Millrace, worker: Worker) -> None:
     async with app:
-        await Worker(app, concurrency=concurrency, queues=queues, grace=grace, subscriptions=subscriptions).run()
+        await worker.run()
 
 
 def load_plugins(app: Millrace) -> None:
