@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
 from millrace.worker_schedules import declare_schedules
+from millrace.worker_shares import Shares
 from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_subscriptions import Delivery
 from millrace.worker_threads import Threads
@@ -42,7 +43,8 @@ class Worker:
 
     Args:
         concurrency: jobs at the same time.
-        queues: where to take jobs from.
+        queues: where to take jobs from; with weights, such as `{"default": 3, "media": 1}`, each gets that part of what
+            the worker takes while all have jobs.
         grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
             and their jobs handed back, which uses no attempt.
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
@@ -60,7 +62,7 @@ class Worker:
         app: Millrace,
         *,
         concurrency: int = 10,
-        queues: Sequence[str] = ("default",),
+        queues: Sequence[str] | Mapping[str, float] = ("default",),
         grace: float = 30.0,
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
@@ -79,6 +81,7 @@ class Worker:
         self._app = app
         self._concurrency = concurrency
         self._queues = tuple(queues)
+        self._shares = Shares(queues) if isinstance(queues, Mapping) else None
         self._grace = grace
         self._with_subscriptions = subscriptions
         self._subscription_lease = subscription_lease
@@ -101,7 +104,9 @@ class Worker:
         """
         self._reports = Reports(self._app.link, self._settled)
         self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
-        self._claims = Claims(self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept)
+        self._claims = Claims(
+            self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept, self._shares
+        )
         renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
         keeping = asyncio.create_task(renewals.run())
         declaring = asyncio.create_task(declare_schedules(self._app))

@@ -16,6 +16,7 @@ from millrace.cli.target import load_app
 from millrace.errors import PluginUnusable
 from millrace.worker import Worker
 from millrace.worker_memory import EXIT_CODE
+from millrace.worker_shares import Shares
 
 DEFAULT_QUEUE = "default"
 MIB = 1_048_576
@@ -24,7 +25,10 @@ MIB = 1_048_576
 def worker(
     target: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The application, for example tasks:app.")],
     concurrency: Annotated[int, typer.Option(help="Jobs to run at once.", min=1, max=1_000)] = 10,
-    queues: Annotated[str | None, typer.Option(help="Queues, with commas; else those that the jobs name.")] = None,
+    queues: Annotated[
+        str | None,
+        typer.Option(help="Queues, with commas, each with =weight if wanted; else those that the jobs name."),
+    ] = None,
     url: Annotated[
         str | None, typer.Option(help="Where the service is, in place of the application's address.")
     ] = None,
@@ -40,7 +44,7 @@ def worker(
     load_plugins(app)
     if url is not None:
         app.settings = replace(app.settings, url=url)
-    names = queue_names(queues) or declared_queues(app)
+    names = weighted_queues(queues) or queue_names(queues) or declared_queues(app)
     worker = Worker(
         app,
         concurrency=concurrency,
@@ -75,6 +79,25 @@ def declared_queues(app: Millrace) -> list[str]:
     """The default queue and those that the application's jobs are declared with."""
     declared = {str(job.options["queue"]) for job in app.registry.jobs.values() if "queue" in job.options}
     return sorted(declared | {DEFAULT_QUEUE})
+
+
+def weighted_queues(text: str | None) -> dict[str, float]:
+    """The weights in a list like `default=3,media=1`; none where the list has none.
+
+    Raises:
+        CliError: some queues have a weight and others not, or one is no number above 0.
+    """
+    names = queue_names(text)
+    pairs = [name.partition("=") for name in names]
+    if not any(sign for _, sign, _ in pairs):
+        return {}
+    try:
+        weights = {name.strip(): float(weight) for name, _, weight in pairs}
+        Shares(weights)
+    except ValueError as error:
+        hint = "write a weight above 0 for each, like --queues default=3,media=1"
+        raise CliError(f"--queues {text!r} has no good weights; {hint}", exit_code=2) from error
+    return weights
 
 
 def queue_names(text: str | None) -> list[str]:
