@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class Refusal(Exception):
     """Base of all refusals. Raised by decisions; the caller is told `code` and the text, and nothing was changed."""
 
     code: ClassVar[str] = "refused"
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What programs are told besides the code and the text."""
+        return {}
 
 
 class StaleAttempt(Refusal):
@@ -43,6 +49,36 @@ class NotDeadLettered(Refusal):
     def __init__(self, status: str) -> None:
         super().__init__(f"the job is not among the dead letters: it is {status}")
         self.status = status
+
+
+class DuplicateJob(Refusal):
+    """Raised when a job's unique key is taken by another one that is neither to be returned nor can be replaced."""
+
+    code = "duplicate-job"
+
+    def __init__(self, key: str, job_id: str, running: bool = False) -> None:
+        why = "which is running and so cannot be replaced" if running else "which has not ended"
+        super().__init__(f"the unique key {key!r} is taken by job {job_id}, {why}")
+        self.key, self.job_id = key, job_id
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return {"job_id": self.job_id}
+
+
+class UnknownParents(Refusal):
+    """Raised when a job is to run after jobs that do not exist; parents have to be accepted first."""
+
+    code = "unknown-parent"
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        named = ", ".join(job_ids[:5]) + (" …" if len(job_ids) > 5 else "")
+        super().__init__(f"`after` names jobs that do not exist: {named}; enqueue parents before their children")
+        self.job_ids = tuple(job_ids)
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return {"job_ids": list(self.job_ids[:100])}
 
 
 class NotParked(Refusal):

@@ -19,6 +19,7 @@ class JobEvent(Event):
 
 class Enqueued(JobEvent):
     TOPIC: ClassVar[str] = "job.enqueued"
+    class_version: ClassVar[int] = 2
     name: str
     data: dict[str, Any]
     queue: str
@@ -28,13 +29,21 @@ class Enqueued(JobEvent):
     retry: dict[str, Any]
     run_at: datetime | None
     queue_priority: int
+    unique: dict[str, Any] | None
+    after: list[str] | None
+    on_parent_failure: str | None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        state["unique"] = state["after"] = state["on_parent_failure"] = None
 
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
         job.queue_priority = self.queue_priority
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
-        job.status = "pending" if self.run_at is None else "delayed"
+        job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
+        job.status = "pending" if self.run_at is None and not self.after else "delayed"
 
 
 class Started(JobEvent):
@@ -150,7 +159,9 @@ class Job(Aggregate):
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
     counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
-    priority when this one was enqueued. `checkpoint` is what the next attempt continues from.
+    priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
+    (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first.
+    `checkpoint` is what the next attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND
@@ -168,6 +179,10 @@ class Job(Aggregate):
     started_at: datetime | None
     ended_at: datetime | None
     status: str
+    # A snapshot that was taken before there were any has none of them.
+    unique: dict[str, Any] | None = None
+    after: list[str] | None = None
+    on_parent_failure: str | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
@@ -200,12 +215,18 @@ class Job(Aggregate):
         retry: dict[str, Any],
         run_at: datetime | None,
         queue_priority: int = 0,
+        unique: dict[str, Any] | None = None,
+        after: list[str] | None = None,
+        on_parent_failure: str | None = None,
     ) -> Self:
-        """A new job; one whose `run_at` has come is runnable at once."""
+        """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
-            Enqueued(stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority)
-        )
+            Enqueued(
+                stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
+                unique, after, on_parent_failure,
+            )
+        )  # fmt: skip
 
     @property
     def ended(self) -> bool:
@@ -252,6 +273,11 @@ class Job(Aggregate):
         if delay > 0:
             self.trigger_event(RetryScheduled, timestamp=now, attempt=attempt, run_at=now + timedelta(seconds=delay))
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has not ended and no attempt is running."""
+        return self.status in ("pending", "delayed")
+
     def cancel(self, reason: str | None, now: datetime) -> None:
         """Ends the job wherever it stands; a running attempt loses its validity at once. Repeating changes nothing.
 
@@ -285,7 +311,7 @@ class Job(Aggregate):
             return
         if self.status == "processing":
             raise JobRunning()
-        if self.status in ("pending", "delayed"):
+        if self.waits:
             self.trigger_event(Cancelled, timestamp=now, reason="removed")
         self.trigger_event(Removed, timestamp=now)
 
@@ -311,6 +337,9 @@ class Job(Aggregate):
             "error": self.error["message"] if self.error else None,
             "dead_lettered": self.dead_lettered,
             "removed": self.removed,
+            "unique": self.unique,
+            "after": self.after,
+            "on_parent_failure": self.on_parent_failure,
             "worker": self.worker,
         }
 

@@ -71,6 +71,21 @@ class CommandKey(NamedTuple):
         return self.tenant, self.principal, self.command_id
 
 
+class UniqueKey(NamedTuple):
+    """A key that one job of a tenant has until its first start or its end, or for `ttl` seconds if that is sooner."""
+
+    key: str
+    until: str
+    ttl: float | None
+
+
+class Parents(NamedTuple):
+    """The jobs that have to end before another one runs, and what follows where one fails: `cancel`, `run`, `wait`."""
+
+    streams: tuple[StreamName, ...]
+    on_failure: str
+
+
 class Work(NamedTuple):
     """Where a job stands for the claims after its events.
 
@@ -81,6 +96,8 @@ class Work(NamedTuple):
         attempt: number that the next attempt will carry.
         task: what a worker is told, JSON text.
         origin: metadata of the job's first event, which its starts continue.
+        unique: the key that the job takes; the append is `KeyTaken` where another one has it.
+        parents: what the new job has to wait for; the append is `ParentsMissing` where one does not exist.
     """
 
     place: Literal["ready", "waiting"] | None
@@ -91,6 +108,8 @@ class Work(NamedTuple):
     attempt: int = 0
     task: str = ""
     origin: Metadata | None = None
+    unique: UniqueKey | None = None
+    parents: Parents | None = None
 
 
 class Append(NamedTuple):
@@ -104,6 +123,7 @@ class Append(NamedTuple):
         work: rows of the inline projections that follow from the events.
         lapsed_attempt: the append is only valid while the lease of this attempt has lapsed, by the database clock of
             the same transaction; otherwise it is a `Conflict`.
+        also: another stream's append, without a key, that is stored with this one or not at all.
     """
 
     stream: StreamName | None
@@ -114,6 +134,7 @@ class Append(NamedTuple):
     answer: str | None = None
     work: Work | None = None
     lapsed_attempt: int | None = None
+    also: Append | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +181,21 @@ class Rejected:
     reason: str
 
 
-Outcome = Appended | Duplicate | Conflict | Rejected
+@dataclass(frozen=True, slots=True)
+class KeyTaken:
+    """Another job has the unique key: decide again, knowing which."""
+
+    holder: StreamName
+
+
+@dataclass(frozen=True, slots=True)
+class ParentsMissing:
+    """The new job is to wait for jobs that do not exist."""
+
+    job_ids: tuple[str, ...]
+
+
+Outcome = Appended | Duplicate | Conflict | Rejected | KeyTaken | ParentsMissing
 
 
 class StoreUnavailable(Exception):
@@ -288,6 +323,10 @@ class WorkQueue(Protocol):
         """Leases that have lapsed by the database clock; none while renewals could not be served."""
         ...
 
+    async def orphans(self, limit: int) -> list[Orphan]:
+        """Waiting jobs that are to be cancelled because one that they wait for has failed."""
+        ...
+
     async def move_due(self) -> float | None:
         """Moves waiting jobs that are due into the ready rows; returns seconds until the next is due, if any."""
         ...
@@ -364,6 +403,13 @@ class DueSchedules(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    tenant: str
+    job_id: str
+    parent_id: str
+
+
 SubscriptionHold = Literal["held", "taken", "unknown"]
 
 
@@ -379,6 +425,38 @@ class SubscriptionLeases(Protocol):
 
     async def release(self, tenant: str, name: str, worker: str) -> None:
         """Lets another worker have it at once; changes nothing where `worker` does not hold it."""
+        ...
+
+
+class FoundJob(NamedTuple):
+    """A job that fits a filter, and the position that goes on behind it."""
+
+    job_id: str
+    position: int
+
+
+class JobFinder(Protocol):
+    """Finds jobs in the read model by what callers filter by: name, queue, status, times, error.
+
+    `filters` has what is to be equal or to hold, by the names of the command's fields.
+    """
+
+    async def newest(self) -> int:
+        """A position that every job which was accepted before lies below; waits until they can be found.
+
+        Raises:
+            Refusal: the read model has not caught up in time.
+        """
+        ...
+
+    async def find(
+        self, tenant: str, filters: Mapping[str, object], after: int, until: int, limit: int
+    ) -> list[FoundJob]:
+        """Jobs in the order in which they were enqueued, with positions in (after, until]."""
+        ...
+
+    async def count(self, tenant: str, filters: Mapping[str, object], after: int, until: int) -> int:
+        """How many jobs `find` would find in all."""
         ...
 
 

@@ -14,6 +14,8 @@ from pydantic_core import from_json, to_json
 from domain.errors import UnreadableHistory
 from domain.job import KIND, Job
 from domain.ports import ClaimRequest, EventStore, StreamName, WorkQueue
+from handlers import uniqueness
+from handlers.dependencies import with_parents
 from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
 from millrace.contracts import job as contract
 from millrace.contracts.wire import Context, derived_id
@@ -55,6 +57,9 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             retry=command.retry.model_dump() if "retry" in given else policy.retry_data,
             run_at=run_at,
             queue_priority=policy.queue_priorities.get(command.queue, 0),
+            unique=None if command.unique is None else command.unique.kept(command.name, command.data),
+            after=list(command.after) or None,
+            on_parent_failure=command.on_parent_failure if command.after else None,
         )
     return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on, "run_at": job.run_at})
 
@@ -108,7 +113,15 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
     """Commands that the job aggregate decides."""
     return {
         "job.enqueue": CommandRoute(
-            contract.Enqueue, Job, partial(enqueue, policy), _derived, creates=True, required=False, work=work_of
+            contract.Enqueue,
+            Job,
+            partial(enqueue, policy),
+            _derived,
+            creates=True,
+            required=False,
+            work=work_of,
+            resolve=uniqueness.resolve,
+            lane=uniqueness.lane,
         ),
         "job.cancel": CommandRoute(contract.Cancel, Job, cancel, _named, work=work_of),
         "job.retry": CommandRoute(contract.RetryDead, Job, retry, _named, work=work_of),
@@ -153,6 +166,7 @@ def operation_routes(
             ClaimRequest(context.tenant, command.worker, command.queues, command.slots, command.wait)
         )
         grants = [{"job_id": job.job_id, "attempt": job.attempt, **from_json(job.task)} for job in granted.jobs]
+        await with_parents(store, context.tenant, grants)
         return {"grants": grants, "held": granted.held, "lease": grant_lease}
 
     async def renew(command: contract.Renew, context: Context) -> dict[str, Any]:

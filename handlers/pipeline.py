@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from domain.errors import Refusal, UnreadableHistory
+from domain.errors import DuplicateJob, Refusal, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
     Appended,
@@ -23,8 +23,10 @@ from domain.ports import (
     Conflict,
     Duplicate,
     EventStore,
+    KeyTaken,
     Metadata,
     Outcome,
+    ParentsMissing,
     Rejected,
     StoreOverloaded,
     StoreUnavailable,
@@ -46,7 +48,12 @@ log = structlog.get_logger("commands")
 
 @dataclass(slots=True)
 class Item:
-    """One command on its way through the pipeline."""
+    """One command on its way through the pipeline.
+
+    Attributes:
+        rival: the aggregate that has the unique key which the command's own one wants.
+        objection: what the store had against it, to be answered and remembered.
+    """
 
     name: str
     route: CommandRoute
@@ -58,6 +65,9 @@ class Item:
     decisions: int = 0
     answer: Answer | None = None
     text: str = ""
+    lane: str | None = None
+    rival: StreamName | None = None
+    objection: Refusal | None = None
 
 
 class _InFlight:
@@ -161,48 +171,61 @@ class Pipeline:
             digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
             key = CommandKey(context.tenant, context.principal, context.message_id, digest)
         stream = StreamName(route.aggregate.KIND, context.tenant, route.identify(command, context))
-        return Item(name, route, command, context, key, stream)
+        lane = None if route.lane is None else route.lane(command)
+        return Item(name, route, command, context, key, stream, lane=lane)
 
     async def _carry_out(self, items: Sequence[Item]) -> None:
         try:
             waiting = list(items)
             while waiting:
-                # Each round takes one command of each stream, the oldest.
+                # Each round takes one command of each stream and of each lane, the oldest.
                 round_: dict[StreamName, Item] = {}
                 rest = []
+                lanes = set()
                 for item in waiting:
-                    if item.stream in round_:
+                    if item.stream in round_ or (item.lane is not None and item.lane in lanes):
                         rest.append(item)
                     else:
                         round_[item.stream] = item
-                async with self._aggregates.locked(s for s, item in round_.items() if not item.route.creates):
+                        if item.lane is not None:
+                            lanes.add(item.lane)
+                changing = {stream for stream, item in round_.items() if not item.route.creates}
+                changing.update(item.rival for item in round_.values() if item.rival is not None)
+                async with self._aggregates.locked(changing):
                     again = await self._round(list(round_.values()))
                 waiting = again + rest
                 if again:
                     await asyncio.sleep(random.uniform(0, 0.002) * again[0].decisions)
         except (StoreUnavailable, StoreOverloaded) as error:
+            self._forget(items)
             for item in items:
-                self._aggregates.evict(item.stream)
                 item.answer = item.answer or refused("unavailable", str(error), retry_after=1.0)
         except BaseException:
-            for item in items:
-                self._aggregates.evict(item.stream)
+            self._forget(items)
             raise
+
+    def _forget(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._aggregates.evict(item.stream)
+            if item.rival is not None:
+                self._aggregates.evict(item.rival)
 
     async def _round(self, items: Sequence[Item]) -> list[Item]:
         """Loads, decides and appends for items of different streams; returns those that must be decided anew."""
-        known = [item for item in items if not item.route.creates or item.decisions]
+        known = {item.stream: item.route.aggregate for item in items if not item.route.creates or item.decisions}
+        for item in items:
+            if item.rival is not None:
+                self._aggregates.evict(item.rival)
+                known[item.rival] = item.route.aggregate
         looked_up: dict[StreamName, UnreadableHistory | None] = {}
         if known:
-            looked_up = await self._aggregates.load(
-                [item.stream for item in known], {item.stream: item.route.aggregate for item in known}
-            )
+            looked_up = await self._aggregates.load(list(known), known)
         head = await self._store.head() if any(item.route.needs_head for item in items) else 0
         now = self._clock.now()
         appends: list[tuple[Item, Append, Held | None]] = []
         again: list[Item] = []
         for item in items:
-            if unreadable := looked_up.get(item.stream):
+            if unreadable := looked_up.get(item.stream) or (item.rival and looked_up.get(item.rival)):
                 item.answer = Refused(problem(unreadable.code, str(unreadable)))
                 continue
             try:
@@ -238,16 +261,26 @@ class Pipeline:
         held = self._aggregates.get(item.stream) if not route.creates or item.decisions > 1 else None
         before = held.aggregate.version if held else 0
         status = getattr(held.aggregate, "status", None) if held else None
+        rival = self._aggregates.get(item.rival) if item.rival is not None else None
+        rival_before = (rival.aggregate.version, getattr(rival.aggregate, "status", None)) if rival else (0, None)
         try:
             if held is None and route.required:
                 item.answer = refused("not-found", f"there is no {item.stream.kind} {item.stream.id!r}")
                 return None
+            if item.objection is not None:
+                raise item.objection
             moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch)
-            decided = route.decide(held.aggregate if held else None, item.command, moment)
+            decided = None
+            if rival is not None and item.rival is not None and route.resolve is not None:
+                decided = route.resolve(rival.aggregate, item.rival.id, item.command, moment)
+            if decided is None:
+                decided = route.decide(held.aggregate if held else None, item.command, moment)
+            else:
+                held = rival
         except Refusal as refusal:
             if held is not None and not looked_up:
                 raise OvertakenCopy from refusal
-            item.answer = Refused(problem(refusal.code, str(refusal)))
+            item.answer = Refused(problem(refusal.code, str(refusal), **refusal.extra))
             if item.key is None or refusal.code in ("reset", "invalid"):
                 return None
             item.text = to_json({"error": item.answer.problem.model_dump()}).decode()
@@ -267,11 +300,22 @@ class Pipeline:
                 return None
             return Append(None, 0, (), meta, item.key, item.text), held
         work = route.work(aggregate, status, origin) if route.work else None
-        append = Append(item.stream, before, events, meta, item.key, item.text, work, item.lapsed_attempt)
+        also = self._replaced(item, rival, *rival_before) if rival is not None else None
+        append = Append(item.stream, before, events, meta, item.key, item.text, work, item.lapsed_attempt, also)
         return append, Held(aggregate, origin, 0)
+
+    def _replaced(self, item: Item, rival: Held, version: int, status: str | None) -> Append | None:
+        """What the rival, which had that version and status, has recorded to make room."""
+        events = rival.aggregate.collected()
+        if not events or item.rival is None:
+            return None
+        work = item.route.work(rival.aggregate, status, rival.origin) if item.route.work else None
+        return Append(item.rival, version, events, self._metadata(item.context, rival.origin), work=work)
 
     def _settle(self, item: Item, append: Append, held: Held | None, outcome: Outcome) -> bool:
         """Turns an outcome into the answer; false where the command must be decided anew."""
+        if item.rival is not None:
+            self._aggregates.evict(item.rival)
         match outcome:
             case Appended(position):
                 if append.stream is not None and held is not None and position is not None:
@@ -286,11 +330,16 @@ class Pipeline:
                 return True
             case Conflict():
                 self._aggregates.evict(item.stream)
-                item.answer = None
-                if item.lapsed_attempt is not None or item.decisions >= MAX_DECISIONS:
-                    item.answer = refused("conflict", "others kept changing it; try again", retry_after=0.1)
-                    return True
-                return False
+                return self._given_up(item)
+            case KeyTaken(holder):
+                self._aggregates.evict(item.stream)
+                if item.route.resolve is None and append.work is not None and append.work.unique is not None:
+                    item.objection = DuplicateJob(append.work.unique.key, holder.id)
+                item.rival = holder
+                return self._given_up(item)
+            case ParentsMissing(job_ids):
+                item.objection = UnknownParents(job_ids)
+                return self._given_up(item)
             case Rejected(reason):
                 self._aggregates.evict(item.stream)
                 log.error("append rejected", action="append_rejected", command=item.name, reason=reason)
@@ -298,6 +347,14 @@ class Pipeline:
                 return True
             case _:
                 assert_never(outcome)
+
+    def _given_up(self, item: Item) -> bool:
+        """Whether the command is not decided anew any more; then that is its answer."""
+        item.answer = None
+        if item.lapsed_attempt is None and item.decisions < MAX_DECISIONS:
+            return False
+        item.answer = refused("conflict", "others kept changing it; try again", retry_after=0.1)
+        return True
 
     def _remember(self, stream: StreamName, held: Held, work: Work | None) -> None:
         """Keeps the aggregate for its next command, unless hardly any is to be expected."""

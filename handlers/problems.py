@@ -17,10 +17,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown-query": (404, "There is no such query"),
     "conflict": (409, "Others changed it at the same time"),
     "refused": (409, "The rules do not allow this now"),
+    "duplicate-job": (409, "Another job has the unique key"),
     "stale-attempt": (409, "The attempt is not valid any more"),
     "reset": (409, "The position belongs to another history"),
     "gone": (410, "That part of the log has been archived"),
     "too-large": (413, "The message is too large"),
+    "unknown-parent": (422, "A job to run after does not exist"),
     "invalid": (422, "The message does not fit its contract"),
     "idempotency-mismatch": (422, "The same id was used for another message"),
     "too-many": (429, "Too many requests"),
@@ -31,9 +33,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 
 def problem(
-    code: str, detail: str, *, errors: list[dict[str, Any]] | None = None, retry_after: float | None = None
+    code: str,
+    detail: str,
+    *,
+    errors: list[dict[str, Any]] | None = None,
+    retry_after: float | None = None,
+    **extra: Any,
 ) -> Problem:
-    """The problem of a known code."""
+    """The problem of a known code; `extra` is what programs are told besides."""
     status, title = PROBLEMS[code]
     return Problem(
         type=f"urn:millrace:problem:{code}",
@@ -43,6 +50,7 @@ def problem(
         detail=detail,
         errors=errors or [],
         retry_after=retry_after,
+        **extra,
     )
 
 

@@ -53,6 +53,9 @@ class CommandRoute:
         work: inline rows that follow from the aggregate after its events and its status before.
         followed_by: the reader that must have passed the command's events before it is answered, 2 s at most, so that
             what they cause is there.
+        resolve: what becomes of the command where another aggregate has the unique key that it wants: an answer without
+            events, a `Refusal`, or None where it may go on; events that the other one records are stored with its own.
+        lane: commands of one call that have the same lane are decided one after the other.
     """
 
     model: type[Message]
@@ -66,6 +69,8 @@ class CommandRoute:
     needs_head: bool = False
     work: Callable[[Any, str | None, Metadata], Work] | None = None
     followed_by: str | None = None
+    resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
+    lane: Callable[[Any], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

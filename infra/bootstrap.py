@@ -14,6 +14,7 @@ from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
 from adapters.postgres.database import Database
 from adapters.postgres.due_schedules import PostgresDueSchedules
+from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
@@ -24,7 +25,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import event, job, job_logs, schedule, subscription, timers
+from handlers import bulk, event, job, job_logs, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -228,6 +229,7 @@ async def build(
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
         **job_logs.operation_routes(storage.job_logs),
+        **bulk.operation_routes(PostgresJobFinder(storage.pool, storage.store, storage.positions), pipeline),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
     }
     queries = {

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from infra.document_schemas import EVENTS, schemas
+from infra.document_schemas import schemas
 from infra.settings import Settings
 from infra.settings_environment import PREFIX, SHARED_NAMES
+from millrace.contracts.catalogue import EVENTS
 
 ATTRIBUTE = re.compile(r"^\s+([a-z_]+(?:, [a-z_]+)*): (.+)$", re.MULTILINE)
 EVENTS_HEAD = """# Events

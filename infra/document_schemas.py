@@ -10,13 +10,10 @@ from pydantic import BaseModel
 
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
-from millrace.contracts import event, job, log, schedule
-from millrace.contracts.wire import Fact, Message
+from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
+from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENTS: dict[str, type[Fact]] = {**job.EVENTS, **schedule.EVENTS, **event.EVENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +58,12 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
+    modules = {cls.__module__ for cls in AGGREGATES.values()}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        ours = cls.__module__.startswith("domain.")
+        ours = cls.__module__ in modules
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found

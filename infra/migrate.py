@@ -78,11 +78,10 @@ async def _let_readers_read(connection: Connection, projections: Sequence[Projec
 
 
 async def _ensure(connection: Connection, projection: Projection) -> None:
-    """A read model that is new to this database begins with the first event."""
+    """A read model that is new to this database begins with the first event; tables that a newer release adds to one
+    that is there begin with the next."""
     async with connection.transaction():
-        inserted = await connection.fetchval(
-            "INSERT INTO readers (name) VALUES ($1) ON CONFLICT DO NOTHING RETURNING version", projection.name
-        )
-        if inserted is not None:
-            await projection.create(connection, inserted)
-            await projection.publish(connection, inserted)
+        await connection.execute("INSERT INTO readers (name) VALUES ($1) ON CONFLICT DO NOTHING", projection.name)
+        version = await connection.fetchval("SELECT version FROM readers WHERE name = $1", projection.name)
+        await projection.create(connection, version)
+        await projection.publish(connection, version)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
-    from millrace.contracts.job import Job, JobStatus, Retry, Stats
+    from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
         CheckpointRefused,
         Conflict,
+        DuplicateJob,
         HeartbeatRefused,
         IdempotencyMismatch,
         Invalid,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         TooLarge,
         Unauthorized,
         Unavailable,
+        UnknownParent,
     )
     from millrace.events import Event
     from millrace.job_context import JobContext
@@ -43,6 +45,7 @@ __all__ = [
     "CheckpointRefused",
     "CloudEvent",
     "Conflict",
+    "DuplicateJob",
     "Event",
     "HeartbeatRefused",
     "IdempotencyMismatch",
@@ -72,6 +75,8 @@ __all__ = [
     "TooLarge",
     "Unauthorized",
     "Unavailable",
+    "Unique",
+    "UnknownParent",
     "Worker",
 ]
 
@@ -88,6 +93,7 @@ _HOMES = {
     "Millrace": "client",
     "Retry": "contracts.job",
     "Stats": "contracts.job",
+    "Unique": "contracts.job",
     "Worker": "worker",
 }
 

@@ -97,6 +97,22 @@ class Conflict(Refused):
     codes = ("conflict",)
 
 
+class DuplicateJob(Refused):
+    """Raised when another unfinished job has the unique key; `job_id` says which."""
+
+    codes = ("duplicate-job",)
+
+    @property
+    def job_id(self) -> str:
+        return str((self.problem.model_extra or {}).get("job_id", ""))
+
+
+class UnknownParent(Refused):
+    """Raised when a job is to run after jobs that do not exist; parents are enqueued before their children."""
+
+    codes = ("unknown-parent",)
+
+
 class IdempotencyMismatch(Refused):
     """Raised when a message id was used before with another content."""
 
@@ -247,8 +263,8 @@ class PartlyRefused(MillraceError):
 BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
-        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, IdempotencyMismatch, StaleAttempt,
-        LogReset, LogGone, Behind,
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, DuplicateJob, UnknownParent,
+        IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes
 }  # fmt: skip

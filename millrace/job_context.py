@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic_core import from_json
 
-from millrace.contracts.job import MAX_HEARTBEAT_BYTES
+from millrace.contracts.job import MAX_HEARTBEAT_BYTES, Parent
 from millrace.encoding import encode
 from millrace.errors import HeartbeatRefused
 
@@ -43,6 +43,7 @@ class JobContext:
         cancel_reason: what was given as reason when the job was canceled, while it ran.
         soft_timed_out: whether the soft time limit has passed. Plain functions look at it.
         checkpoint_state: what an earlier attempt saved with `checkpoint`, or None.
+        parents: the jobs that this one came after, each with its `result`, in the order of `after`.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class JobContext:
         "id",
         "max_attempts",
         "name",
+        "parents",
         "priority",
         "queue",
         "soft_timed_out",
@@ -84,6 +86,7 @@ class JobContext:
         self.timeout: float = grant["timeout"]
         self.correlation_id: str | None = grant.get("correlation_id")
         self.traceparent: str | None = grant.get("traceparent")
+        self.parents = tuple(Parent.model_validate(parent) for parent in grant.get("parents") or ())
         self._created_at: str = grant["created_at"]
         self._stopped: str | None = None
         self._told: str | None = None
@@ -173,6 +176,7 @@ class JobContext:
             "attempt": self.attempt, "attempts": self.attempts, "max_attempts": self.max_attempts,
             "timeout": self.timeout, "correlation_id": self.correlation_id, "traceparent": self.traceparent,
             "created_at": self._created_at, "checkpoint": self.checkpoint_state,
+            "parents": [parent.model_dump(mode="json") for parent in self.parents],
         }  # fmt: skip
 
     def told(self, status: str | None, reason: str | None) -> None:

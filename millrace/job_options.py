@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from millrace.contracts.job import Job, Retry
+from millrace.contracts.job import Job, ParentPolicy, Retry, Unique
 from millrace.job_arguments import as_data
 from millrace.registry import Registry
 
@@ -27,6 +27,9 @@ def enqueue_body(
     timeout: float | None = None,
     retry: Retry | Mapping[str, Any] | str | None = None,
     backoff: Retry | Mapping[str, Any] | str | None = None,
+    unique: Unique | Mapping[str, Any] | str | bool | None = None,
+    after: Job | str | Iterable[Job | str] | None = None,
+    on_parent_failure: ParentPolicy | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
 
@@ -48,6 +51,9 @@ def enqueue_body(
         "max_attempts": max_attempts,
         "timeout": timeout,
         "retry": retry if retry is not None else backoff,
+        "unique": unique or None,
+        "after": None if after is None else _ids(after),
+        "on_parent_failure": on_parent_failure,
     }
     own = as_data(data if data is not None else payload)
     body: dict[str, Any] = {"name": name, "data": own if definition is None else definition.versions.marked(own)}
@@ -55,6 +61,11 @@ def enqueue_body(
         body.update(definition.options)
     body.update((key, value) for key, value in given.items() if value is not None)
     return body
+
+
+def _ids(after: Job | str | Iterable[Job | str]) -> list[str]:
+    jobs = [after] if isinstance(after, Job | str) else after
+    return [job if isinstance(job, str) else job.id for job in jobs]
 
 
 def enqueued_job(body: Mapping[str, Any], result: Mapping[str, Any]) -> Job:

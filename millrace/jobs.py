@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from millrace.contracts.job import Job, JobStatus, Retry, Stats
+from millrace.contracts.job import Job, JobStatus, ParentPolicy, Retry, Stats, Unique
+from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
 from millrace.job_extensions import JobExtensions
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
+from millrace.many_jobs import ManyJobs
 from millrace.schedules import Schedules
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(JobDecorators, JobExtensions):
+class JobQueue(ManyJobs, JobDecorators, JobExtensions):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
@@ -60,6 +62,9 @@ class JobQueue(JobDecorators, JobExtensions):
         timeout: float | None = None,
         retry: Retry | Mapping[str, Any] | str | None = None,
         backoff: Retry | Mapping[str, Any] | str | None = None,
+        unique: Unique | Mapping[str, Any] | str | bool | None = None,
+        after: Job | str | Iterable[Job | str] | None = None,
+        on_parent_failure: ParentPolicy | None = None,
         message_id: str | None = None,
     ) -> Job:
         """Puts a job into a queue; when this returns, it is durable.
@@ -70,20 +75,27 @@ class JobQueue(JobDecorators, JobExtensions):
             delay: seconds before the job may run.
             run_at: time, with its zone, before which it does not run; instead of `delay`.
             timeout: seconds that one attempt may take.
+            unique: what no other unfinished job may have: a key, `True` for one made of name and data, or a `Unique`
+                that also says what a second one meets and how long the key is taken.
+            after: jobs, or their ids, that have to end first. Their results come with this job.
+            on_parent_failure: what follows where one of them fails: `cancel` (default), `run` or `wait`.
             message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
 
         Raises:
             ValueError: both `data` and `payload`, both `retry` and `backoff`, or a `run_at` without a zone.
             Invalid: the service does not accept a value.
+            DuplicateJob: another job has the unique key.
+            UnknownParent: one of the jobs of `after` does not exist.
             Unavailable: the job was not accepted.
             OutcomeUnknown: it may have been; repeating with the same `message_id` is safe.
         """
         body = enqueue_body(
             self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
-            max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff,
+            max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff, unique=unique, after=after,
+            on_parent_failure=on_parent_failure,
         )  # fmt: skip
         answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
-        return enqueued_job(body, answer.result)
+        return await self._enqueued(body, answer.result)
 
     async def enqueue_many(self, items: Iterable[Mapping[str, Any]]) -> Jobs:
         """Enqueues many jobs in few messages; each item has the arguments of `enqueue`.
@@ -96,7 +108,7 @@ class JobQueue(JobDecorators, JobExtensions):
         bodies = [enqueue_body(self._app.registry, **item) for item in items]
         outcomes: builtins.list[Job | MillraceError] = []
         for body, outcome in zip(bodies, await self._app.link.execute_many("job.enqueue", bodies), strict=True):
-            outcomes.append(enqueued_job(body, outcome.result) if isinstance(outcome, Answer) else outcome)
+            outcomes.append(await self._enqueued(body, outcome.result) if isinstance(outcome, Answer) else outcome)
         jobs = [outcome for outcome in outcomes if isinstance(outcome, Job)]
         if len(jobs) < len(outcomes):
             raise PartlyRefused(outcomes)
@@ -205,6 +217,14 @@ class JobQueue(JobDecorators, JobExtensions):
         await self._app.link.execute("job.remove", {"job_id": job_id})
         return True
 
+    async def graph(self, job_id: str, *, limit: int = 500) -> JobGraph:
+        """The jobs that a job comes after and those that come after it, directly or not, `limit` at most.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        return JobGraph.model_validate(await self._app.link.query("job.graph", {"job_id": job_id, "limit": limit}))
+
     async def stats(self) -> Stats:
         """How many jobs are in each status, and how many workers were seen lately."""
         return Stats.model_validate(await self._app.link.query("job.stats", {}))
@@ -225,6 +245,11 @@ class JobQueue(JobDecorators, JobExtensions):
             TimeoutError: it did not end in time; it goes on.
         """
         return await self._app.endings.result(job_id, timeout)
+
+    async def _enqueued(self, body: Mapping[str, Any], result: Mapping[str, Any]) -> Job:
+        """The new job, or the one that has its key."""
+        found = await self.get(result["job_id"]) if result.get("existing") else None
+        return found or enqueued_job(body, result)
 
     get_job = get
     get_jobs = list

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from domain import job
 from domain.ports import RecordedEvent
+from projections import job_links
 from projections import jobs_schema as sql
 from projections.projection import Connection, events_of
 
@@ -81,6 +82,7 @@ class _Page:
     removed: dict[str, JobRow] = field(default_factory=dict)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    parents: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 class JobsProjection:
@@ -144,7 +146,7 @@ class JobsProjection:
         tenant = recorded.stream.tenant
         if isinstance(event, job.Enqueued):
             row = JobRow(tenant, recorded.stream.id, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
-            row.status = "pending" if event.run_at is None else "delayed"
+            row.status = "pending" if event.run_at is None and not event.after else "delayed"
             self._rows[key] = row
             page.created[key] = (
                 recorded.position,
@@ -158,6 +160,8 @@ class JobsProjection:
             )
             page.counts[tenant, row.queue, row.status] += 1
             page.touched[key] = row
+            if event.after:
+                page.parents += ((tenant, row.id, parent, event.on_parent_failure) for parent in event.after)
             return
         existing = self._rows.get(key)
         if existing is None or recorded.version <= existing.version:
@@ -216,6 +220,8 @@ async def _write(connection: Connection, version: int, page: _Page) -> None:
         await connection.execute(sql.INSERT.format(v=version), inserts)
     if updates:
         await connection.execute(sql.UPDATE.format(v=version), updates)
+    if page.parents:
+        await connection.execute(job_links.INSERT.format(v=version), page.parents)
     if page.errors:
         await connection.execute(sql.INSERT_ERRORS.format(v=version), *zip(*page.errors, strict=True))
     if page.removed:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-TABLES = ("jobs", "job_errors", "job_counts")
+from projections import job_links
 
-CREATE = """
+TABLES = ("jobs", "job_errors", "job_counts", "job_parents")
+
+CREATE = (
+    """
 CREATE TABLE IF NOT EXISTS jobs_v{v} (
     tenant        text        NOT NULL,
     id            text        NOT NULL,
@@ -51,6 +54,8 @@ CREATE TABLE IF NOT EXISTS job_counts_v{v} (
     PRIMARY KEY (tenant, queue, status)
 );
 """
+    + job_links.CREATE
+)
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
 DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 

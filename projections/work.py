@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic_core import to_json
 
-from domain.job import Job
-from domain.ports import Metadata, Work
+from domain.job import KIND, Job
+from domain.ports import Metadata, Parents, StreamName, UniqueKey, Work
 
 LEAVES: dict[str | None, tuple[Literal["ready", "waiting", "leases"], ...]] = {
     None: (),
@@ -27,7 +27,7 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
     if job.status not in ("pending", "delayed"):
         return Work(None, leaves)
     return Work(
-        place="ready" if job.status == "pending" else "waiting",
+        place="ready" if job.run_at is None else "waiting",
         leaves=leaves,
         queue=job.queue,
         rank=float(-job.priority - job.queue_priority),
@@ -35,12 +35,29 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
         attempt=job.attempt + 1,
         task=to_json(task_of(job, origin)).decode(),
         origin=origin,
+        unique=_taken_key(job, status_before) if job.unique else None,
+        parents=_parents(job, origin.tenant) if job.after and status_before is None else None,
     )
+
+
+def _taken_key(job: Job, status_before: str | None) -> UniqueKey | None:
+    """A new job takes its key; a revived one takes it again unless it was to have it until its first start only."""
+    assert job.unique is not None
+    until = job.unique["until"]
+    if status_before is None or (status_before == "failed" and until == "done"):
+        return UniqueKey(job.unique["key"], until, job.unique["ttl"])
+    return None
+
+
+def _parents(job: Job, tenant: str) -> Parents:
+    streams = tuple(StreamName(KIND, tenant, job_id) for job_id in job.after or ())
+    return Parents(streams, job.on_parent_failure or "cancel")
 
 
 def task_of(job: Job, origin: Metadata) -> dict[str, object]:
     """What a worker is told about the job, and what the claim needs to record its start."""
-    return {
+    waited_for = {"after": job.after} if job.after else {}
+    return waited_for | {
         "name": job.name,
         "data": job.data,
         "queue": job.queue,

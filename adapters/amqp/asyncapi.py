@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, job_logs, log, schedule
+from millrace.contracts import event, job, job_logs, log
+from millrace.contracts.catalogue import COMMANDS as COMMAND_MODELS
+from millrace.contracts.catalogue import EVENTS as EVENT_MODELS
+from millrace.contracts.catalogue import QUERIES as QUERY_MODELS
 from millrace.contracts.operations import TRANSIENT
 from millrace.contracts.wire import Problem
 
-COMMAND_MODELS: dict[str, type[BaseModel]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
-QUERY_MODELS: dict[str, type[BaseModel]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
-EVENT_MODELS: dict[str, type[BaseModel]] = {**job.EVENTS, **schedule.EVENTS, **event.EVENTS}
 RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.claim": job.Grants,
     "job.renew": job.Renewed,
@@ -69,13 +69,13 @@ def document(version: str = "1.0.0", results: Mapping[str, type[BaseModel]] = RE
                     "messages": [{"$ref": f"#/channels/{name}.reply/messages/reply"}],
                 },
             }
-    for name, model in EVENT_MODELS.items():
+    for name, fact in EVENT_MODELS.items():
         key = f"{name}.event"
-        messages[key] = _event(name, model, references)
+        messages[key] = _event(name, fact, references)
         channels[key] = _channel(name, EVENTS, key)
         operations[key] = {
             "action": "send",
-            "summary": _summary(model) or f"`{name}` was recorded.",
+            "summary": _summary(fact) or f"`{name}` was recorded.",
             "channel": {"$ref": f"#/channels/{key}"},
             "messages": [{"$ref": f"#/channels/{key}/messages/{_last(name)}"}],
         }

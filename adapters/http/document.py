@@ -15,11 +15,10 @@ from adapters.http import cloudevents, envelope, jobs, subscriptions
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import event, job, log, schedule
+from millrace.contracts import schedule
+from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
     schedule.ScheduleChanges,

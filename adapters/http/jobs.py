@@ -18,6 +18,8 @@ from adapters.http.paging import next_page
 from adapters.http.problems import invalid
 from adapters.http.respond import respond
 from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
+from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog
 from millrace.contracts.wire import Message, Name, Text
 
@@ -57,6 +59,12 @@ class OfAttempt(Message):
     attempt: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
 
 
+class GraphSize(Message):
+    """How many jobs of a graph are wanted at most."""
+
+    limit: Annotated[int, Field(ge=1, le=2_000)] = 500
+
+
 def job_routes(door: Door) -> APIRouter:
     """The routes of the jobs."""
     router = APIRouter(tags=["jobs"], responses=errors())
@@ -69,10 +77,14 @@ def job_routes(door: Door) -> APIRouter:
         openapi_extra=takes(Enqueue),
     )
     async def enqueue(request: Request) -> Response:
-        """Puts a job into a queue. The header `X-Position` tells where the log records it."""
+        """Puts a job into a queue. The header `X-Position` tells where the log records it.
+
+        Status 200 and `existing` tell that another job has the unique key and is the answer.
+        """
         call = call_of(request.scope)
         done = await door.execute(request, "job.enqueue", object_of(call))
-        return respond(call, {"job_id": done.result["job_id"]}, 201, position=done.position)
+        told = {key: done.result[key] for key in ("job_id", "existing") if key in done.result}
+        return respond(call, told, 200 if "existing" in told else 201, position=done.position)
 
     @router.get("/api/jobs", response_model=list[JobView], operation_id="list_jobs")
     async def listing(request: Request, filters: Annotated[ListJobs, Query()]) -> Response:
@@ -88,6 +100,22 @@ def job_routes(door: Door) -> APIRouter:
     async def stats(request: Request) -> Response:
         """Counts by status, and the workers at work."""
         return respond(call_of(request.scope), (await door.query(request, "job.stats", {})).result)
+
+    @router.post("/api/jobs/cancel", response_model=Bulk, operation_id="cancel_jobs", openapi_extra=takes(CancelMany))
+    async def cancel_many(request: Request) -> Response:
+        """Cancels the unfinished jobs that fit all filters, or counts them."""
+        return await _many(request, "job.cancel_many")
+
+    @router.post("/api/jobs/retry", response_model=Bulk, operation_id="retry_jobs", openapi_extra=takes(RetryMany))
+    async def retry_many(request: Request) -> Response:
+        """Takes the dead letters that fit all filters out of the dead letters, or counts them."""
+        return await _many(request, "job.retry_many")
+
+    @router.get("/api/jobs/{id}/graph", response_model=JobGraph, operation_id="job_graph")
+    async def graph(request: Request, id: str, size: Annotated[GraphSize, Query()]) -> Response:
+        """The jobs that this one comes after, and those that come after it, directly or not."""
+        answer = await door.query(request, "job.graph", {"job_id": id, "limit": size.limit})
+        return respond(call_of(request.scope), answer.result)
 
     @router.get("/api/jobs/{id}", response_model=JobView | AggregateState, operation_id="get_job")
     async def get(request: Request, id: str, wish: Annotated[StateAt, Query()]) -> Response:
@@ -127,6 +155,10 @@ def job_routes(door: Door) -> APIRouter:
         call = call_of(request.scope)
         done = await door.execute(request, "job.retry", {**object_of(call, optional=True), "job_id": id})
         return respond(call, done.result, position=done.position)
+
+    async def _many(request: Request, command: str) -> Response:
+        call = call_of(request.scope)
+        return respond(call, (await door.execute(request, command, object_of(call))).result)
 
     async def _list(request: Request, body: dict[str, object]) -> Response:
         page = (await door.query(request, "job.list", body)).result

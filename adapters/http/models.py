@@ -9,24 +9,28 @@ from pydantic import BaseModel, ConfigDict
 
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
+from millrace.contracts.job_bulk import Bulk
+from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.schedule import Schedule, Upcoming
 
 
 class JobCreated(BaseModel):
-    """Answer to `POST /api/jobs`."""
+    """Answer to `POST /api/jobs`; `existing` where another job with the unique key is the answer."""
 
     job_id: str
+    existing: bool = False
 
 
 class Enqueued(BaseModel):
-    """Answer to `job.enqueue`."""
+    """Answer to `job.enqueue`; `existing` where another job with the unique key is the answer."""
 
     job_id: str
     status: JobStatus
     created_at: datetime
     run_at: datetime | None = None
+    existing: bool = False
 
 
 class Canceled(BaseModel):
@@ -185,6 +189,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.cancel": Canceled,
     "job.retry": JobChanged,
     "job.remove": Removed,
+    "job.cancel_many": Bulk,
+    "job.retry_many": Bulk,
     "job.report": JobChanged,
     "job.checkpoint": JobChanged,
     "job.claim": Grants,
@@ -208,6 +214,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
 QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
     "job.list": JobPage,
+    "job.graph": JobGraph,
     "job.stats": Stats,
     "job.logs": JobLog,
     "schedule.get": ScheduleAnswer,

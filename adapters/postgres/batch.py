@@ -87,6 +87,11 @@ def next_batch(waiting: deque[Unit], operations: list[Operation]) -> Batch:
         if key in keys or (follows is not None and follows != append.expected_version):
             deferred.append(unit)
             continue
+        if append.also is not None and append.also.stream is not None:
+            if append.also.stream in versions:
+                deferred.append(unit)
+                continue
+            versions[append.also.stream] = append.also.expected_version + len(append.also.events)
         if key is not None:
             keys.add(key)
         if append.stream is not None:

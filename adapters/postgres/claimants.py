@@ -17,6 +17,8 @@ class Claimants(Protocol):
 
     def rows(self) -> ServedClaims: ...
 
+    def stir(self) -> None: ...
+
 
 class ServedClaims(Protocol):
     """The claims that take part in one flush; one of the two methods is called when it is over."""

@@ -85,7 +85,7 @@ class PostgresEventStore:
 
     async def append(self, appends: Sequence[Append]) -> list[Outcome]:
         encode = self._mapper.to_stored_event
-        submission = self._commits.submit([(item, [encode(event) for event in item.events]) for item in appends])
+        submission = self._commits.submit([(item, [encode(event) for event in _events(item)]) for item in appends])
         await submission.done
         outcomes: list[Outcome] = []
         for result in submission.outcomes:
@@ -199,6 +199,10 @@ class PostgresEventStore:
             _metadata(row),
             self._event(row),
         )
+
+
+def _events(append: Append) -> Sequence[Event]:
+    return append.events if append.also is None else [*append.events, *append.also.events]
 
 
 def _metadata(row: asyncpg.Record) -> Metadata:

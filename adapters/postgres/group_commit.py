@@ -23,7 +23,7 @@ from adapters.postgres.database import Connection
 from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_AND_GRANT, APPEND_BATCH, ENVELOPE_BYTES, BatchRows
 from adapters.postgres.tail import EventTail
-from adapters.postgres.verdicts import outcomes_before
+from adapters.postgres.verdicts import Verdicts, is_guarded, verdicts
 from domain.ports import (
     Append,
     Appended,
@@ -138,7 +138,6 @@ class GroupCommit:
             await asyncio.sleep(RECONNECT_SECONDS)
             self._try_again_for_claims()
             return
-        checked = checked or any(unit.append.lapsed_attempt for unit in batch.units)
         try:
             await self._transaction(connection, batch, checked)
         except asyncpg.UniqueViolationError as error:
@@ -150,17 +149,21 @@ class GroupCommit:
             await self._bisect(batch, error)
 
     async def _transaction(self, connection: Connection, batch: Batch, checked: bool) -> None:
-        """A flush is one statement and a transaction by itself, unless something else has to run under the lock too."""
+        """A flush is one statement and a transaction by itself, unless something else has to run under the lock too.
+
+        Where `checked`, every append is judged first; else only those that may be stored under a condition.
+        """
         rows = BatchRows()
-        outcomes: Sequence[Outcome | None] = [None] * len(batch.units)
-        if not checked and not batch.operations:
+        judged = checked or any(is_guarded(unit.append) for unit in batch.units)
+        if not judged and not batch.operations:
             lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
             claims = self._served(batch, rows)
             if not batch.units and claims is None:
                 return
             flush = await self._write(connection, rows, claims)
-            self._settle(batch, outcomes, lasts, rows, claims, flush)
+            self._settle(batch, [None] * len(batch.units), lasts, rows, claims, flush)
             return
+        found = Verdicts([None] * len(batch.units))
         results: list[Any] = []
         written: asyncpg.Record | None = None
         served: ServedClaims | None = None
@@ -168,11 +171,11 @@ class GroupCommit:
             async with locked(connection):
                 for operation in batch.operations:
                     results.append(await operation.run(connection))
-                if checked:
-                    outcomes = await outcomes_before(connection, [unit.append for unit in batch.units])
+                if judged:
+                    found = await verdicts(connection, [unit.append for unit in batch.units], all_of_them=checked)
                 lasts = [
-                    None if outcome is not None else rows.add(unit.append, unit.stored)
-                    for unit, outcome in zip(batch.units, outcomes, strict=True)
+                    None if outcome is not None else rows.add(unit.append, unit.stored, found.links.get(number, ()))
+                    for number, (unit, outcome) in enumerate(zip(batch.units, found.outcomes, strict=True))
                 ]
                 served = self._served(batch, rows)
                 if rows.events or rows.inbox or served is not None:
@@ -184,7 +187,7 @@ class GroupCommit:
         for operation, result in zip(batch.operations, results, strict=True):
             if not operation.done.done():
                 operation.done.set_result(result)
-        self._settle(batch, outcomes, lasts, rows, served, written)
+        self._settle(batch, found.outcomes, lasts, rows, served, written)
 
     def _served(self, batch: Batch, rows: BatchRows) -> ServedClaims | None:
         claimants = self._claimants
@@ -224,6 +227,8 @@ class GroupCommit:
         if len(rows.inbox) >= BURST_COMMANDS:
             self._burst_until = time.monotonic() + BURST_SECONDS
         events, sizes = rows.recorded(base, flush["at"]), rows.sizes()
+        if flush["released"]:
+            self._look_for_claims()
         if claims is not None:
             started = claims.granted(flush, rows)
             events += started
@@ -273,6 +278,11 @@ class GroupCommit:
         self._units.clear()
         self._operations.clear()
         self._fail(waiting, error)
+
+    def _look_for_claims(self) -> None:
+        """Jobs became ready that were not in the batch: claims that are held look in the next transaction."""
+        if self._claimants is not None:
+            self._claimants.stir()
 
     def _try_again_for_claims(self) -> None:
         """Claims that are held have no append of their own to bring the flusher back to them."""

@@ -16,7 +16,9 @@ from domain.ports import StreamName
 from handlers.routes import QueryRoute
 from handlers.service import BehindPosition
 from millrace.contracts import job as contract
+from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.wire import Context
+from projections.job_links import job_graph
 from projections.jobs_queries import job_stats, listed_jobs, one_job
 
 READER = "jobs"
@@ -30,7 +32,7 @@ class UnreadableCursor(Refusal):
 
 
 class JobQueries:
-    """Answers `job.get`, `job.list` and `job.stats`."""
+    """Answers `job.get`, `job.list`, `job.graph` and `job.stats`."""
 
     def __init__(
         self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions, lease: float
@@ -41,22 +43,38 @@ class JobQueries:
         return {
             "job.get": QueryRoute(contract.GetJob, self._get, READER),
             "job.list": QueryRoute(contract.ListJobs, self._list, READER),
+            "job.graph": QueryRoute(GetGraph, self._graph, READER),
             "job.stats": QueryRoute(contract.JobStats, self._stats, READER),
         }
 
     @translated
     async def _get(self, query: contract.GetJob, context: Context) -> dict[str, Any]:
-        last = await self._store.last_position(StreamName(KIND, context.tenant, query.job_id))
-        if last is None:
-            raise NoSuchAggregate(KIND, query.job_id)
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._caught_up(context.tenant, query.job_id)
         async with self._pool.acquire() as connection:
             job = await one_job(connection, context.tenant, query.job_id)
         if job is None:
             raise NoSuchAggregate(KIND, query.job_id)
         return {"job": job}
+
+    @translated
+    async def _graph(self, query: GetGraph, context: Context) -> dict[str, Any]:
+        await self._caught_up(context.tenant, query.job_id)
+        async with self._pool.acquire() as connection:
+            return await job_graph(connection, context.tenant, query.job_id, query.limit)
+
+    async def _caught_up(self, tenant: str, job_id: str) -> None:
+        """Waits until the read model has the job as it is.
+
+        Raises:
+            NoSuchAggregate: there is no such job.
+            BehindPosition: it took too long.
+        """
+        last = await self._store.last_position(StreamName(KIND, tenant, job_id))
+        if last is None:
+            raise NoSuchAggregate(KIND, job_id)
+        reached = await self._positions.reached(READER, last)
+        if reached < last:
+            raise BehindPosition(READER, str(last), str(reached))
 
     @translated
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:

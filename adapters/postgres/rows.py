@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 from pydantic_core import to_json
@@ -15,10 +15,19 @@ from pydantic_core import to_json
 from domain.aggregate import Event
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
-APPEND_BATCH = "SELECT base, at FROM append_batch($1, $2, $3, $4, $5, $6)"
-APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+APPEND_BATCH = "SELECT * FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 # About what an event takes besides its state.
 ENVELOPE_BYTES = 500
+
+
+class Link(NamedTuple):
+    """A job that another one waits for; `failed` where it has failed already."""
+
+    parent: str
+    parent_id: str
+    on_failure: str
+    failed: bool
 
 
 def _random_prefix() -> str:
@@ -35,12 +44,22 @@ class BatchRows:
     envelopes: list[tuple[StreamName, Metadata, Event, str]] = field(default_factory=list)
     inbox: list[tuple[Any, ...]] = field(default_factory=list)
     work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
+    links: dict[str, Sequence[Link]] = field(default_factory=dict)
     id_prefix: str = field(default_factory=_random_prefix)
     leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
 
-    def add(self, append: Append, stored: Sequence[StoredEvent]) -> int | None:
-        """Adds one append; returns the ordinal (1, 2, 3 …) of its last event in the batch, None without events."""
+    def add(self, append: Append, stored: Sequence[StoredEvent], links: Sequence[Link] = ()) -> int | None:
+        """Adds one append; returns the ordinal (1, 2, 3 …) of its last event in the batch, None without events.
+
+        Args:
+            links: the jobs that the append's job has to wait for.
+        """
         stream, meta = append.stream, append.metadata
+        if append.also is not None:
+            own = len(append.events)
+            self.add(append.also, stored[own:])
+            stored = stored[:own]
         if stream is not None:
             extra = _extra(meta)
             for event, row in zip(append.events, stored, strict=True):
@@ -72,15 +91,31 @@ class BatchRows:
                 self.leaves[table].add(stream.text)
             version = append.expected_version + len(append.events)
             self.work[stream.text] = (stream, append.work, len(self.events), version)
+            if append.work.unique is not None:
+                name, until, ttl = append.work.unique
+                self.keys[stream.tenant, name] = (stream.tenant, name, stream.text, stream.id, until, ttl)
+            if links:
+                self.links[stream.text] = links
+            elif self.links:
+                self._unlink(stream.text, append.work)
         return last
+
+    def _unlink(self, child: str, work: Work) -> None:
+        """A child that has ended in the batch in which it came waits for nobody."""
+        if work.place is None:
+            self.links.pop(child, None)
 
     def event_id(self, number: int) -> str:
         """The id of the batch's event with that number, from 0 on."""
         return f"{self.id_prefix}{number:012x}"
 
     def parameters(self) -> list[Any]:
-        placed = [
-            (
+        placed: list[tuple[Any, ...]] = []
+        children: list[tuple[Any, ...]] = []
+        for text, (stream, work, last, version) in self.work.items():
+            if work.place is None:
+                continue
+            row = (
                 text,
                 stream.tenant,
                 stream.id,
@@ -93,11 +128,13 @@ class BatchRows:
                 work.due_at,
                 *_origin(work.origin),
             )
-            for text, (stream, work, last, version) in self.work.items()
-            if work.place is not None
-        ]
+            (children if text in self.links else placed).append(row)
         leaves = self.leaves
-        return [self.events, self.inbox, list(leaves["ready"]), list(leaves["waiting"]), list(leaves["leases"]), placed]
+        links = [(child, *link) for child, parents in self.links.items() for link in parents]
+        return [
+            self.events, self.inbox, list(leaves["ready"]), list(leaves["waiting"]), list(leaves["leases"]), placed,
+            list(self.keys.values()), children, links,
+        ]  # fmt: skip
 
     def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
         """The events as they stand in the log, given what `append_batch` returned."""
@@ -115,7 +152,11 @@ class BatchRows:
     @property
     def lanes(self) -> set[tuple[str, str]]:
         """The lanes (tenant, queue) that the batch puts ready jobs into."""
-        return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.place == "ready"}
+        return {
+            (stream.tenant, work.queue)
+            for stream, work, _, _ in self.work.values()
+            if work.place == "ready" and stream.text not in self.links
+        }
 
 
 def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:

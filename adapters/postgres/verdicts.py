@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import asyncpg
 
+from adapters.postgres.bindings import Bindings, parts_of
+from adapters.postgres.rows import Link
 from domain.ports import Append, Conflict, Duplicate, Outcome
 
 KNOWN = """
@@ -23,44 +26,81 @@ SELECT l.stream, l.attempt FROM leases l
 """
 
 
-async def outcomes_before(
-    connection: asyncpg.Connection[asyncpg.Record], appends: Sequence[Append]
-) -> list[Outcome | None]:
-    """For each append a `Duplicate`, a `Conflict`, or None where it can be stored.
+@dataclass(slots=True)
+class Verdicts:
+    """For each append of a batch a reason why it cannot be stored, or None where it can.
 
-    Appends of one batch to the same stream stand on each other: where one cannot be stored, the later ones conflict.
+    Attributes:
+        links: by the append's number, the jobs that its new job has to wait for.
     """
-    keys = [append.key for append in appends]
-    known = {
-        row["ord"] - 1: row
-        for row in await connection.fetch(
-            KNOWN,
-            [key.tenant if key else "" for key in keys],
-            [key.principal if key else "" for key in keys],
-            [key.command_id if key else "" for key in keys],
-        )
-    }
-    streams = list({append.stream.text for append in appends if append.stream is not None})
-    versions = {row["stream"]: row["version"] or 0 for row in await connection.fetch(VERSIONS, streams)}
-    guarded = [a.stream.text for a in appends if a.lapsed_attempt is not None and a.stream is not None]
-    lapsed = {(row["stream"], row["attempt"]) for row in await connection.fetch(LAPSED, guarded)} if guarded else set()
 
-    outcomes: list[Outcome | None] = []
+    outcomes: list[Outcome | None]
+    links: dict[int, Sequence[Link]] = field(default_factory=dict)
+
+
+def is_guarded(append: Append) -> bool:
+    """Whether the append may only be stored under a condition that somebody has to look up."""
+    work = append.work
+    return append.lapsed_attempt is not None or (
+        work is not None and (work.unique is not None or work.parents is not None)
+    )
+
+
+async def verdicts(
+    connection: asyncpg.Connection[asyncpg.Record], appends: Sequence[Append], all_of_them: bool
+) -> Verdicts:
+    """Looks up what stands against each append, or only against those that are guarded.
+
+    Appends of one batch stand on each other: where one cannot be stored, the later ones of its stream conflict; a key
+    that one takes is taken for the next.
+    """
+    asked = [append for append in appends if all_of_them or is_guarded(append)]
+    known = await _known(connection, asked)
+    streams = list({part.stream.text for append in asked for part in parts_of(append) if part.stream is not None})
+    versions = {row["stream"]: row["version"] or 0 for row in await connection.fetch(VERSIONS, streams)}
+    guarded = [a.stream.text for a in asked if a.lapsed_attempt is not None and a.stream is not None]
+    lapsed = {(row["stream"], row["attempt"]) for row in await connection.fetch(LAPSED, guarded)} if guarded else set()
+    bindings = await Bindings.looked_up(connection, asked)
+
+    found = Verdicts([])
     broken: set[str] = set()
-    for index, append in enumerate(appends):
-        outcome: Outcome | None = None
-        row = known.get(index)
-        if row is not None:
-            same = append.key is not None and row["body_hash"] == append.key.body_hash
-            outcome = Duplicate(row["answer"], row["position"], same)
-        elif append.stream is not None:
-            text = append.stream.text
-            still_leased = append.lapsed_attempt is not None and (text, append.lapsed_attempt) not in lapsed
-            if text in broken or versions[text] != append.expected_version or still_leased:
-                outcome = Conflict()
-            else:
-                versions[text] += len(append.events)
-        if outcome is not None and append.stream is not None:
-            broken.add(append.stream.text)
-        outcomes.append(outcome)
-    return outcomes
+    for number, append in enumerate(appends):
+        outcome: Outcome | None = _duplicate(append, known)
+        parts = [(part, part.stream.text) for part in parts_of(append) if part.stream is not None]
+        if outcome is None and any(
+            text in broken
+            or versions.get(text, part.expected_version) != part.expected_version
+            or (part.lapsed_attempt is not None and (text, part.lapsed_attempt) not in lapsed)
+            for part, text in parts
+        ):
+            outcome = Conflict()
+        if outcome is None:
+            outcome = bindings.objection(append)
+        if outcome is not None:
+            broken.update(text for _, text in parts)
+        else:
+            for part, text in parts:
+                versions[text] = part.expected_version + len(part.events)
+            bindings.note(append)
+            if links := bindings.links(append):
+                found.links[number] = links
+        found.outcomes.append(outcome)
+    return found
+
+
+async def _known(
+    connection: asyncpg.Connection[asyncpg.Record], appends: Sequence[Append]
+) -> dict[tuple[str, str, str], asyncpg.Record]:
+    """What is remembered of the commands, by their identity."""
+    identities = [append.key.identity for append in appends if append.key is not None]
+    if not identities:
+        return {}
+    rows = await connection.fetch(KNOWN, *zip(*identities, strict=True))
+    return {identities[row["ord"] - 1]: row for row in rows}
+
+
+def _duplicate(append: Append, known: dict[tuple[str, str, str], asyncpg.Record]) -> Duplicate | None:
+    row = known.get(append.key.identity) if append.key is not None else None
+    if row is None or append.key is None:
+        return None
+    return Duplicate(row["answer"], row["position"], row["body_hash"] == append.key.body_hash)

@@ -15,7 +15,7 @@ from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
 from domain import job as job_domain
 from domain.aggregate import Event
-from domain.ports import ClaimRequest, Granted, LapsedLease, StreamName
+from domain.ports import ClaimRequest, Granted, LapsedLease, Orphan, StreamName
 
 log = structlog.get_logger("leases")
 
@@ -48,6 +48,11 @@ EXTEND_ALL = """
 UPDATE leases
    SET expires_at = greatest(expires_at,
                              clock_timestamp() + CASE WHEN confirmed THEN $1::interval ELSE $2::interval END)
+"""
+ORPHANS = """
+SELECT p.tenant, p.job_id, min(d.parent_id) AS parent_id
+  FROM dependencies d JOIN dependents p ON p.stream = d.child
+ WHERE d.failed GROUP BY p.tenant, p.job_id LIMIT $1
 """
 MOVE_DUE = """
 WITH due AS (
@@ -142,6 +147,10 @@ class PostgresWorkQueue:
             return await connection.fetch(LAPSED, limit, self._outage)
 
         return [LapsedLease(**row) for row in await self._commits.perform(run)]
+
+    @translated
+    async def orphans(self, limit: int) -> list[Orphan]:
+        return [Orphan(**row) for row in await self._pool.fetch(ORPHANS, limit)]
 
     @translated
     async def move_due(self) -> float | None:

@@ -11,6 +11,7 @@ from millrace.cli.history import history
 from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
+from millrace.cli.many import cancel, retry
 from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
@@ -23,7 +24,7 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def register(app: typer.Typer) -> None:
     """Adds every command to `app`."""
-    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, logs, watch, history, why, rebuild]
+    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, logs, watch, history, why, cancel, retry, rebuild]
     for command in own:
         app.command()(command)
     for command in (serve, migrate, release, doctor):

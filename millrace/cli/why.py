@@ -8,10 +8,13 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
+from millrace import Event, Millrace
 from millrace.cli.causes import Branch, causes_tree
 from millrace.cli.errors import CliError
+from millrace.cli.graph import graph_tree
 from millrace.cli.options import DEFAULT_URL, Json, Url, ask
 from millrace.cli.output import console, detail, moment, print_json
+from millrace.contracts.job_graph import JobGraph
 
 
 def why(
@@ -19,18 +22,28 @@ def why(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Prints the tree of causes and effects that something belongs to."""
-    events = ask(url, lambda app: app.why(id_))
+    """Prints the tree of causes and effects that something belongs to, and the jobs around a job."""
+
+    async def find(app: Millrace) -> tuple[list[Event], JobGraph | None]:
+        events = await app.why(id_)
+        is_job = any(event.subject == id_ and event.eventtype.startswith("job.") for event in events)
+        return events, await app.jobs.graph(id_) if is_job else None
+
+    events, graph = ask(url, find)
     if not events:
         raise CliError(f"nothing is recorded about {id_!r}")
     if as_json:
         for event in events:
             print_json(event)
+        if graph is not None and graph.links:
+            print_json(graph)
         return
     tree = Tree(Text(f"correlation {events[0].correlationid or id_}", style="bold"))
     for branch in causes_tree(events):
         _grow(tree, branch, id_)
     console().print(tree)
+    if graph is not None and graph.links:
+        console().print(graph_tree(graph, id_))
 
 
 def _grow(tree: Tree, branch: Branch, asked: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -27,6 +30,7 @@ Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
+ParentPolicy = Literal["cancel", "run", "wait"]
 AttemptNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 
@@ -89,11 +93,64 @@ def as_retry(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
+class Unique(Message):
+    """That no other unfinished job of the tenant may have the same key.
+
+    Attributes:
+        key: default derived from the job's name and data.
+        on_conflict: what a second one meets: `reject` refuses it as `duplicate-job`, `existing` answers with the job
+            that has the key, `replace` cancels that one and takes its place; one that is running cannot be replaced.
+        until: the key is free again when the job first starts (`started`) or when it has ended (`done`).
+        ttl: seconds after which it is free in any case.
+    """
+
+    key: Identifier | None = None
+    on_conflict: Literal["reject", "existing", "replace"] = "reject"
+    until: Literal["started", "done"] = "done"
+    ttl: PositiveSeconds | None = None
+
+    def key_of(self, name: str, data: Mapping[str, Any]) -> str:
+        """The key that a job of this name and data takes."""
+        if self.key is not None:
+            return self.key
+        canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        return f"{name}:{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
+
+    def kept(self, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What the job keeps of it."""
+        return {"key": self.key_of(name, data), "until": self.until, "ttl": self.ttl}
+
+
+def _unique(value: object) -> object:
+    match value:
+        case True:
+            return {}
+        case str():
+            return {"key": value}
+        case _:
+            return value
+
+
+def _after(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _each_once(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value))
+
+
 def _second_names(schema: dict[str, Any]) -> None:
     """The other spellings that `Enqueue` takes, for whoever validates against the schema."""
     properties = schema["properties"]
     policy = {key: value for key, value in properties["retry"].items() if key == "$ref"}
     properties["retry"] = {"anyOf": [policy, {"type": "string", "enum": ["fixed", "exponential", "none"]}]}
+    key = {"type": "string", "minLength": 1, "maxLength": 128, "description": "the key alone"}
+    own_key = {"const": True, "description": "a key derived from name and data"}
+    properties["unique"]["anyOf"] += [key, own_key]
+    properties["after"] = {
+        "anyOf": [{k: v for k, v in properties["after"].items() if k != "default"}, {"type": "string"}],
+        "default": [],
+    }
     for second, first in (("payload", "data"), ("scheduled_at", "run_at"), ("backoff", "retry")):
         described = {
             "title": second.replace("_", " ").title(),
@@ -114,6 +171,12 @@ class Enqueue(Message):
         max_attempts: attempts before the job is dead-lettered.
         timeout: seconds that one attempt may take.
         retry: a policy, or the name of its kind; `backoff` is accepted instead.
+        unique: refuses, answers or replaces where another unfinished job has the same key; the key alone, or `true` for
+            one that is derived from name and data.
+        after: ids of jobs that have to end first, one or up to 1,000. They must exist, so there can be no circle. What
+            they returned comes with the job when it is started.
+        on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
+            `run` runs it nevertheless, `wait` keeps it waiting until somebody retries the parent or cancels this job.
     """
 
     model_config = ConfigDict(json_schema_extra=_second_names)
@@ -129,6 +192,12 @@ class Enqueue(Message):
     retry: Annotated[Retry, BeforeValidator(as_retry)] = Field(
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
+
+    unique: Annotated[Unique | None, BeforeValidator(_unique)] = None
+    after: Annotated[
+        tuple[Identifier, ...], BeforeValidator(_after), AfterValidator(_each_once), Field(max_length=1_000)
+    ] = ()
+    on_parent_failure: ParentPolicy = "cancel"
 
     @model_validator(mode="before")
     @classmethod
@@ -242,8 +311,26 @@ class Claim(Message):
     wait: Annotated[float, Field(ge=0, le=60)] = 0.0
 
 
+class Parent(Fact):
+    """A job that another one came after, as it is when that one starts.
+
+    Attributes:
+        left_out: there is a result that was too large to come along; read it with `job.get`.
+    """
+
+    job_id: str
+    name: str
+    status: JobStatus
+    result: Any = None
+    left_out: bool = False
+
+
 class Grant(Fact):
-    """One job that a claim received. The attempt is valid for `lease` seconds after the claim was answered."""
+    """One job that a claim received. The attempt is valid for `lease` seconds after the claim was answered.
+
+    Attributes:
+        parents: the jobs that it came after, with their results, in the order of `after`.
+    """
 
     job_id: str
     attempt: int
@@ -258,6 +345,7 @@ class Grant(Fact):
     correlation_id: str | None = None
     traceparent: str | None = None
     checkpoint: Any = None
+    parents: tuple[Parent, ...] = ()
 
 
 class Grants(Fact):
@@ -421,7 +509,7 @@ class Job(Fact):
 
 
 class JobEnqueued(Fact):
-    """`queue_priority` is what the queue added to the job's own priority."""
+    """`queue_priority` is what the queue added to the job's own priority; `unique` has `key`, `until` and `ttl`."""
 
     name: str
     data: dict[str, Any]
@@ -432,6 +520,9 @@ class JobEnqueued(Fact):
     retry: dict[str, Any]
     run_at: datetime | None = None
     queue_priority: int = 0
+    unique: dict[str, Any] | None = None
+    after: list[str] | None = None
+    on_parent_failure: str | None = None
 
 
 class JobStarted(Fact):
@@ -528,3 +619,5 @@ EVENTS: dict[str, type[Fact]] = {
     "job.cancelled": JobCancelled,
     "job.removed": JobRemoved,
 }
+# Events that once had fewer fields; what is not named is of version 1.
+VERSIONS: dict[str, int] = {"job.enqueued": 2}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-# No aggregate decides these: they concern who works on what right now, and record nothing by themselves.
-OPERATIONS = frozenset({"job.claim", "job.renew", "job.withdraw", "job.log", "subscription.lease"})
+# No aggregate decides these: they concern who works on what right now, or give commands to many, and record nothing by
+# themselves.
+OPERATIONS = frozenset(
+    {"job.claim", "job.renew", "job.withdraw", "job.log", "subscription.lease", "job.cancel_many", "job.retry_many"}
+)
 
 # Over RabbitMQ these go to the exchange `millrace.claims`, as transient messages: their senders repeat them until they
 # are answered, or have no use for a late answer. A durable queue would cost a write to disk and keep nothing.

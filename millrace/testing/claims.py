@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import job as contract
+from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
@@ -23,11 +24,16 @@ class Claims:
         self._log, self._clock = log, clock
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
+        self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
         """A job may have become claimable, or have ceased to be."""
         if isinstance(state, JobState):
-            self._lanes.setdefault(stream.tenant, Lanes()).place(state)
+            waits = self.bindings.follow(stream, state)
+            self._lanes.setdefault(stream.tenant, Lanes()).place(state, waits)
+
+    def _release(self, stream: Stream, job: JobState) -> None:
+        self._lanes.setdefault(stream.tenant, Lanes()).place(job)
 
     def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
@@ -78,7 +84,8 @@ class Claims:
         origin = Origin(first.company, first.correlation_id, job.id, first.traceparent)
         started = contract.JobStarted(attempt=job.attempt + 1, worker=worker)
         self._log.append(stream, [started], origin, self._clock.now())
-        return {
+        told = {"parents": self.bindings.parents(stream.tenant, job)} if job.after else {}
+        return told | {
             "job_id": job.id,
             "attempt": job.attempt,
             "name": job.name,

@@ -12,7 +12,8 @@ from millrace.contracts import job as job_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
 from millrace.testing import job_decisions, schedule_decisions, subscription_decisions
-from millrace.testing.log import MemoryLog
+from millrace.testing.bindings import Bindings
+from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.scheduler import Start
 from millrace.testing.states import Published
 
@@ -30,6 +31,7 @@ class Route:
         creates: a missing aggregate is no refusal.
         remembered: the same message id gives the same answer again.
         continues: events keep the correlation of the aggregate's first.
+        admit: what other jobs say to it, before it decides: an answer, a `Refusal`, or None.
     """
 
     model: type[Message]
@@ -40,6 +42,7 @@ class Route:
     creates: bool = False
     remembered: bool = True
     continues: bool = False
+    admit: Callable[[Stream, Any, Any, Context], dict[str, Any] | None] | None = None
 
 
 def _derived(_: Any, context: Context) -> str:
@@ -62,9 +65,16 @@ def _success(id: str, job: Any) -> dict[str, Any]:
     return {"job_id": id, "success": True}
 
 
-def job_routes() -> dict[str, Route]:
+def job_routes(bindings: Bindings) -> dict[str, Route]:
     """Commands that a job decides."""
     contract, decisions = job_contract, job_decisions
+
+    def admit_new(stream: Stream, job: Any, command: Any, context: Context) -> dict[str, Any] | None:
+        return bindings.enqueue(stream, command, context) if job is None else None
+
+    def admit_again(stream: Stream, job: Any, command: Any, context: Context) -> None:
+        bindings.revive(stream, job)
+
     return {
         "job.enqueue": Route(
             contract.Enqueue,
@@ -73,11 +83,12 @@ def job_routes() -> dict[str, Route]:
             lambda job, command, now: decisions.enqueue(command, now) if job is None else [],
             lambda id, job: _status(id, job) | {"created_at": job.created_at, "run_at": job.run_at},
             creates=True,
+            admit=admit_new,
         ),
         "job.cancel": Route(
             contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
         ),
-        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status),
+        "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status, admit=admit_again),
         "job.remove": Route(contract.Remove, "job", _job_id, decisions.remove, _success),
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
@@ -111,9 +122,9 @@ def schedule_routes() -> dict[str, Route]:
     }
 
 
-def internal_routes() -> dict[str, Route]:
+def internal_routes(bindings: Bindings) -> dict[str, Route]:
     """The command that only the scheduler gives: a job under an id that a run has given it."""
-    enqueuing = job_routes()["job.enqueue"]
+    enqueuing = job_routes(bindings)["job.enqueue"]
     return {"job.start": replace(enqueuing, model=Start, identify=_job_id)}
 
 

@@ -18,8 +18,18 @@ QUEUE_PRIORITIES = {"high_priority": 10, "low_priority": -10}
 def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     run_at = command.run_at if command.delay is None else now + timedelta(seconds=command.delay)
     due = None if run_at is None or run_at <= now else run_at
-    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - {"run_at"})
-    return [contract.JobEnqueued(**settings, run_at=due, queue_priority=QUEUE_PRIORITIES.get(command.queue, 0))]
+    own = {"run_at", "unique", "after", "on_parent_failure"}
+    settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - own)
+    return [
+        contract.JobEnqueued(
+            **settings,
+            run_at=due,
+            queue_priority=QUEUE_PRIORITIES.get(command.queue, 0),
+            unique=None if command.unique is None else command.unique.kept(command.name, command.data),
+            after=list(command.after) or None,
+            on_parent_failure=command.on_parent_failure if command.after else None,
+        )
+    ]
 
 
 def checkpoint(job: JobState, command: contract.Checkpoint, now: datetime) -> list[Fact]:
@@ -84,8 +94,7 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
         return []
     if job.status == "processing":
         raise Refusal("refused", "the job is running; cancel it first")
-    waiting = job.status in ("pending", "delayed")
-    return [*([contract.JobCancelled(reason="removed")] if waiting else []), contract.JobRemoved()]
+    return [*([contract.JobCancelled(reason="removed")] if job.waits else []), contract.JobRemoved()]
 
 
 def _after_failure(job: JobState, command: contract.Report, now: datetime) -> Fact:

@@ -49,6 +49,18 @@ class JobState:
     errors: list[dict[str, Any]] = field(default_factory=list)
     dead_lettered: bool = False
     removed: bool = False
+    unique: dict[str, Any] | None = None
+    after: list[str] | None = None
+    on_parent_failure: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed", "cancelled")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not ended and no attempt is running."""
+        return self.status in ("pending", "delayed")
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
@@ -60,7 +72,8 @@ class JobState:
                 self.queue_priority = fact.queue_priority
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
-                self.status = "pending" if fact.run_at is None else "delayed"
+                self.unique, self.after, self.on_parent_failure = fact.unique, fact.after, fact.on_parent_failure
+                self.status = "pending" if fact.run_at is None and not fact.after else "delayed"
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
                 self.started_at, self.run_at, self.heartbeat = at, None, None
@@ -111,6 +124,9 @@ class JobState:
             "checkpoint": self.checkpoint,
             "error": last,
             "removed": self.removed,
+            "unique": self.unique,
+            "after": self.after,
+            "on_parent_failure": self.on_parent_failure,
         }
 
     def _shown(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
+from millrace.contracts.job import VERSIONS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
@@ -126,7 +127,7 @@ class MemoryLog:
             "specversion": "1.0",
             "id": derived_id(stream.tenant, f"{self.epoch}/{recorded.position}"),
             "source": f"/millrace/{stream.kind}",
-            "type": name if own else f"millrace.{name}.v1",
+            "type": name if own else f"millrace.{name}.v{VERSIONS.get(name, 1)}",
             "subject": stream.id,
             "time": recorded.at,
             "datacontenttype": "application/json",

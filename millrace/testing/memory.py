@@ -11,15 +11,17 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from millrace.contracts import job as contract
+from millrace.contracts import job_bulk
 from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
-from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
+from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import event_routes, internal_routes, job_routes, schedule_routes, subscription_routes
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
+from millrace.testing.many_jobs import change_many
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
@@ -50,9 +52,16 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
-        routes = {**job_routes(), **schedule_routes(), **event_routes(), **subscription_routes(self.log)}
+        routes = {
+            **job_routes(self.claims.bindings),
+            **schedule_routes(),
+            **event_routes(),
+            **subscription_routes(self.log),
+        }
         self._commands = routes
-        self._pipeline = Pipeline(self.log, self.clock, {**routes, **internal_routes()}, self._recorded)
+        self._pipeline = Pipeline(
+            self.log, self.clock, {**routes, **internal_routes(self.claims.bindings)}, self._recorded
+        )
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = Queries(self.log, self.claims, self.job_logs).routes()
         self._lock = threading.RLock()
@@ -153,12 +162,18 @@ class InMemory:
                 return Accepted(self.job_logs.append(context.tenant, Log.model_validate(body)))
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
+            if name in job_bulk.COMMANDS:
+                return self._change_many(job_bulk.COMMANDS[name].model_validate(body), context)
             claim = contract.Claim.model_validate(body)
         except ValidationError as error:
             return invalid(error)
         except Refusal as refusal:
             return refusal.answer()
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
+
+    def _change_many(self, wish: Message, context: Context) -> Accepted:
+        assert isinstance(wish, job_bulk.CancelMany | job_bulk.RetryMany)
+        return Accepted(change_many(self.log, self._pipeline.execute, wish, context))
 
 
 def _item(item: Any, context: Context, index: int) -> tuple[object, Context]:

@@ -59,6 +59,10 @@ class Pipeline:
 
     def _decide(self, route: Route, stream: Stream, state: State | None, command: object, context: Context) -> Answer:
         try:
+            told = route.admit(stream, state, command, context) if route.admit else None
+            if told is not None:
+                holder = Stream(route.kind, context.tenant, told["job_id"])
+                return Accepted(told, self._log.token(self._log.streams[holder][-1].position))
             facts = route.decide(state, command, self._clock.now())
         except Refusal as refusal:
             return refusal.answer()

@@ -13,10 +13,12 @@ from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
 from millrace.contracts import schedule as schedule_contract
+from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.job_logs import GetLogs
 from millrace.contracts.recurrence import upcoming, zone_of
 from millrace.contracts.wire import Message
 from millrace.testing.claims import Claims
+from millrace.testing.job_graph import job_graph
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
@@ -46,6 +48,7 @@ class Queries:
         return {
             "job.get": Query(job_contract.GetJob, self._job),
             "job.list": Query(job_contract.ListJobs, self._jobs),
+            "job.graph": Query(GetGraph, self._graph),
             "job.stats": Query(job_contract.JobStats, self._stats),
             "job.logs": Query(GetLogs, self._job_logs.read),
             "schedule.get": Query(
@@ -66,6 +69,11 @@ class Queries:
         if not isinstance(job, JobState) or job.removed:
             raise Refusal("not-found", f"there is no job {query.job_id!r}")
         return {"job": job.view()}
+
+    def _graph(self, tenant: str, query: GetGraph) -> dict[str, Any]:
+        if Stream("job", tenant, query.job_id) not in self._log.states:
+            raise Refusal("not-found", f"there is no job {query.job_id!r}")
+        return job_graph(self._log, tenant, query)
 
     def _jobs(self, tenant: str, query: job_contract.ListJobs) -> dict[str, Any]:
         before = self._log.head + 1

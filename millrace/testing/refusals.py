@@ -14,9 +14,11 @@ STATUS = {
     "unknown-command": 404,
     "unknown-query": 404,
     "refused": 409,
+    "duplicate-job": 409,
     "stale-attempt": 409,
     "reset": 409,
     "too-large": 413,
+    "unknown-parent": 422,
     "invalid": 422,
     "idempotency-mismatch": 422,
 }
@@ -25,19 +27,20 @@ STATUS = {
 class Refusal(Exception):
     """Raised by a decision that its rules do not allow; the caller is told, and nothing was changed."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, **extra: Any) -> None:
         super().__init__(detail)
-        self.code = code
+        self.code, self.extra = code, extra
 
     def answer(self) -> Refused:
-        return refused(self.code, str(self))
+        return refused(self.code, str(self), **self.extra)
 
 
-def refused(code: str, detail: str, errors: list[dict[str, Any]] | None = None) -> Refused:
+def refused(code: str, detail: str, errors: list[dict[str, Any]] | None = None, **extra: Any) -> Refused:
     """The refusal of a known code."""
     title = code.replace("-", " ").capitalize()
     kind = f"urn:millrace:problem:{code}"
-    return Refused(Problem(type=kind, title=title, status=STATUS[code], code=code, detail=detail, errors=errors or []))
+    known = Problem(type=kind, title=title, status=STATUS[code], code=code, detail=detail, errors=errors or [], **extra)
+    return Refused(known)
 
 
 def invalid(error: ValidationError) -> Refused:

@@ -22,16 +22,16 @@ class Lanes:
         self._ready: dict[str, list[Ready]] = {}
         self._delayed: list[Delayed] = []
 
-    def place(self, job: JobState) -> None:
-        """Puts the job where its state calls for."""
-        if job.status == "pending":
+    def place(self, job: JobState, waits: bool = False) -> None:
+        """Puts the job where its state calls for; one that `waits` for others is not to be found yet."""
+        if not job.waits or waits:
+            self._jobs.pop(job.id, None)
+        elif job.run_at is None:
             self._jobs[job.id] = job
             self._push(job)
-        elif job.status == "delayed" and job.run_at is not None:
+        else:
             self._jobs[job.id] = job
             heapq.heappush(self._delayed, (job.run_at, job.position, job.id))
-        else:
-            self._jobs.pop(job.id, None)
 
     def take(self, queues: tuple[str, ...] | None, slots: int, now: datetime) -> list[JobState]:
         """The next jobs by priority, then by age, out of some queues or of all."""

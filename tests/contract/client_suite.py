@@ -13,6 +13,7 @@ from tests.contract.client_enqueuing import EnqueuingContract
 from tests.contract.client_events import EventsContract
 from tests.contract.client_extensions import ExtensionsContract
 from tests.contract.client_heartbeats import HeartbeatsContract
+from tests.contract.client_identity import IdentityContract
 from tests.contract.client_logs import LogsContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
@@ -22,6 +23,7 @@ from tests.contract.client_subscriptions import SubscriptionsContract
 
 class ClientSuite(
     EnqueuingContract,
+    IdentityContract,
     RunningContract,
     ArgumentsContract,
     CheckpointsContract,

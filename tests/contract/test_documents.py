@@ -12,9 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from infra.document_schemas import COMMANDS, EVENTS, FOLDER, QUERIES, Schema, declared_events, schema_file, schemas
+from infra.document_schemas import FOLDER, Schema, declared_events, schema_file, schemas
 from infra.documents import DOCS, IncompatibleSchema, documents, openapi, stale, write
 from infra.schema_compatibility import breaks
+from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
 from tests.support.running import running
 
 ALL = {schema_file(each): each for each in schemas()}

@@ -28,6 +28,9 @@ def wish(**changed: Any) -> dict[str, Any]:
         "retry": FIXED,
         "run_at": None,
         "queue_priority": 2,
+        "unique": None,
+        "after": None,
+        "on_parent_failure": None,
     } | changed
 
 

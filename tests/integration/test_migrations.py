@@ -10,8 +10,6 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.mapper import EventMapper
-from domain.job import Enqueued
 from infra.maintenance import migrate_database
 from infra.migrate import MIGRATIONS, NewerDatabase, migrate
 from projections.registry import projections
@@ -101,11 +99,15 @@ async def first_release_with_a_ready_job(connection: Connection) -> None:
     await connection.execute("CREATE TABLE migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now())")
     await connection.execute((MIGRATIONS / f"{ALL[0]}.sql").read_text())
     await connection.execute("INSERT INTO migrations (name) VALUES ($1)", ALL[0])
-    event = EventMapper().to_stored_event(enqueued_event())
+    state = {
+        "timestamp": NOW.isoformat(), "name": "transcribe", "data": {"file": "a-17.wav"}, "queue": "default",
+        "priority": 0, "max_attempts": 3, "timeout": 300.0, "retry": {"kind": "none"}, "run_at": None,
+        "queue_priority": 0,
+    }  # fmt: skip
     await connection.execute(
         "INSERT INTO stored_events VALUES ($1, 1, $2, $3, 1, gen_random_uuid(), 'job.enqueued', 'job', '11', $4, NULL,"
         " 'c-31', 'm-11', NULL, now())",
-        f"job:{TENANT}:11", event.topic, event.state, TENANT,
+        f"job:{TENANT}:11", "job.enqueued", json.dumps(state).encode(), TENANT,
     )  # fmt: skip
     await connection.execute("UPDATE store SET head = 1")
     task = {
@@ -116,11 +118,4 @@ async def first_release_with_a_ready_job(connection: Connection) -> None:
     await connection.execute(
         "INSERT INTO ready VALUES ($1, $2, '11', 'default', 0, 1, 1, 1, $3)",
         f"job:{TENANT}:11", TENANT, json.dumps(task),
-    )  # fmt: skip
-
-
-def enqueued_event() -> Enqueued:
-    return Enqueued(
-        f"job:{TENANT}:11", 1, NOW, name="transcribe", data={"file": "a-17.wav"}, queue="default", priority=0,
-        max_attempts=3, timeout=300, retry={"kind": "none"}, run_at=None, queue_priority=0,
     )  # fmt: skip

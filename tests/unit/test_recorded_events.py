@@ -53,6 +53,9 @@ def test_every_declared_event_has_a_contract(topic: str) -> None:
 
 def test_every_contract_has_a_declared_event() -> None:
     assert CONTRACTS.keys() <= declared_events().keys()
+    assert {name: cls.class_version for name, cls in declared_events().items() if cls.class_version > 1} == (
+        job_contract.VERSIONS
+    )
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream["stream"])

@@ -92,5 +92,6 @@ def test_a_context_is_the_same_after_its_way_into_a_process() -> None:
         "job_id": "7", "name": "n", "data": {"a": 1}, "queue": "q", "priority": 2, "attempt": 3, "attempts": 2,
         "max_attempts": 5, "timeout": 6.5, "created_at": "2026-02-03T04:05:06Z", "correlation_id": "c",
         "traceparent": None, "checkpoint": [1],
+        "parents": [],
     }  # fmt: skip
     assert JobContext(JobContext(grant).grant()).grant() == grant

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from millrace.contracts import event, job, log, schedule
+from millrace.contracts import event, job, log
+from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import (
     Accepted,
     Batch,
@@ -25,8 +26,6 @@ from millrace.contracts.wire import (
 )
 
 EPOCH = "e1"
-COMMANDS: dict[str, type[Message]] = {**job.COMMANDS, **schedule.COMMANDS, **event.COMMANDS}
-QUERIES: dict[str, type[Message]] = {**job.QUERIES, **schedule.QUERIES, **event.QUERIES, **log.QUERIES}
 
 
 def refused(status: int, code: str, detail: str = "refused", **more: Any) -> Refused:

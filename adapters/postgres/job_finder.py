@@ -1,0 +1,65 @@
+"""Finds jobs in the read model for those who change many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import asyncpg
+
+from adapters.postgres.errors import translated
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.job_queries import READER
+from adapters.postgres.positions import ReaderPositions
+from domain.ports import FoundJob
+from handlers.service import BehindPosition
+
+CONDITIONS = {
+    "name": "name = {}",
+    "queue": "queue = {}",
+    "status": "status = {}",
+    "among": "status = ANY ({}::text[])",
+    "dead_lettered": "dead_lettered = {}",
+    "created_after": "created_at >= {}",
+    "created_before": "created_at < {}",
+    "error": "strpos(error, {}) > 0",
+}
+
+
+class PostgresJobFinder:
+    """Implements `domain.ports.JobFinder`."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions
+    ) -> None:
+        self._pool, self._store, self._positions = pool, store, positions
+
+    @translated
+    async def newest(self) -> int:
+        head = await self._store.head()
+        reached = await self._positions.reached(READER, head)
+        if reached < head:
+            raise BehindPosition(READER, str(head), str(reached))
+        return head
+
+    @translated
+    async def find(
+        self, tenant: str, filters: Mapping[str, object], after: int, until: int, limit: int
+    ) -> list[FoundJob]:
+        where, values = _where(tenant, filters, after, until)
+        rows = await self._pool.fetch(
+            f"SELECT id, position FROM jobs WHERE {where} ORDER BY position LIMIT ${len(values) + 1}", *values, limit
+        )
+        return [FoundJob(row["id"], row["position"]) for row in rows]
+
+    @translated
+    async def count(self, tenant: str, filters: Mapping[str, object], after: int, until: int) -> int:
+        where, values = _where(tenant, filters, after, until)
+        return int(await self._pool.fetchval(f"SELECT count(*) FROM jobs WHERE {where}", *values))
+
+
+def _where(tenant: str, filters: Mapping[str, object], after: int, until: int) -> tuple[str, list[object]]:
+    conditions, values = ["tenant = $1", "position > $2", "position <= $3"], [tenant, after, until]
+    for name, value in filters.items():
+        values.append(value)
+        conditions.append(CONDITIONS[name].format(f"${len(values)}"))
+    return " AND ".join(conditions), values

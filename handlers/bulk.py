@@ -1,0 +1,96 @@
+"""Changing many jobs at once: page after page of ordinary commands, whose ids derive from the call's and the job's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.errors import Refusal
+from domain.ports import JobFinder, StoreUnavailable
+from handlers.pipeline import Pipeline
+from handlers.routes import OperationRoute
+from millrace.contracts import job_bulk as contract
+from millrace.contracts.job import Cancel, RetryDead
+from millrace.contracts.wire import Accepted, Context
+
+PAGE = 500
+UNFINISHED = ("pending", "delayed", "processing")
+TEMPORARY = frozenset({"unavailable", "conflict"})
+
+
+class UnreadableBulkCursor(Refusal):
+    """Raised when the cursor of a call is not one that an answer carried."""
+
+    code = "invalid"
+
+    def __init__(self) -> None:
+        super().__init__("cursor: take it from the answer before, as it is")
+
+
+class Bulk:
+    """Carries out one kind of command on whatever fits a filter.
+
+    Args:
+        always: filters that hold whatever the caller asks for.
+    """
+
+    def __init__(self, finder: JobFinder, pipeline: Pipeline, command: str, always: Mapping[str, object]) -> None:
+        self._finder, self._pipeline, self._command, self._always = finder, pipeline, command, always
+
+    async def perform(self, wish: contract.CancelMany | contract.RetryMany, context: Context) -> dict[str, Any]:
+        """Changes at most `limit` jobs; those that came after the first call of a row of calls are left alone.
+
+        Raises:
+            StoreUnavailable: the rest was not done; repeating the call is harmless.
+        """
+        after, until = _places(wish.cursor) if wish.cursor else (0, await self._finder.newest())
+        filters = {**wish.model_dump(include=FILTERS, exclude_none=True), **self._always}
+        if wish.dry_run:
+            return {"matched": await self._finder.count(context.tenant, filters, after, until)}
+        matched = changed = 0
+        more = True
+        while more and matched < wish.limit:
+            size = min(PAGE, wish.limit - matched)
+            found = await self._finder.find(context.tenant, filters, after, until, size + 1)
+            more, page = len(found) > size, found[:size]
+            if page:
+                changed += await self._change([job.job_id for job in page], wish.reason, context)
+                matched += len(page)
+                after = page[-1].position
+        cursor = f"{after}-{until}" if more else None
+        return {"matched": matched, "changed": changed, "refused": matched - changed, "cursor": cursor}
+
+    async def _change(self, job_ids: list[str], reason: str | None, context: Context) -> int:
+        """How many of the commands were accepted."""
+        model = Cancel if self._command == "job.cancel" else RetryDead
+        answers = await self._pipeline.execute(
+            self._command,
+            [
+                (model(job_id=job_id, reason=reason), context._replace(message_id=f"{context.message_id}/{job_id}"))
+                for job_id in job_ids
+            ],
+        )
+        for answer in answers:
+            if not isinstance(answer, Accepted) and answer.problem.code in TEMPORARY:
+                raise StoreUnavailable(answer.problem.detail)
+        return sum(isinstance(answer, Accepted) for answer in answers)
+
+
+FILTERS = {"name", "queue", "status", "created_after", "created_before", "error"}
+
+
+def operation_routes(finder: JobFinder, pipeline: Pipeline) -> dict[str, OperationRoute]:
+    """Commands that lead to many others."""
+    cancel = Bulk(finder, pipeline, "job.cancel", {"among": UNFINISHED})
+    retry = Bulk(finder, pipeline, "job.retry", {"dead_lettered": True})
+    return {
+        "job.cancel_many": OperationRoute(contract.CancelMany, cancel.perform),
+        "job.retry_many": OperationRoute(contract.RetryMany, retry.perform),
+    }
+
+
+def _places(cursor: str) -> tuple[int, int]:
+    after, _, until = cursor.partition("-")
+    if not (cursor.isascii() and after.isdigit() and until.isdigit() and max(len(after), len(until)) <= 18):
+        raise UnreadableBulkCursor
+    return int(after), int(until)

@@ -1,0 +1,20 @@
+"""Every command, query and event that there is, by name: one entry for each module of contracts."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from millrace.contracts import event, job, job_bulk, job_graph, log, schedule
+from millrace.contracts.wire import Fact, Message
+
+MODULES: tuple[ModuleType, ...] = (job, job_bulk, job_graph, schedule, event, log)
+
+COMMANDS: dict[str, type[Message]] = {
+    name: model for module in MODULES for name, model in getattr(module, "COMMANDS", {}).items()
+}
+QUERIES: dict[str, type[Message]] = {
+    name: model for module in MODULES for name, model in getattr(module, "QUERIES", {}).items()
+}
+EVENTS: dict[str, type[Fact]] = {
+    name: model for module in MODULES for name, model in getattr(module, "EVENTS", {}).items()
+}

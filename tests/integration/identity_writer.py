@@ -1,0 +1,45 @@
+"""A process that fights over keys and makes and runs children until it is killed; it says how often it went round."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import sys
+
+from millrace.contracts.wire import Accepted, Context
+from tests.support.systems import TENANT, system
+
+KEYS = 8
+
+
+async def main(dsn: str, name: str) -> None:
+    draw = random.Random(name)
+    numbers = itertools.count()
+
+    def context() -> Context:
+        return Context(TENANT, f"{name}-{next(numbers)}")
+
+    async with system(dsn) as running:
+        for turn in itertools.count(1):
+            wishes = [
+                {"name": "n", "unique": {"key": f"k-{draw.randrange(KEYS)}", "on_conflict": wish}}
+                for wish in ("reject", "existing", "replace")
+            ]
+            told = await asyncio.gather(*(running.gateway.execute("job.enqueue", wish, context()) for wish in wishes))
+            parents = [str(answer.result["job_id"]) for answer in told if isinstance(answer, Accepted)]
+            if parents:
+                policy = draw.choice(["cancel", "run"])
+                child = {"name": "child", "after": parents, "on_parent_failure": policy}
+                await running.gateway.execute("job.enqueue", [child] * 2, context())
+            claim = {"worker": name, "slots": 3}
+            granted = await running.gateway.execute("job.claim", claim, context())
+            assert isinstance(granted, Accepted)
+            for grant in granted.result["grants"]:
+                outcome = {"outcome": "completed"} if draw.random() < 0.7 else {"outcome": "failed", "error": {}}
+                report = {"job_id": grant["job_id"], "attempt": grant["attempt"], "retryable": False, **outcome}
+                await running.gateway.execute("job.report", report, context())
+            print(turn, flush=True)
+
+
+asyncio.run(main(*sys.argv[1:]))
