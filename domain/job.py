@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from domain.aggregate import Aggregate, Event
 from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
+from domain.retry import given_up, retry_delay
 
 KIND = "job"
 NEVER_CONFIRMED = "its grant was never confirmed"
@@ -19,7 +19,7 @@ class JobEvent(Event):
 
 class Enqueued(JobEvent):
     TOPIC: ClassVar[str] = "job.enqueued"
-    class_version: ClassVar[int] = 2
+    class_version: ClassVar[int] = 3
     name: str
     data: dict[str, Any]
     queue: str
@@ -32,14 +32,19 @@ class Enqueued(JobEvent):
     unique: dict[str, Any] | None
     after: list[str] | None
     on_parent_failure: str | None
+    key: str | None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
         state["unique"] = state["after"] = state["on_parent_failure"] = None
 
+    @staticmethod
+    def upcast_v2_v3(state: dict[str, Any]) -> None:
+        state["key"] = None
+
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
-        job.queue_priority = self.queue_priority
+        job.queue_priority, job.key = self.queue_priority, self.key
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
@@ -160,8 +165,9 @@ class Job(Aggregate):
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
     counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
-    (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first.
-    `checkpoint` is what the next attempt continues from.
+    (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
+    is whom the job is for, where queues share or limit by key. `checkpoint` is what the next
+    attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND
@@ -171,6 +177,7 @@ class Job(Aggregate):
     queue: str
     priority: int
     queue_priority: int
+    key: str | None
     max_attempts: int
     granted_attempts: int
     timeout: float
@@ -199,6 +206,7 @@ class Job(Aggregate):
         self.ended_at = None
         self.dead_lettered = False
         self.removed = False
+        self.changed: list[str] = []
 
     @classmethod
     def enqueue(
@@ -218,13 +226,14 @@ class Job(Aggregate):
         unique: dict[str, Any] | None = None,
         after: list[str] | None = None,
         on_parent_failure: str | None = None,
+        key: str | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
             Enqueued(
                 stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
-                unique, after, on_parent_failure,
+                unique, after, on_parent_failure, key,
             )
         )  # fmt: skip
 
@@ -322,6 +331,7 @@ class Job(Aggregate):
             "data": self.data,
             "queue": self.queue,
             "priority": self.priority,
+            "key": self.key,
             "status": self.status,
             "attempts": self.attempts,
             "max_attempts": self.max_attempts,
@@ -348,26 +358,10 @@ class Job(Aggregate):
             raise StaleAttempt(attempt, self.attempt, self.status)
 
     def _retry_or_bury(self, now: datetime, retry_after: float | None = None) -> None:
-        if self.attempts >= self.max_attempts:
-            reason = f"all {self.max_attempts} attempts failed" if self.max_attempts > 1 else "its one attempt failed"
+        reason = given_up(self.retry, self.attempts, self.max_attempts)
+        if reason is not None:
             self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason=reason)
-        elif self.retry["kind"] == "none":
-            self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason="its policy is not to retry")
         else:
             wait = retry_delay(self.retry, self.attempts, self.id) if retry_after is None else retry_after
             run_at = now + timedelta(seconds=wait)
             self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)
-
-
-def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:
-    """Seconds to wait after the `failures`-th failure.
-
-    The jitter is a function of (job, failure), so that a decision made twice comes out the same while retries of many
-    jobs still spread.
-    """
-    delay: float = policy["delay"]
-    if policy["kind"] == "exponential":
-        delay *= policy["factor"] ** min(failures - 1, 64)
-    delay = min(delay, policy["max_delay"])
-    draw = int.from_bytes(hashlib.sha256(f"{seed}/{failures}".encode()).digest()[:8]) / 2**64
-    return float(delay * (1 - policy["jitter"] * draw))

@@ -90,17 +90,20 @@ class Work(NamedTuple):
     """Where a job stands for the claims after its events.
 
     Attributes:
-        place: `ready` (may run now), `waiting` (until `due_at`), or None (running or ended).
+        place: `ready` (may run now), `waiting` (until `due_at`), `same` (where it stands, with another `task`), or None
+            (running or ended). `rules` is no job: `task` has the rules of a queue from now on.
         leaves: the tables that may hold the job's row from before.
-        rank: order among the jobs of one lane, smaller first.
+        rank: order among the jobs of one lane, smaller first, where the queue has no order of its own.
         attempt: number that the next attempt will carry.
         task: what a worker is told, JSON text.
         origin: metadata of the job's first event, which its starts continue.
         unique: the key that the job takes; the append is `KeyTaken` where another one has it.
         parents: what the new job has to wait for; the append is `ParentsMissing` where one does not exist.
+        key: whom the job is for, where the queue shares or limits by key.
+        priority: the job's own and its queue's together.
     """
 
-    place: Literal["ready", "waiting"] | None
+    place: Literal["ready", "waiting", "same", "rules"] | None
     leaves: tuple[Literal["ready", "waiting", "leases"], ...] = ()
     queue: str = ""
     rank: float = 0.0
@@ -110,6 +113,9 @@ class Work(NamedTuple):
     origin: Metadata | None = None
     unique: UniqueKey | None = None
     parents: Parents | None = None
+    name: str = ""
+    key: str | None = None
+    priority: int = 0
 
 
 class Append(NamedTuple):
@@ -371,6 +377,18 @@ class JobLogs(Protocol):
         Raises:
             Refusal: there is no such job.
         """
+        ...
+
+
+class WaitingJobs(Protocol):
+    """The jobs that wait, ready or not, read from where the claims look."""
+
+    async def newest(self) -> int:
+        """The position of the newest event."""
+        ...
+
+    async def some(self, tenant: str, queue: str, until: int, limit: int) -> list[str]:
+        """The ids of some jobs that wait in the queue and came there up to position `until`."""
         ...
 
 

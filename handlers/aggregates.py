@@ -117,6 +117,9 @@ class Aggregates:
             if stream in self._expected:
                 self._expected[stream].append((event, position))
             return
+        if event.originator_version <= held.aggregate.version:
+            # It was loaded after that commit.
+            return
         if held.aggregate.version == event.originator_version - 1:
             event.mutate(held.aggregate)
             held.position = position

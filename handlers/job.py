@@ -13,13 +13,14 @@ from pydantic_core import from_json, to_json
 
 from domain.errors import UnreadableHistory
 from domain.job import KIND, Job
+from domain.job_change import Changes, change
 from domain.ports import ClaimRequest, EventStore, StreamName, WorkQueue
 from handlers import uniqueness
 from handlers.dependencies import with_parents
 from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
 from millrace.contracts import job as contract
 from millrace.contracts.wire import Context, derived_id
-from projections.work import work_of
+from projections.work import changed_work_of, work_of
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,26 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             unique=None if command.unique is None else command.unique.kept(command.name, command.data),
             after=list(command.after) or None,
             on_parent_failure=command.on_parent_failure if command.after else None,
+            key=command.key,
         )
     return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on, "run_at": job.run_at})
+
+
+def change_waiting(policy: JobPolicy, job: Job, command: contract.Change, at: Moment) -> Decided:
+    wanted: Changes = {}
+    if command.priority is not None:
+        wanted["priority"] = command.priority
+    if command.queue is not None:
+        wanted["queue"] = command.queue
+        wanted["queue_priority"] = policy.queue_priorities.get(command.queue, 0)
+    if command.data is not None:
+        wanted["data"] = command.data
+    if command.delay is not None:
+        wanted["run_at"] = at.now + timedelta(seconds=command.delay)
+    if command.run_at is not None:
+        wanted["run_at"] = command.run_at
+    change(job, wanted, at.now)
+    return Decided(job, {"job_id": at.id, "status": job.status})
 
 
 def cancel(job: Job, command: contract.Cancel, at: Moment) -> Decided:
@@ -123,6 +142,7 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
             resolve=uniqueness.resolve,
             lane=uniqueness.lane,
         ),
+        "job.change": CommandRoute(contract.Change, Job, partial(change_waiting, policy), _named, work=changed_work_of),
         "job.cancel": CommandRoute(contract.Cancel, Job, cancel, _named, work=work_of),
         "job.retry": CommandRoute(contract.RetryDead, Job, retry, _named, work=work_of),
         "job.remove": CommandRoute(contract.Remove, Job, remove, _named, work=work_of),

@@ -265,6 +265,9 @@ class Pipeline:
         rival_before = (rival.aggregate.version, getattr(rival.aggregate, "status", None)) if rival else (0, None)
         try:
             if held is None and route.required:
+                if not looked_up:
+                    # It was dropped from memory after this round had looked what to load.
+                    raise OvertakenCopy
                 item.answer = refused("not-found", f"there is no {item.stream.kind} {item.stream.id!r}")
                 return None
             if item.objection is not None:

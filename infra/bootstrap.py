@@ -19,13 +19,14 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
+from adapters.postgres.queue_queries import QueueQueries, follow_file
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import bulk, event, job, job_logs, schedule, subscription, timers
+from handlers import bulk, event, job, job_logs, queue, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -53,14 +54,16 @@ BEAT_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy, timezone: str = "UTC") -> dict[str, CommandRoute]:
+def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC") -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
+        files: settings of queues from the configuration file.
         timezone: of schedules that name none.
     """
     return {
         **job.command_routes(policy),
+        **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **event.command_routes(),
         **subscription.command_routes(),
@@ -157,9 +160,7 @@ class System:
 
     async def _look_for_work(self) -> None:
         """Held claims look again each second, so that a lost doorbell costs no more than that."""
-        while True:
-            await asyncio.sleep(CLAIM_POLL_SECONDS)
-            self.storage.queue.stir()
+        await persistently("claims", self.storage.queue.look, pause=CLAIM_POLL_SECONDS)
 
     async def _watch_clock(self) -> None:
         async def look() -> None:
@@ -169,6 +170,7 @@ class System:
         await persistently("clock", look, pause=0)
 
     async def _forget(self) -> int:
+        await self.storage.queue.tidy()
         status = await self.storage.pool.execute(
             "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
         )
@@ -212,9 +214,11 @@ async def build(
         jobs.defaults.backoff,
         {name: queue.priority for name, queue in jobs.queues.items()},
     )
-    commands = public_commands(policy, jobs.scheduler.timezone)
+    files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
+    await follow_file(storage.commits, files)
+    commands = public_commands(policy, files, jobs.scheduler.timezone)
     starting_runs, starts = schedule.jobs_of_runs(policy)
-    internal = {**timers.command_routes(), **schedule.internal_routes(), **starts}
+    internal = {**timers.command_routes(), **queue.internal_routes(), **schedule.internal_routes(), **starts}
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
@@ -226,17 +230,20 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
         **job_logs.operation_routes(storage.job_logs),
         **bulk.operation_routes(PostgresJobFinder(storage.pool, storage.store, storage.positions), pipeline),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
+        **queue.operation_routes(queues, pipeline),
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **job_logs.query_routes(storage.job_logs),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **queues.routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+import projections.registry  # noqa: F401 - with it every event is declared
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
 from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
-from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
 
@@ -38,7 +38,7 @@ def schema_file(schema: Schema) -> str:
 
 def schemas() -> list[Schema]:
     """The current version of every schema."""
-    versions = {topic: cls.class_version for topic, cls in declared_events().items()}
+    versions = event_versions()
     tables: tuple[tuple[Literal["command", "query", "event"], Mapping[str, type[BaseModel]]], ...] = (
         ("command", COMMANDS),
         ("query", QUERIES),
@@ -52,18 +52,22 @@ def schemas() -> list[Schema]:
     ]
 
 
+def event_versions() -> dict[str, int]:
+    """The current version of every event's data, by topic."""
+    return {topic: cls.class_version for topic, cls in declared_events().items()}
+
+
 def declared_events() -> dict[str, type[Event]]:
     """Every event that an aggregate can record under its own topic, by topic.
 
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
-    modules = {cls.__module__ for cls in AGGREGATES.values()}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        ours = cls.__module__ in modules
+        ours = cls.__module__.startswith("domain.")
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found

@@ -14,7 +14,7 @@ from adapters.http.app import create_app
 from adapters.http.health import Part
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from infra.document_pages import configuration_page, events_page
-from infra.document_schemas import FOLDER, schema_file, schemas
+from infra.document_schemas import FOLDER, event_versions, schema_file, schemas
 from infra.schema_compatibility import breaks
 from infra.version import VERSION
 from millrace.contracts.wire import Context, Refused, Reply
@@ -42,7 +42,9 @@ def documents() -> dict[str, str]:
     """Every generated file by its path below `docs/`; the same code gives the same text."""
     made = {
         "openapi.json": _text(openapi()),
-        "asyncapi.json": _text(asyncapi.document(results={**COMMAND_RESULTS, **QUERY_RESULTS})),
+        "asyncapi.json": _text(
+            asyncapi.document(results={**COMMAND_RESULTS, **QUERY_RESULTS}, versions=event_versions())
+        ),
         "events.md": events_page(),
         "configuration.md": configuration_page(),
     }

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from infra.settings_vendors import require_vendor
 from millrace.contracts.job import Retry
+from millrace.contracts.queue import Concurrency, Limit, Order, Rate, Weight
+from millrace.contracts.wire import Name
 
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -83,10 +85,24 @@ class Broker(Section):
 
 
 class Queue(Section):
-    """One queue: what its priority adds to each job's own, and how many jobs a worker runs from it at once."""
+    """One queue: what its priority adds to each job's own, and how many jobs a worker runs from it at once.
+
+    The rest is the order and the limits that it has for every tenant until they are configured by command.
+    """
 
     priority: Annotated[int, Field(ge=-1_000, le=1_000)] = 0
     workers: Annotated[int, Field(ge=0, le=10_000)] = 1
+    order: Order = "strict"
+    aging: Seconds = 60.0
+    weights: dict[str, Weight] = Field(default_factory=dict)
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
+    per_name: dict[Name, Limit] = Field(default_factory=dict)
+    per_key: Limit | None = None
+
+    def rules(self) -> dict[str, Any]:
+        """Order and limits, as far as they were set."""
+        return self.model_dump(include=self.model_fields_set - {"priority", "workers"})
 
 
 class JobDefaults(Section):

@@ -12,6 +12,7 @@ from millrace.endings import Endings
 from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
 from millrace.link import Answer, Link
+from millrace.queues import Queues
 from millrace.registry import Registry, SubscriptionDefinition
 from millrace.schedule_decorators import ScheduleDecorators
 from millrace.settings import Settings, settings_from
@@ -58,6 +59,7 @@ class Millrace:
         self.settings = settings_from(url, tenant, company, actor, api_key, timeout)
         self.registry = Registry()
         self.jobs = JobQueue(self)
+        self.queues = Queues(self)
         self.subscriptions = Subscriptions(self)
         self.endings = Endings(self)
         self.job = self.jobs.job

@@ -30,6 +30,7 @@ def enqueue_body(
     unique: Unique | Mapping[str, Any] | str | bool | None = None,
     after: Job | str | Iterable[Job | str] | None = None,
     on_parent_failure: ParentPolicy | None = None,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
 
@@ -54,6 +55,7 @@ def enqueue_body(
         "unique": unique or None,
         "after": None if after is None else _ids(after),
         "on_parent_failure": on_parent_failure,
+        "key": key,
     }
     own = as_data(data if data is not None else payload)
     body: dict[str, Any] = {"name": name, "data": own if definition is None else definition.versions.marked(own)}

@@ -65,6 +65,7 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
         unique: Unique | Mapping[str, Any] | str | bool | None = None,
         after: Job | str | Iterable[Job | str] | None = None,
         on_parent_failure: ParentPolicy | None = None,
+        key: str | None = None,
         message_id: str | None = None,
     ) -> Job:
         """Puts a job into a queue; when this returns, it is durable.
@@ -79,6 +80,7 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
                 that also says what a second one meets and how long the key is taken.
             after: jobs, or their ids, that have to end first. Their results come with this job.
             on_parent_failure: what follows where one of them fails: `cancel` (default), `run` or `wait`.
+            key: whom the job is for, where its queue shares or limits by key.
             message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
 
         Raises:
@@ -92,7 +94,7 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
         body = enqueue_body(
             self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
             max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff, unique=unique, after=after,
-            on_parent_failure=on_parent_failure,
+            on_parent_failure=on_parent_failure, key=key,
         )  # fmt: skip
         answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
         return await self._enqueued(body, answer.result)
@@ -181,6 +183,31 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
             cursor = page.cursor
             if cursor is None:
                 return
+
+    async def change(
+        self,
+        job_id: str,
+        *,
+        priority: int | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        queue: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Gives a waiting job another priority, time, queue or arguments.
+
+        Args:
+            delay: seconds from now before it may run; 0 for at once.
+            data: all arguments; with nothing else changed the job keeps its place.
+
+        Raises:
+            NotFound: this tenant has no such job.
+            Refused: it is running or has ended.
+            Invalid: nothing is given, or a value is not acceptable.
+        """
+        settings = {"priority": priority, "delay": delay, "run_at": run_at, "queue": queue, "data": data}
+        given = {key: value for key, value in settings.items() if value is not None}
+        await self._app.link.execute("job.change", {"job_id": job_id, **given})
 
     async def cancel(self, job_id: str, reason: str | None = None) -> bool:
         """Ends a waiting, delayed or running job; false when it had already completed or failed.

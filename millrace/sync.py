@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, Queues, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

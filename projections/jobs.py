@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain import job
+from domain import job, job_change
 from domain.ports import RecordedEvent
 from projections import job_links
 from projections import jobs_schema as sql
@@ -80,6 +80,7 @@ class _Page:
     created: dict[str, Fixed] = field(default_factory=dict)
     touched: dict[str, JobRow] = field(default_factory=dict)
     removed: dict[str, JobRow] = field(default_factory=dict)
+    changed: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     parents: list[tuple[Any, ...]] = field(default_factory=list)
@@ -166,7 +167,7 @@ class JobsProjection:
         existing = self._rows.get(key)
         if existing is None or recorded.version <= existing.version:
             return
-        before = existing.status
+        before, queue = existing.status, existing.queue
         _change(existing, event, page)
         existing.version = recorded.version
         if isinstance(event, job.Removed):
@@ -174,16 +175,31 @@ class JobsProjection:
             page.removed[key] = existing
             page.touched.pop(key, None)
             page.created.pop(key, None)
+            page.changed.pop(key, None)
             del self._rows[key]
             return
-        if existing.status != before:
-            page.counts[tenant, existing.queue, before] -= 1
+        if isinstance(event, job_change.Changed):
+            _resettle(page, key, event)
+        if (existing.status, existing.queue) != (before, queue):
+            page.counts[tenant, queue, before] -= 1
             page.counts[tenant, existing.queue, existing.status] += 1
         page.touched[key] = existing
 
 
+def _resettle(page: _Page, key: str, event: job_change.Changed) -> None:
+    """What is fixed for a job, unless it is changed while it waits."""
+    data = to_json(event.data).decode()
+    if key in page.created:
+        position, name, _, _, *rest = page.created[key]
+        page.created[key] = (position, name, data, event.priority, *rest)
+    else:
+        page.changed[key] = (event.queue, event.priority, data)
+
+
 def _change(row: JobRow, event: object, page: _Page) -> None:
     match event:
+        case job_change.Changed(queue=queue, run_at=run_at, status=status):
+            row.queue, row.run_at, row.status = queue, run_at, status
         case job.Started(timestamp=at, worker=worker):
             row.status, row.attempts, row.started_at = "processing", row.attempts + 1, at
             row.worker, row.run_at = worker, None
@@ -220,6 +236,9 @@ async def _write(connection: Connection, version: int, page: _Page) -> None:
         await connection.execute(sql.INSERT.format(v=version), inserts)
     if updates:
         await connection.execute(sql.UPDATE.format(v=version), updates)
+    if page.changed:
+        rows = [(page.touched[key].tenant, page.touched[key].id, *values) for key, values in page.changed.items()]
+        await connection.execute(sql.RESETTLE.format(v=version), *zip(*rows, strict=True))
     if page.parents:
         await connection.execute(job_links.INSERT.format(v=version), page.parents)
     if page.errors:

@@ -69,6 +69,11 @@ UPDATE jobs_v{v} j
   FROM unnest($1::jobs_v{v}[]) AS u
  WHERE j.tenant = u.tenant AND j.id = u.id
 """
+RESETTLE = """
+UPDATE jobs_v{v} j SET queue = c.queue, priority = c.priority, data = c.data::json
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS c(tenant, id, queue, priority, data)
+ WHERE j.tenant = c.tenant AND j.id = c.id
+"""
 FETCH = """
 SELECT j.tenant, j.id, j.queue, j.version, j.status, j.attempts, j.max_attempts, j.run_at, j.started_at, j.completed_at,
        j.failed_at, j.worker, j.result::text AS result, j.error, j.dead_lettered

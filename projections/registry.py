@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.aggregate import Aggregate
 from domain.event import Publication
 from domain.job import Job
+from domain.queue import Queue
 from domain.schedule import Schedule
 from domain.subscription import Subscription
 from projections.jobs import JobsProjection
@@ -12,7 +13,7 @@ from projections.projection import Projection
 from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
-AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Subscription, Schedule)}
+AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule)}
 
 
 def projections() -> list[Projection]:

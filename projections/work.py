@@ -11,8 +11,8 @@ from domain.ports import Metadata, Parents, StreamName, UniqueKey, Work
 
 LEAVES: dict[str | None, tuple[Literal["ready", "waiting", "leases"], ...]] = {
     None: (),
-    "pending": ("ready",),
-    # A job that is due has been moved from the one table to the other without an event.
+    # Limits, and time that passes, move a job from the one table to the other without an event.
+    "pending": ("ready", "waiting"),
     "delayed": ("waiting", "ready"),
     "processing": ("leases",),
 }
@@ -25,18 +25,22 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
         return Work(None, task=to_json(job.checkpoint).decode())
     leaves = LEAVES.get(status_before, ())
     if job.status not in ("pending", "delayed"):
-        return Work(None, leaves)
+        return Work(None, leaves, job.queue)
+    priority = job.priority + job.queue_priority
     return Work(
         place="ready" if job.run_at is None else "waiting",
         leaves=leaves,
         queue=job.queue,
-        rank=float(-job.priority - job.queue_priority),
+        rank=float(-priority),
         due_at=job.run_at,
         attempt=job.attempt + 1,
         task=to_json(task_of(job, origin)).decode(),
         origin=origin,
         unique=_taken_key(job, status_before) if job.unique else None,
         parents=_parents(job, origin.tenant) if job.after and status_before is None else None,
+        name=job.name,
+        key=job.key,
+        priority=priority,
     )
 
 
@@ -52,6 +56,12 @@ def _taken_key(job: Job, status_before: str | None) -> UniqueKey | None:
 def _parents(job: Job, tenant: str) -> Parents:
     streams = tuple(StreamName(KIND, tenant, job_id) for job_id in job.after or ())
     return Parents(streams, job.on_parent_failure or "cancel")
+
+
+def changed_work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
+    """The row of a job that was changed while it waited; one that only got other arguments keeps its place."""
+    work = work_of(job, status_before, origin)
+    return work._replace(place="same", leaves=()) if job.changed == ["data"] else work
 
 
 def task_of(job: Job, origin: Metadata) -> dict[str, object]:

@@ -7,13 +7,14 @@ one queue, told apart by the routing key, with a reply each, so the document is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, job_logs, log
+from millrace.contracts import event, job, job_logs, log, queue
 from millrace.contracts.catalogue import COMMANDS as COMMAND_MODELS
 from millrace.contracts.catalogue import EVENTS as EVENT_MODELS
 from millrace.contracts.catalogue import QUERIES as QUERY_MODELS
@@ -28,6 +29,7 @@ RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.log": job_logs.Logged,
     "job.logs": job_logs.JobLog,
     "subscription.lease": event.Leased,
+    "queue.drain": queue.Drained,
     "log.read": log.LogPage,
 }
 
@@ -36,12 +38,17 @@ _REPLY_TO = "$message.header#/reply_to"
 _TENANT = {"description": "Who owns the data: 1 to 64 letters, digits, - and _; `default` without tenancy."}
 
 
-def document(version: str = "1.0.0", results: Mapping[str, type[BaseModel]] = RESULT_MODELS) -> dict[str, Any]:
+def document(
+    version: str = "1.0.0",
+    results: Mapping[str, type[BaseModel]] = RESULT_MODELS,
+    versions: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The document as JSON-ready values; the same input gives the same text.
 
     Args:
         version: of the interface, not of the program.
         results: what commands and queries answer, by name; any object where one is not named.
+        versions: of the events' data, by name; 1 where one is not named.
     """
     schemas, references = _schemas(results)
     messages: dict[str, Any] = {}
@@ -71,7 +78,7 @@ def document(version: str = "1.0.0", results: Mapping[str, type[BaseModel]] = RE
             }
     for name, fact in EVENT_MODELS.items():
         key = f"{name}.event"
-        messages[key] = _event(name, fact, references)
+        messages[key] = _event(name, versions.get(name, 1), fact, references)
         channels[key] = _channel(name, EVENTS, key)
         operations[key] = {
             "action": "send",
@@ -173,7 +180,7 @@ def _reply(
     }
 
 
-def _event(name: str, model: type[BaseModel], references: dict[type[BaseModel], str]) -> dict[str, Any]:
+def _event(name: str, version: int, model: type[BaseModel], references: dict[type[BaseModel], str]) -> dict[str, Any]:
     return {
         "name": name,
         "title": f"Event {name}",
@@ -185,7 +192,7 @@ def _event(name: str, model: type[BaseModel], references: dict[type[BaseModel], 
                 {"type": "object", "properties": {"eventtype": {"const": name}, "data": {"$ref": references[model]}}},
             ]
         },
-        "bindings": {"amqp": {"messageType": f"millrace.{name}.v1", "bindingVersion": "0.3.0"}},
+        "bindings": {"amqp": {"messageType": f"millrace.{name}.v{version}", "bindingVersion": "0.3.0"}},
     }
 
 

@@ -25,6 +25,7 @@ from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
+from adapters.http.queues import queue_routes
 from adapters.http.respond import respond_problem
 from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
@@ -83,6 +84,7 @@ def create_app(
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
+        queue_routes(door),
         schedule_routes(door),
         event_routes(door),
         subscription_routes(door),

@@ -15,12 +15,14 @@ from adapters.http import cloudevents, envelope, jobs, subscriptions
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import schedule
+from millrace.contracts import job, queue, schedule
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
+    job.JobChange,
+    queue.QueueSettings,
     schedule.ScheduleChanges,
     subscriptions.Acknowledgment,
     subscriptions.Parking,

@@ -17,7 +17,7 @@ from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.problems import invalid
 from adapters.http.respond import respond
-from millrace.contracts.job import Enqueue, ListJobs, Stats
+from millrace.contracts.job import Enqueue, JobChange, ListJobs, Stats
 from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog
@@ -132,6 +132,15 @@ def job_routes(door: Door) -> APIRouter:
         """What an attempt has logged, by default the newest one that has; kept for seven days."""
         body = {"job_id": id, **wish.model_dump(exclude_none=True)}
         return respond(call_of(request.scope), (await door.query(request, "job.logs", body)).result)
+
+    @router.patch(
+        "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)
+    )
+    async def change(request: Request, id: str) -> Response:
+        """Gives a waiting job another priority, time, queue or arguments."""
+        call = call_of(request.scope)
+        done = await door.execute(request, "job.change", {**object_of(call), "job_id": id})
+        return respond(call, done.result, position=done.position)
 
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:

@@ -28,6 +28,7 @@ SINGULAR = {
     "modules": "module",
     "subscriptions": "subscription",
     "events": "event",
+    "queues": "queue",
 }
 
 

@@ -13,6 +13,7 @@ from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
 
 
@@ -42,7 +43,7 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.retry`, `job.report` and `job.checkpoint`."""
+    """Answer to `job.change`, `job.retry`, `job.report` and `job.checkpoint`."""
 
     job_id: str
     status: JobStatus
@@ -164,6 +165,25 @@ class SubscriptionReply(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class QueueReply(BaseModel):
+    """Answer to the commands on a queue."""
+
+    name: str
+    paused: bool
+
+
+class QueueAnswer(BaseModel):
+    """Answer to `queue.get`."""
+
+    queue: Queue
+
+
+class QueuePage(BaseModel):
+    """Answer to `queue.list`."""
+
+    queues: list[Queue]
+
+
 class Healthy(BaseModel):
     """The process answers."""
 
@@ -187,6 +207,7 @@ class Readiness(BaseModel):
 COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.enqueue": Enqueued,
     "job.cancel": Canceled,
+    "job.change": JobChanged,
     "job.retry": JobChanged,
     "job.remove": Removed,
     "job.cancel_many": Bulk,
@@ -210,6 +231,10 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "subscription.release": SubscriptionReply,
     "subscription.set_active": SubscriptionReply,
     "subscription.lease": Leased,
+    "queue.configure": QueueReply,
+    "queue.pause": QueueReply,
+    "queue.resume": QueueReply,
+    "queue.drain": Drained,
 }
 QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.get": JobAnswer,
@@ -226,4 +251,6 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "log.why": EventPage,
     "subscription.get": SubscriptionAnswer,
     "subscription.list": SubscriptionPage,
+    "queue.get": QueueAnswer,
+    "queue.list": QueuePage,
 }

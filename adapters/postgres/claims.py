@@ -58,6 +58,7 @@ class Claims:
         self._commits = commits
         self._grant_lease = timedelta(seconds=grant_lease)
         self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+        self._limited: set[Lane] = set()
         self._on_started: Callable[[StreamName, Event, int], None] = lambda stream, event, position: None
 
     def observe(self, on_started: Callable[[StreamName, Event, int], None]) -> None:
@@ -144,7 +145,13 @@ class Claims:
                     group.stirred = True
                     self._commits.wake()
 
-    def wants(self, lanes: set[Lane]) -> bool:
+    def limit(self, lanes: set[Lane]) -> None:
+        """These are the lanes with limits: a job that leaves one of them may make room for another."""
+        self._limited = lanes
+
+    def wants(self, lanes: set[Lane], left: set[Lane]) -> bool:
+        if self._limited:
+            lanes = lanes | (left & self._limited)
         for group in self._groups.values():
             if not group.lanes.isdisjoint(lanes):
                 group.stirred = True

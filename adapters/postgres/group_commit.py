@@ -191,7 +191,7 @@ class GroupCommit:
 
     def _served(self, batch: Batch, rows: BatchRows) -> ServedClaims | None:
         claimants = self._claimants
-        if claimants is None or not batch.claims or not claimants.wants(rows.lanes):
+        if claimants is None or not batch.claims or not claimants.wants(rows.lanes, rows.left):
             return None
         return claimants.rows()
 
@@ -286,7 +286,7 @@ class GroupCommit:
 
     def _try_again_for_claims(self) -> None:
         """Claims that are held have no append of their own to bring the flusher back to them."""
-        if self._claimants is not None and self._claimants.wants(set()):
+        if self._claimants is not None and self._claimants.wants(set(), set()):
             self._wake.set()
 
     async def _connected(self) -> Connection:

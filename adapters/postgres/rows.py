@@ -90,7 +90,11 @@ class BatchRows:
             for table in append.work.leaves:
                 self.leaves[table].add(stream.text)
             version = append.expected_version + len(append.events)
-            self.work[stream.text] = (stream, append.work, len(self.events), version)
+            work = append.work
+            if work.place == "same" and (earlier := self.work.get(stream.text)) is not None:
+                # The row that it would change is placed by this very batch.
+                work = earlier[1]._replace(task=work.task)
+            self.work[stream.text] = (stream, work, len(self.events), version)
             if append.work.unique is not None:
                 name, until, ttl = append.work.unique
                 self.keys[stream.tenant, name] = (stream.tenant, name, stream.text, stream.id, until, ttl)
@@ -127,6 +131,10 @@ class BatchRows:
                 work.task,
                 work.due_at,
                 *_origin(work.origin),
+                work.name,
+                work.key,
+                work.priority,
+                work.place,
             )
             (children if text in self.links else placed).append(row)
         leaves = self.leaves
@@ -151,12 +159,18 @@ class BatchRows:
 
     @property
     def lanes(self) -> set[tuple[str, str]]:
-        """The lanes (tenant, queue) that the batch puts ready jobs into."""
+        """The lanes (tenant, queue) that the batch puts ready jobs into, or whose rules it changes."""
+        places = ("ready", "rules")
         return {
             (stream.tenant, work.queue)
             for stream, work, _, _ in self.work.values()
-            if work.place == "ready" and stream.text not in self.links
+            if work.place in places and stream.text not in self.links
         }
+
+    @property
+    def left(self) -> set[tuple[str, str]]:
+        """The lanes whose jobs leave a place in which they may have held a slot."""
+        return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.leaves}
 
 
 def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:

@@ -54,19 +54,16 @@ SELECT p.tenant, p.job_id, min(d.parent_id) AS parent_id
   FROM dependencies d JOIN dependents p ON p.stream = d.child
  WHERE d.failed GROUP BY p.tenant, p.job_id LIMIT $1
 """
-MOVE_DUE = """
-WITH due AS (
-    DELETE FROM waiting WHERE stream IN (
-        SELECT stream FROM waiting WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 1000)
-    RETURNING *),
-moved AS (
-    INSERT INTO ready (stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id,
-                       traceparent)
-    SELECT stream, tenant, job_id, queue, rank, position, version, attempt, task, company, correlation_id, traceparent
-      FROM due)
-SELECT DISTINCT tenant, queue FROM due
+MOVE_DUE = "SELECT move_due($1)"
+MOVED_AT_ONCE = 1_000
+NEXT_DUE = """
+SELECT extract(epoch FROM least(
+    (SELECT min(due_at) FROM waiting WHERE due_at < 'infinity'), (SELECT min(due_at) FROM queue_slots),
+    (SELECT now() FROM queue_rules WHERE settling > 0 LIMIT 1)
+) - clock_timestamp())::float8
 """
-NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM waiting"
+TIDY = "SELECT tidy_queues()"
+LIMITED = "SELECT tenant, queue FROM queue_rules WHERE limited"
 
 
 class PostgresWorkQueue:
@@ -99,6 +96,12 @@ class PostgresWorkQueue:
 
     def stir(self) -> None:
         """Something may have become ready, in whatever lane: held claims look again."""
+        self.claims.stir()
+
+    @translated
+    async def look(self) -> None:
+        """Held claims look again, and know from now on which lanes have limits."""
+        self.claims.limit({(row["tenant"], row["queue"]) for row in await self._pool.fetch(LIMITED)})
         self.claims.stir()
 
     @translated
@@ -157,13 +160,18 @@ class PostgresWorkQueue:
         due = await self._pool.fetchval(NEXT_DUE)
         if due is not None and due <= 0:
 
-            async def run(connection: Connection) -> list[asyncpg.Record]:
-                return await connection.fetch(MOVE_DUE)
+            async def run(connection: Connection) -> None:
+                await connection.execute(MOVE_DUE, MOVED_AT_ONCE)
 
             await self._commits.perform(run)
             self.stir()
             due = await self._pool.fetchval(NEXT_DUE)
         return None if due is None else max(0.0, float(due))
+
+    @translated
+    async def tidy(self) -> None:
+        """Forgets keys that have had no work for a while."""
+        await self._commits.perform(lambda connection: connection.execute(TIDY))
 
     async def _note_worker(self, tenant: str, worker: str) -> None:
         """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""

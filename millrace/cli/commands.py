@@ -12,6 +12,7 @@ from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
 from millrace.cli.many import cancel, retry
+from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
@@ -31,4 +32,5 @@ def register(app: typer.Typer) -> None:
         app.command(context_settings=PASS_THROUGH, add_help_option=False)(command)
     app.add_typer(topology(PASS_THROUGH), name="topology")
     app.add_typer(deadletters(), name="deadletters")
+    app.add_typer(queues(), name="queues")
     app.add_typer(schedules(), name="schedules")

@@ -12,7 +12,19 @@ EventType = Annotated[str, StringConstraints(max_length=180, pattern=r"^[A-Za-z0
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 
 RESERVED_MODULES = frozenset(
-    {"job", "progress", "notification", "export", "cache", "search", "module", "subscription", "document", "schedule"}
+    {
+        "job",
+        "progress",
+        "notification",
+        "export",
+        "cache",
+        "search",
+        "module",
+        "subscription",
+        "document",
+        "schedule",
+        "queue",
+    }
 )
 
 

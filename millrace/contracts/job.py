@@ -177,6 +177,7 @@ class Enqueue(Message):
             they returned comes with the job when it is started.
         on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
             `run` runs it nevertheless, `wait` keeps it waiting until somebody retries the parent or cancels this job.
+        key: whom the job is for (a customer, an account), where its queue shares or limits by key.
     """
 
     model_config = ConfigDict(json_schema_extra=_second_names)
@@ -192,6 +193,7 @@ class Enqueue(Message):
     retry: Annotated[Retry, BeforeValidator(as_retry)] = Field(
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
+    key: Name | None = None
 
     unique: Annotated[Unique | None, BeforeValidator(_unique)] = None
     after: Annotated[
@@ -221,6 +223,41 @@ class Cancel(Message):
 
     job_id: Identifier
     reason: Text | None = None
+
+
+class JobChange(Message):
+    """What is to be otherwise with a waiting job.
+
+    A job that only gets other `data` keeps its place; with another priority, time or queue it is placed anew, behind
+    those of the same rank.
+
+    Attributes:
+        priority: -100 to 100, higher first.
+        delay: seconds from now before the job may run, 0 for at once; excludes `run_at`.
+        run_at: when the job may run; excludes `delay`.
+        queue: where it waits from now on.
+        data: all arguments for the handler.
+    """
+
+    priority: Priority | None = None
+    delay: Seconds | None = None
+    run_at: Time | None = None
+    queue: Name | None = None
+    data: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _something_to_change(self) -> JobChange:
+        if self.delay is not None and self.run_at is not None:
+            raise ValueError("give either `delay` or `run_at`, not both")
+        if all(value is None for value in (self.priority, self.delay, self.run_at, self.queue, self.data)):
+            raise ValueError("give at least one of `priority`, `delay`, `run_at`, `queue` and `data`")
+        return self
+
+
+class Change(JobChange):
+    """`job.change`: gives a waiting job other settings; a running or ended one is refused."""
+
+    job_id: Identifier
 
 
 class RetryDead(Message):
@@ -523,6 +560,19 @@ class JobEnqueued(Fact):
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
+    key: str | None = None
+
+
+class JobChanged(Fact):
+    """A waiting job got other settings: all of them as they are now, `changed` names those that differ."""
+
+    changed: tuple[str, ...]
+    status: str
+    priority: int
+    queue_priority: int
+    queue: str
+    run_at: datetime | None = None
+    data: dict[str, Any]
 
 
 class JobStarted(Fact):
@@ -590,6 +640,7 @@ class JobRemoved(Fact):
 COMMANDS: dict[str, type[Message]] = {
     "job.enqueue": Enqueue,
     "job.cancel": Cancel,
+    "job.change": Change,
     "job.retry": RetryDead,
     "job.remove": Remove,
     "job.report": Report,
@@ -607,6 +658,7 @@ QUERIES: dict[str, type[Message]] = {
 }
 EVENTS: dict[str, type[Fact]] = {
     "job.enqueued": JobEnqueued,
+    "job.changed": JobChanged,
     "job.started": JobStarted,
     "job.checkpointed": JobCheckpointed,
     "job.completed": JobCompleted,
@@ -620,4 +672,4 @@ EVENTS: dict[str, type[Fact]] = {
     "job.removed": JobRemoved,
 }
 # Events that once had fewer fields; what is not named is of version 1.
-VERSIONS: dict[str, int] = {"job.enqueued": 2}
+VERSIONS: dict[str, int] = {"job.enqueued": 3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
+from millrace.testing.queue_state import QueueState
 from millrace.testing.states import State
 from millrace.testing.work import Lanes
 
@@ -27,13 +29,19 @@ class Claims:
         self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
-        """A job may have become claimable, or have ceased to be."""
+        """A job may have become claimable, or have ceased to be; a queue may have other rules."""
         if isinstance(state, JobState):
             waits = self.bindings.follow(stream, state)
-            self._lanes.setdefault(stream.tenant, Lanes()).place(state, waits)
+            self.lanes(stream.tenant).place(state, self._clock.now(), waits)
+        elif isinstance(state, QueueState):
+            self.lanes(stream.tenant).rule(state, self._clock.now())
+
+    def lanes(self, tenant: str) -> Lanes:
+        """The jobs of a tenant that wait."""
+        return self._lanes.setdefault(tenant, Lanes())
 
     def _release(self, stream: Stream, job: JobState) -> None:
-        self._lanes.setdefault(stream.tenant, Lanes()).place(job)
+        self.lanes(stream.tenant).place(job, self._clock.now())
 
     def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
@@ -73,6 +81,10 @@ class Claims:
         """How many workers were seen within one lease."""
         oldest = self._clock.now() - timedelta(seconds=LEASE)
         return sum(1 for (owner, _), seen in self._seen.items() if owner == tenant and seen > oldest)
+
+    def counts(self, tenant: str, queue: str) -> tuple[int, Counter[str], int, float | None]:
+        """See `Lanes.counts`."""
+        return self.lanes(tenant).counts(queue, self._clock.now())
 
     def next_due(self, tenant: str) -> datetime | None:
         """When the tenant's next delayed job may run."""

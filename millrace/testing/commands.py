@@ -9,9 +9,10 @@ from typing import Any
 
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
+from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import job_decisions, schedule_decisions, subscription_decisions
+from millrace.testing import job_decisions, queue_decisions, schedule_decisions, subscription_decisions
 from millrace.testing.bindings import Bindings
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.scheduler import Start
@@ -85,6 +86,7 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
             creates=True,
             admit=admit_new,
         ),
+        "job.change": Route(contract.Change, "job", _job_id, decisions.change, _status),
         "job.cancel": Route(
             contract.Cancel, "job", _job_id, decisions.cancel, lambda id, job: _status(id, job) | {"success": True}
         ),
@@ -96,6 +98,20 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
         "job.checkpoint": Route(
             contract.Checkpoint, "job", _job_id, decisions.checkpoint, _status, remembered=False, continues=True
         ),
+    }
+
+
+def queue_routes() -> dict[str, Route]:
+    """Commands that a queue decides."""
+    contract, decisions = queue_contract, queue_decisions
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"name": id, "paused": state.paused}
+
+    return {
+        "queue.configure": Route(contract.Configure, "queue", _name, decisions.configure, told, creates=True),
+        "queue.pause": Route(contract.Pause, "queue", _name, decisions.pause, told, creates=True),
+        "queue.resume": Route(contract.Resume, "queue", _name, decisions.resume, told, creates=True),
     }
 
 

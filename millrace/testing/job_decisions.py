@@ -75,6 +75,30 @@ def _outcome(job: JobState, command: contract.Report, now: datetime) -> list[Fac
             return returned
 
 
+def change(job: JobState, command: contract.Change, now: datetime) -> list[Fact]:
+    if job.status == "processing":
+        raise Refusal("refused", "the job is running; cancel it first")
+    if job.status in ("completed", "failed", "cancelled"):
+        raise Refusal("refused", f"the job has already ended: it is {job.status}")
+    run_at = command.run_at if command.run_at is not None else job.run_at
+    if command.delay is not None:
+        run_at = now + timedelta(seconds=command.delay)
+    queue = command.queue if command.queue is not None else job.queue
+    priority = QUEUE_PRIORITIES.get(queue, 0) if command.queue is not None else job.queue_priority
+    before = {"priority": job.priority, "run_at": job.run_at, "queue": job.queue, "data": job.data}
+    after = {
+        "priority": job.priority if command.priority is None else command.priority,
+        "run_at": None if run_at is None or run_at <= now else run_at,
+        "queue": queue,
+        "data": job.data if command.data is None else command.data,
+    }
+    changed = tuple(sorted(name for name, value in after.items() if value != before[name]))
+    waits = after["run_at"] is not None or (bool(job.after) and job.attempt == 0)
+    status = "delayed" if waits else "pending"
+    fact = {"changed": changed, "status": status, "queue_priority": priority, **after}
+    return [contract.JobChanged.model_validate(fact)] if changed else []
+
+
 def cancel(job: JobState, command: contract.Cancel, now: datetime) -> list[Fact]:
     if job.status == "cancelled":
         return []

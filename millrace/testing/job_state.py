@@ -17,7 +17,8 @@ class JobState:
     """A job. `attempt` numbers every start for ever; `attempts` counts those that were used up.
 
     Attributes:
-        first_position, position: of its first and its newest event.
+        first_position: of its first event.
+        position: of the event that gave it its place.
     """
 
     id: str
@@ -29,6 +30,7 @@ class JobState:
     queue: str = "default"
     priority: int = 0
     queue_priority: int = 0
+    key: str | None = None
     max_attempts: int = 1
     granted_attempts: int = 1
     timeout: float = 300.0
@@ -64,16 +66,20 @@ class JobState:
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
-        self.position = position
+        if not (isinstance(fact, contract.JobChanged) and fact.changed == ("data",)):
+            self.position = position
         match fact:
             case contract.JobEnqueued():
                 self.first_position, self.created_at = position, at
                 self.name, self.data, self.queue, self.priority = fact.name, fact.data, fact.queue, fact.priority
-                self.queue_priority = fact.queue_priority
+                self.queue_priority, self.key = fact.queue_priority, fact.key
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
                 self.unique, self.after, self.on_parent_failure = fact.unique, fact.after, fact.on_parent_failure
                 self.status = "pending" if fact.run_at is None and not fact.after else "delayed"
+            case contract.JobChanged():
+                self.priority, self.queue_priority, self.queue = fact.priority, fact.queue_priority, fact.queue
+                self.data, self.run_at, self.status = fact.data, fact.run_at, fact.status
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
                 self.started_at, self.run_at, self.heartbeat = at, None, None
@@ -125,6 +131,7 @@ class JobState:
             "error": last,
             "removed": self.removed,
             "unique": self.unique,
+            "key": self.key,
             "after": self.after,
             "on_parent_failure": self.on_parent_failure,
         }

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
+from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-TYPES = {kind: name for name, kind in {**JOB_EVENTS, **SCHEDULE_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
+TYPES = {kind: name for name, kind in {**JOB_EVENTS, **QUEUE_EVENTS, **SCHEDULE_EVENTS, **SUBSCRIPTION_EVENTS}.items()}
 ADVANCED = "subscription.advanced"
 
 

@@ -15,10 +15,18 @@ from millrace.contracts import job_bulk
 from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
+from millrace.contracts.queue import Drain
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
-from millrace.testing.commands import event_routes, internal_routes, job_routes, schedule_routes, subscription_routes
+from millrace.testing.commands import (
+    event_routes,
+    internal_routes,
+    job_routes,
+    queue_routes,
+    schedule_routes,
+    subscription_routes,
+)
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import change_many
@@ -54,6 +62,7 @@ class InMemory:
         self.job_logs = MemoryJobLogs(self.log)
         routes = {
             **job_routes(self.claims.bindings),
+            **queue_routes(),
             **schedule_routes(),
             **event_routes(),
             **subscription_routes(self.log),
@@ -160,6 +169,8 @@ class InMemory:
                 return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
             if name == "job.log":
                 return Accepted(self.job_logs.append(context.tenant, Log.model_validate(body)))
+            if name == "queue.drain":
+                return Accepted(self._drain(Drain.model_validate(body), context))
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             if name in job_bulk.COMMANDS:
@@ -174,6 +185,13 @@ class InMemory:
     def _change_many(self, wish: Message, context: Context) -> Accepted:
         assert isinstance(wish, job_bulk.CancelMany | job_bulk.RetryMany)
         return Accepted(change_many(self.log, self._pipeline.execute, wish, context))
+
+    def _drain(self, command: Drain, context: Context) -> dict[str, Any]:
+        waiting = self.claims.lanes(context.tenant).waiting(command.name)
+        for job_id in waiting:
+            body = {"job_id": job_id, "reason": "its queue was drained"}
+            self._pipeline.execute("job.cancel", body, context._replace(message_id=f"drain:{job_id}:{self.log.head}"))
+        return {"name": command.name, "cancelled": len(waiting)}
 
 
 def _item(item: Any, context: Context, index: int) -> tuple[object, Context]:

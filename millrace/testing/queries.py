@@ -12,6 +12,7 @@ from typing import Any
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
+from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.job_logs import GetLogs
@@ -22,6 +23,7 @@ from millrace.testing.job_graph import job_graph
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
+from millrace.testing.queue_state import QueueState
 from millrace.testing.refusals import Refusal
 from millrace.testing.schedule_state import ScheduleState, recurring
 from millrace.testing.states import KINDS, State, new_state
@@ -58,6 +60,8 @@ class Queries:
             "schedule.next": Query(schedule_contract.NextRuns, self._next_runs),
             "subscription.get": Query(event_contract.GetSubscription, self._subscription),
             "subscription.list": Query(event_contract.ListSubscriptions, self._subscriptions),
+            "queue.get": Query(queue_contract.GetQueue, self._queue),
+            "queue.list": Query(queue_contract.ListQueues, self._queues),
             "log.read": Query(log_contract.ReadLog, self._read),
             "log.history": Query(log_contract.GetHistory, self._history),
             "log.state": Query(log_contract.GetState, self._state),
@@ -143,6 +147,21 @@ class Queries:
         found = [s for key, s in self._log.states.items() if key.tenant == tenant and isinstance(s, SubscriptionState)]
         found.sort(key=lambda each: (-each.priority, each.name))
         return {"subscriptions": [each.view(self._log.token, parked=False) for each in found]}
+
+    def _queue(self, tenant: str, query: queue_contract.GetQueue) -> dict[str, Any]:
+        if query.name not in self._claims.lanes(tenant).names():
+            raise Refusal("not-found", f"there is no queue {query.name!r}")
+        return {"queue": self._queue_view(tenant, query.name)}
+
+    def _queues(self, tenant: str, _: queue_contract.ListQueues) -> dict[str, Any]:
+        return {"queues": [self._queue_view(tenant, name) for name in sorted(self._claims.lanes(tenant).names())]}
+
+    def _queue_view(self, tenant: str, name: str) -> dict[str, Any]:
+        state = self._log.states.get(Stream("queue", tenant, name))
+        rules = state if isinstance(state, QueueState) else QueueState(name)
+        ready, waiting, running, oldest = self._claims.counts(tenant, name)
+        counts = {"ready": ready, "waiting": dict(waiting), "running": running, "oldest": oldest}
+        return {"name": name, "paused": rules.paused, **rules.settings.model_dump(), **counts}
 
     def _read(self, tenant: str, query: log_contract.ReadLog) -> dict[str, Any]:
         after, head = self._log.position_of(query.after), self._log.head

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
 
@@ -50,8 +51,11 @@ class PublicationState:
         return {"event_type": self.event_type, "payload": self.payload}
 
 
-KINDS: dict[str, type[JobState] | type[ScheduleState] | type[SubscriptionState] | type[PublicationState]] = {
+KINDS: dict[
+    str, type[JobState] | type[QueueState] | type[ScheduleState] | type[SubscriptionState] | type[PublicationState]
+] = {
     "job": JobState,
+    "queue": QueueState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "event": PublicationState,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from datetime import datetime
 
 from millrace.testing.job_state import JobState
+from millrace.testing.queue_limits import Limits
+from millrace.testing.queue_state import QueueState
 
-Ready = tuple[int, int, str]
+# Rank, tag, position and id.
+Ready = tuple[float, float, int, str]
 Delayed = tuple[datetime, int, str]
 
 
@@ -21,52 +25,127 @@ class Lanes:
         self._jobs: dict[str, JobState] = {}
         self._ready: dict[str, list[Ready]] = {}
         self._delayed: list[Delayed] = []
+        self._queues: dict[str, QueueState] = {}
+        self._limits = Limits()
+        self._tags: dict[tuple[str, str], float] = {}
+        self._vtimes: Counter[str] = Counter()
+        self._free_at: datetime | None = None
 
-    def place(self, job: JobState, waits: bool = False) -> None:
+    def place(self, job: JobState, now: datetime, waits: bool = False) -> None:
         """Puts the job where its state calls for; one that `waits` for others is not to be found yet."""
+        self._limits.stopped(job)
         if not job.waits or waits:
             self._jobs.pop(job.id, None)
         elif job.run_at is None:
             self._jobs[job.id] = job
-            self._push(job)
+            self._push(job, now)
         else:
             self._jobs[job.id] = job
             heapq.heappush(self._delayed, (job.run_at, job.position, job.id))
 
+    def rule(self, queue: QueueState, now: datetime) -> None:
+        """The queue has these rules from now on; what waits in it is placed anew."""
+        self._queues[queue.name] = queue
+        lane = self._ready.pop(queue.name, [])
+        for _, _, position, job_id in sorted(lane, key=lambda entry: entry[2]):
+            if self._valid(job_id, position):
+                self._push(self._jobs[job_id], now)
+
     def take(self, queues: tuple[str, ...] | None, slots: int, now: datetime) -> list[JobState]:
-        """The next jobs by priority, then by age, out of some queues or of all."""
+        """The next jobs in the order of their queues, out of some queues or of all, as far as limits allow."""
         self._move_due(now)
         taken: list[JobState] = []
+        aside: list[tuple[str, Ready]] = []
+        self._free_at = None
         while len(taken) < slots:
             heads = [
                 (lane[0], queue)
                 for queue, lane in self._ready.items()
-                if (queues is None or queue in queues) and self._settle(lane)
+                if (queues is None or queue in queues) and not self._paused(queue) and self._settle(lane)
             ]
             if not heads:
                 break
-            (_, _, job_id), queue = min(heads)
+            entry, queue = min(heads)
             heapq.heappop(self._ready[queue])
-            taken.append(self._jobs.pop(job_id))
+            job = self._jobs[entry[3]]
+            blocked, until = self._limits.blocked(job, self._queues.get(queue), now)
+            if blocked:
+                aside.append((queue, entry))
+                if until is not None and (self._free_at is None or until < self._free_at):
+                    self._free_at = until
+                continue
+            self._limits.started(job, self._queues.get(queue), now)
+            self._vtimes[queue] = max(self._vtimes[queue], entry[1])  # type: ignore[assignment]
+            taken.append(self._jobs.pop(job.id))
+        for queue, entry in aside:
+            heapq.heappush(self._ready[queue], entry)
         return taken
 
     def next_due(self) -> datetime | None:
-        """When the next delayed job may run."""
+        """When the next delayed job may run, or the rate of a queue allows another start."""
+        due = self._next_delayed()
+        return min((at for at in (due, self._free_at) if at is not None), default=None)
+
+    def counts(self, queue: str, now: datetime) -> tuple[int, Counter[str], int, float | None]:
+        """How many jobs of a queue are ready, wait for which reason, and run; and seconds since the oldest came."""
+        self._move_due(now)
+        rules = self._queues.get(queue)
+        waiting: Counter[str] = Counter()
+        ready = 0
+        created: list[datetime] = []
+        room = Limits.of(self._limits)
+        for _, _, _, job_id in sorted(entry for entry in self._ready.get(queue, []) if self._valid(entry[3], entry[2])):
+            job = self._jobs[job_id]
+            created.append(job.created_at)
+            reason = room.reason(job, rules, now)
+            if reason is None:
+                room.started(job, rules, now)
+                ready += 1
+            else:
+                waiting[reason] += 1
+        delayed = sum(1 for job in self._jobs.values() if job.queue == queue and job.status == "delayed")
+        if delayed:
+            waiting["delayed"] = delayed - sum(
+                1 for _, _, position, job_id in self._ready.get(queue, [])
+                if self._valid(job_id, position) and self._jobs[job_id].status == "delayed"
+            )  # fmt: skip
+        oldest = (now - min(created)).total_seconds() if created else None
+        return ready, +waiting, self._limits.running(queue), oldest
+
+    def waiting(self, queue: str) -> list[str]:
+        """The ids of all jobs that wait in a queue."""
+        return [job.id for job in self._jobs.values() if job.queue == queue]
+
+    def names(self) -> set[str]:
+        """The queues that have rules, or jobs that wait or run."""
+        return self._queues.keys() | {job.queue for job in self._jobs.values()} | self._limits.queues()
+
+    def _next_delayed(self) -> datetime | None:
         while self._delayed and not self._valid(self._delayed[0][2], self._delayed[0][1]):
             heapq.heappop(self._delayed)
         return self._delayed[0][0] if self._delayed else None
 
     def _move_due(self, now: datetime) -> None:
-        while (due := self.next_due()) is not None and due <= now:
-            self._push(self._jobs[heapq.heappop(self._delayed)[2]])
+        while (due := self._next_delayed()) is not None and due <= now:
+            self._push(self._jobs[heapq.heappop(self._delayed)[2]], due)
 
-    def _push(self, job: JobState) -> None:
-        heapq.heappush(
-            self._ready.setdefault(job.queue, []), (-job.priority - job.queue_priority, job.position, job.id)
-        )
+    def _push(self, job: JobState, now: datetime) -> None:
+        rules = self._queues.get(job.queue)
+        rank, tag = float(-job.priority - job.queue_priority), 0.0
+        if rules is not None and rules.settings.order == "aging":
+            rank = now.timestamp() + rank * rules.settings.aging
+        elif rules is not None and rules.settings.order == "fair":
+            key = job.queue, job.key or ""
+            tag = max(self._vtimes[job.queue], self._tags.get(key, 0.0)) + 1 / rules.settings.weights.get(key[1], 1.0)
+            self._tags[key] = tag
+        heapq.heappush(self._ready.setdefault(job.queue, []), (rank, tag, job.position, job.id))
+
+    def _paused(self, queue: str) -> bool:
+        rules = self._queues.get(queue)
+        return rules is not None and rules.paused
 
     def _settle(self, lane: list[Ready]) -> bool:
-        while lane and not self._valid(lane[0][2], lane[0][1]):
+        while lane and not self._valid(lane[0][3], lane[0][2]):
             heapq.heappop(lane)
         return bool(lane)
 

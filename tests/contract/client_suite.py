@@ -15,6 +15,7 @@ from tests.contract.client_extensions import ExtensionsContract
 from tests.contract.client_heartbeats import HeartbeatsContract
 from tests.contract.client_identity import IdentityContract
 from tests.contract.client_logs import LogsContract
+from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
 from tests.contract.client_schedules import SchedulesContract
@@ -32,6 +33,7 @@ class ClientSuite(
     LogsContract,
     HeartbeatsContract,
     ControlContract,
+    QueuesContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,

@@ -6,6 +6,7 @@ OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
+HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
 HTTP_CLOUDEVENTS = f"{OPERATIONS}::test_commands_as_cloudevents_over_http"
@@ -14,6 +15,7 @@ AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
+AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
 # The same operations exist under `/api/v1`, as `v1_<operation>`; the tests run on both.
@@ -30,6 +32,13 @@ ROUTES: dict[str, str] = {
     "get_job_logs": HTTP_JOBS,
     "delete_job": HTTP_JOBS,
     "retry_job": HTTP_JOBS,
+    "change_job": HTTP_QUEUES,
+    "list_queues": HTTP_QUEUES,
+    "get_queue": HTTP_QUEUES,
+    "configure_queue": HTTP_QUEUES,
+    "pause_queue": HTTP_QUEUES,
+    "resume_queue": HTTP_QUEUES,
+    "drain_queue": HTTP_QUEUES,
     "cancel_jobs": HTTP_JOBS,
     "retry_jobs": HTTP_JOBS,
     "job_graph": HTTP_JOBS,
@@ -68,6 +77,11 @@ ROUTES: dict[str, str] = {
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
     "command_job_withdraw": HTTP_NAMES,
+    "command_job_change": HTTP_NAMES,
+    "command_queue_configure": HTTP_NAMES,
+    "command_queue_pause": HTTP_NAMES,
+    "command_queue_resume": HTTP_NAMES,
+    "command_queue_drain": HTTP_NAMES,
     "command_schedule_create": HTTP_NAMES,
     "command_schedule_change": HTTP_NAMES,
     "command_schedule_pause": HTTP_NAMES,
@@ -85,6 +99,8 @@ ROUTES: dict[str, str] = {
     "query_job_list": HTTP_NAMES,
     "query_job_graph": HTTP_NAMES,
     "query_job_stats": HTTP_NAMES,
+    "query_queue_get": HTTP_NAMES,
+    "query_queue_list": HTTP_NAMES,
     "query_schedule_get": HTTP_NAMES,
     "query_schedule_list": HTTP_NAMES,
     "query_schedule_next": HTTP_NAMES,
@@ -112,6 +128,13 @@ MESSAGES: dict[str, str] = {
     "job.get": AMQP_JOBS,
     "job.list": AMQP_JOBS,
     "job.stats": AMQP_JOBS,
+    "job.change": AMQP_QUEUES,
+    "queue.configure": AMQP_QUEUES,
+    "queue.pause": AMQP_QUEUES,
+    "queue.resume": AMQP_QUEUES,
+    "queue.drain": AMQP_QUEUES,
+    "queue.get": AMQP_QUEUES,
+    "queue.list": AMQP_QUEUES,
     "schedule.create": AMQP_SCHEDULES,
     "schedule.change": AMQP_SCHEDULES,
     "schedule.pause": AMQP_SCHEDULES,
@@ -149,6 +172,11 @@ MESSAGES: dict[str, str] = {
     "job.revived.event": AMQP_JOB_EVENTS,
     "job.cancelled.event": AMQP_JOB_EVENTS,
     "job.removed.event": AMQP_JOB_EVENTS,
+    "job.changed.event": AMQP_QUEUES,
+    "queue.opened.event": AMQP_QUEUES,
+    "queue.configured.event": AMQP_QUEUES,
+    "queue.paused.event": AMQP_QUEUES,
+    "queue.resumed.event": AMQP_QUEUES,
     "schedule.created.event": AMQP_SCHEDULES,
     "schedule.changed.event": AMQP_SCHEDULES,
     "schedule.fired.event": AMQP_SCHEDULES,

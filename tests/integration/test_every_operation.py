@@ -141,7 +141,8 @@ async def test_events_of_jobs_over_amqp(bench: Bench) -> None:
     await bench.report(failed, attempt, "failed", error=ERROR)
     # Nobody renews this one, so its lease lapses.
     await bench.claimed()
-    await bench.events(*(name for name in EVENTS if name.startswith("job.") and name != "job.attempt_lost"))
+    elsewhere = ("job.attempt_lost", "job.changed")
+    await bench.events(*(name for name in EVENTS if name.startswith("job.") and name not in elsewhere))
 
 
 async def test_the_event_of_a_lost_attempt_over_amqp(bench: Bench, service: Running) -> None:
@@ -196,6 +197,21 @@ async def test_subscriptions_and_events_over_amqp(bench: Bench) -> None:
     await bench.events("shop.item.sold", *(topic for topic in EVENTS if topic.startswith("subscription.")))
 
 
+async def test_queues_over_amqp(bench: Bench) -> None:
+    name = uuid4().hex
+    settings = {"concurrency": 2, "rate": {"limit": 5}, "per_name": {"resize": {"concurrency": 1}}, "order": "fair"}
+    await bench.ask("queue.configure", {"name": name, **settings})
+    await bench.ask("queue.pause", {"name": name, "reason": "mended soon"})
+    job_id = await bench.job(queue=name, key="a")
+    await bench.ask("job.change", {"job_id": job_id, "priority": 5, "data": {"n": 1}})
+    queue = (await bench.ask("queue.get", {"name": name}))["result"]["queue"]
+    assert (queue["paused"], queue["ready"], queue["rate"]) == (True, 1, {"limit": 5, "period": 1.0, "burst": 5})
+    assert name in {queue["name"] for queue in (await bench.ask("queue.list", {}))["result"]["queues"]}
+    await bench.ask("queue.resume", {"name": name})
+    assert (await bench.ask("queue.drain", {"name": name}))["result"] == {"name": name, "cancelled": 1}
+    await bench.events("job.changed", *(topic for topic in EVENTS if topic.startswith("queue.")))
+
+
 async def test_the_log_over_amqp(bench: Bench) -> None:
     job_id = await bench.job()
     assert (await bench.ask("log.history", {"kind": "job", "id": job_id}))["result"]["events"]
@@ -244,6 +260,24 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
     assert counted["matched"] == 1
     assert data_of(await client.post(f"{prefix}/jobs/cancel", json={"queue": queue}), prefix)["changed"] == 1
     assert data_of(await client.post(f"{prefix}/jobs/retry", json={"queue": queue}), prefix)["matched"] == 0
+
+
+@versions
+async def test_queues_over_http(bench: Bench, prefix: str) -> None:
+    client, name = bench.client, uuid4().hex
+    path = f"{prefix}/queues/{name}"
+    told = {"name": name, "paused": False}
+    assert data_of(await client.patch(path, json={"concurrency": 1, "per_key": {"concurrency": 1}}), prefix) == told
+    assert data_of(await client.post(f"{path}/pause", json={"reason": "mended soon"}), prefix)["paused"]
+    body = {"name": "resize", "queue": name, "key": "a"}
+    job_id = data_of(await client.post(f"{prefix}/jobs", json=body), prefix, 201)["job_id"]
+    changed = data_of(await client.patch(f"{prefix}/jobs/{job_id}", json={"priority": 9}), prefix)
+    assert changed == {"job_id": job_id, "status": "pending"}
+    assert data_of(await client.get(path), prefix)["ready"] == 1
+    assert name in {queue["name"] for queue in data_of(await client.get(f"{prefix}/queues"), prefix)}
+    assert data_of(await client.post(f"{path}/resume"), prefix) == told
+    assert data_of(await client.post(f"{path}/drain"), prefix) == {"name": name, "cancelled": 1}
+    assert data_of(await client.get(f"{path}/history"), prefix)[0]["eventtype"] == "queue.opened"
 
 
 @versions

@@ -24,9 +24,10 @@ async def system(
     reactions: Sequence[Reaction] = (),
     lease: float = 30.0,
     unconfirmed: float = 5.0,
+    queues: dict[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
-    modules = {"jobs": {"leases": {"duration": lease, "unconfirmed": unconfirmed}}}
+    modules = {"jobs": {"leases": {"duration": lease, "unconfirmed": unconfirmed}, "queues": queues or {}}}
     built = await build(Settings.model_validate({"modules": modules}), dsn, roles, reactions=reactions)
     built.start()
     try:

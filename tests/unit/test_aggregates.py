@@ -63,6 +63,19 @@ def test_a_start_that_leaves_a_gap_drops_the_job() -> None:
     assert kept(aggregates) is None
 
 
+def test_a_start_that_the_loaded_job_contains_already_changes_nothing() -> None:
+    """A command is repeated while its job, stored long ago, is granted and loaded."""
+    aggregates = Aggregates(NoStore())  # type: ignore[arg-type]
+    loaded = new_job()
+    started().mutate(loaded.aggregate)
+    with aggregates.expecting([STREAM]):
+        aggregates.advance(STREAM, started(), 8)
+        aggregates.keep(STREAM, loaded)
+    held = kept(aggregates)
+    assert held is not None
+    assert held.aggregate.version == 2
+
+
 def test_nothing_is_remembered_of_streams_that_nobody_stores() -> None:
     aggregates = Aggregates(NoStore())  # type: ignore[arg-type]
     aggregates.advance(STREAM, started(), 8)

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from adapters.amqp.asyncapi import document
-from millrace.contracts import event, job, job_bulk, job_graph, log
+from millrace.contracts import event, job, job_bulk, job_graph, log, queue
 
 
 def references(node: object) -> Iterator[str]:
@@ -39,6 +39,7 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
         **job.QUERIES,
         **job_graph.QUERIES,
         **event.QUERIES,
+        **queue.QUERIES,
         **log.QUERIES,
     }:
         operation = whole["operations"][name]
@@ -48,7 +49,7 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
 
 def test_every_event_is_sent() -> None:
     whole = document()
-    for name in {**job.EVENTS, **event.EVENTS}:
+    for name in {**job.EVENTS, **event.EVENTS, **queue.EVENTS}:
         assert whole["operations"][f"{name}.event"]["action"] == "send"
 
 

@@ -14,6 +14,7 @@ from domain.aggregate import Event
 from domain.ports import Metadata, RecordedEvent, StreamName
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
+from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.log import CloudEvent
 from projections.registry import AGGREGATES
@@ -21,7 +22,7 @@ from tests.controls.clock import NOW
 from tests.controls.declared import declared_events, recorded_streams
 
 STREAMS = recorded_streams()
-CONTRACTS = job_contract.EVENTS | schedule_contract.EVENTS | event_contract.EVENTS
+CONTRACTS = job_contract.EVENTS | queue_contract.EVENTS | schedule_contract.EVENTS | event_contract.EVENTS
 # An application's own payload has whatever shape the application gave it.
 FREE = {"event.published"}
 

@@ -47,9 +47,9 @@ def placed(*history: Event, status_before: str | None = None) -> Any:
         (dead_lettered(), "processing", None, {"leases"}),
         ((*dead_lettered(), REVIVED), "failed", "ready", set()),
         ((enqueued(), started(2), RETURNED), "processing", "ready", {"leases"}),
-        ((enqueued(), cancelled(2)), "pending", None, {"ready"}),
         ((enqueued(), started(2), checkpointed(3, {"page": 17})), "processing", None, set()),
-        # The mover may have put it into `ready` without an event.
+        # A limit, or the mover, may have moved it without an event.
+        ((enqueued(), cancelled(2)), "pending", None, {"ready", "waiting"}),
         ((enqueued(run_at=later(60)), cancelled(2)), "delayed", None, {"ready", "waiting"}),
         ((enqueued(), started(2), cancelled(3)), "processing", None, {"leases"}),
     ],

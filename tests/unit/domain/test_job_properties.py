@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from domain import job
 from domain.aggregate import Event
 from domain.errors import Refusal
-from domain.job import Job, retry_delay
+from domain.job import Job
+from domain.retry import retry_delay
 from tests.controls.clock import NOW
 from tests.controls.jobs import BROKEN_PIPE, STREAM, wish
 
