@@ -61,6 +61,17 @@ class Started(JobEvent):
         job.status = "processing"
         job.attempt, job.worker, job.started_at, job.run_at = self.attempt, self.worker, self.timestamp, None
         job.attempts += 1
+        job.checkpoint_number = 0
+
+
+class Checkpointed(JobEvent):
+    TOPIC: ClassVar[str] = "job.checkpointed"
+    attempt: int
+    state: Any
+    number: int
+
+    def apply(self, job: Job) -> None:
+        job.checkpoint, job.checkpoint_number = self.state, self.number
 
 
 class Completed(JobEvent):
@@ -138,6 +149,7 @@ class Cancelled(JobEvent):
 
     def apply(self, job: Job) -> None:
         job.status, job.ended_at, job.run_at, job.worker = "cancelled", self.timestamp, None, None
+        job.cancel_reason = self.reason
 
 
 class Removed(JobEvent):
@@ -158,7 +170,8 @@ class Job(Aggregate):
     data before each change that stands, the oldest first. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
-    is whom the job is for, where queues share or limit by key.
+    is whom the job is for, where queues share or limit by key. `checkpoint` is what the next
+    attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND
@@ -189,6 +202,9 @@ class Job(Aggregate):
         self.attempts = 0
         self.unconfirmed = 0
         self.worker: str | None = None
+        self.cancel_reason: str | None = None
+        self.checkpoint: Any = None
+        self.checkpoint_number = 0
         self.result: Any = None
         self.error: dict[str, Any] | None = None
         self.started_at = None
@@ -240,12 +256,24 @@ class Job(Aggregate):
         self._guard_attempt(attempt)
         self.trigger_event(Completed, timestamp=now, attempt=attempt, result=result)
 
-    def fail(self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime) -> None:
-        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters."""
+    def save_checkpoint(self, attempt: int, state: Any, number: int, now: datetime) -> None:
+        """Keeps what the next attempt continues from; one that a later one of the attempt has overtaken is dropped."""
+        self._guard_attempt(attempt)
+        if not number or number > self.checkpoint_number:
+            self.trigger_event(Checkpointed, timestamp=now, attempt=attempt, state=state, number=number)
+
+    def fail(
+        self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime, retry_after: float | None = None
+    ) -> None:
+        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters.
+
+        Args:
+            retry_after: seconds in place of the policy's wait; whether there is another attempt stays the policy's.
+        """
         self._guard_attempt(attempt)
         self.trigger_event(AttemptFailed, timestamp=now, attempt=attempt, error=error)
         if retryable:
-            self._retry_or_bury(now)
+            self._retry_or_bury(now, retry_after)
         else:
             self.trigger_event(DeadLettered, timestamp=now, attempt=attempt, reason="the error is not retryable")
 
@@ -321,6 +349,8 @@ class Job(Aggregate):
             "started_at": self.started_at,
             "completed_at": ended if self.status == "completed" else None,
             "failed_at": ended if self.status == "failed" else None,
+            "cancel_reason": self.cancel_reason,
+            "checkpoint": self.checkpoint,
             "result": self.result,
             "error": self.error["message"] if self.error else None,
             "dead_lettered": self.dead_lettered,
@@ -335,10 +365,11 @@ class Job(Aggregate):
         if self.status != "processing" or attempt != self.attempt:
             raise StaleAttempt(attempt, self.attempt, self.status)
 
-    def _retry_or_bury(self, now: datetime) -> None:
+    def _retry_or_bury(self, now: datetime, retry_after: float | None = None) -> None:
         reason = given_up(self.retry, self.attempts, self.max_attempts)
         if reason is not None:
             self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason=reason)
         else:
-            run_at = now + timedelta(seconds=retry_delay(self.retry, self.attempts, self.id))
+            wait = retry_delay(self.retry, self.attempts, self.id) if retry_after is None else retry_after
+            run_at = now + timedelta(seconds=wait)
             self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)

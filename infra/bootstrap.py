@@ -29,7 +29,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import bulk, event, job, job_repair, queue, schedule, subscription, timers
+from handlers import bulk, event, job, job_logs, job_repair, queue, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -182,6 +182,7 @@ class System:
         status = await self.storage.pool.execute(
             "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
         )
+        await self.storage.job_logs.forget()
         return int(status.rpartition(" ")[2])
 
 
@@ -248,6 +249,7 @@ async def build(
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
+        **job_logs.operation_routes(storage.job_logs),
         **bulk.operation_routes(PostgresJobFinder(storage.pool, storage.store, storage.positions), pipeline),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
         **queue.operation_routes(queues, pipeline),
@@ -256,6 +258,7 @@ async def build(
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
         **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
+        **job_logs.query_routes(storage.job_logs),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **queues.routes(),

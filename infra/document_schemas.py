@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+import projections.registry  # noqa: F401 - with it every event is declared
 from domain.aggregate import Event
-from domain.job_change import Changed
 from infra.schema_compatibility import Direction
 from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
-from projections.registry import AGGREGATES
 
 FOLDER = "schemas"
 
@@ -64,13 +63,11 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
-    modules = {cls.__module__ for cls in (*AGGREGATES.values(), Changed)}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        # `domain.job_repair` holds more events of the aggregate in `domain.job`.
-        ours = any(f"{cls.__module__}_".startswith(f"{module}_") for module in modules)
+        ours = cls.__module__.startswith("domain.")
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found

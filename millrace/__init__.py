@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
+        CheckpointRefused,
         Conflict,
         DuplicateJob,
+        HeartbeatRefused,
         IdempotencyMismatch,
         Invalid,
         JobFailed,
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
         NotFound,
         OutcomeUnknown,
         PartlyRefused,
+        PluginUnusable,
         Refused,
+        RetryAfter,
+        Snooze,
+        SoftTimeout,
         StaleAttempt,
         TooLarge,
         Unauthorized,
@@ -31,19 +37,23 @@ if TYPE_CHECKING:
     )
     from millrace.events import Event
     from millrace.job_context import JobContext
+    from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
     from millrace.worker import Worker
 
 __all__ = [
+    "CheckpointRefused",
     "CloudEvent",
     "Conflict",
     "DuplicateJob",
     "Event",
+    "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
     "Job",
     "JobContext",
     "JobFailed",
+    "JobPlugin",
     "JobQueue",
     "JobStatus",
     "LogGone",
@@ -54,8 +64,12 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "PartlyRefused",
+    "PluginUnusable",
     "Refused",
     "Retry",
+    "RetryAfter",
+    "Snooze",
+    "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
@@ -73,6 +87,7 @@ _HOMES = {
     "Event": "events",
     "Job": "contracts.job",
     "JobContext": "job_context",
+    "JobPlugin": "job_plugins",
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import builtins
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from millrace.contracts.job import Job, JobStatus, ParentPolicy, Retry, Stats, Unique
 from millrace.contracts.job_graph import JobGraph
+from millrace.contracts.job_logs import JobLog
 from millrace.contracts.why import Why
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
+from millrace.job_extensions import JobExtensions
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
 from millrace.many_jobs import ManyJobs
@@ -34,21 +39,22 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(ManyJobs, JobDecorators):
+class JobQueue(ManyJobs, JobDecorators, JobExtensions):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
         from millrace.client import Millrace
 
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
+        self.plugin_failures = Counter()
         self.schedules = Schedules(self._app)
 
     async def enqueue(
         self,
         name: str,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | BaseModel | None = None,
         *,
-        payload: Mapping[str, Any] | None = None,
+        payload: Mapping[str, Any] | BaseModel | None = None,
         queue: str | None = None,
         priority: int | None = None,
         delay: float | None = None,
@@ -111,17 +117,33 @@ class JobQueue(ManyJobs, JobDecorators):
             raise PartlyRefused(outcomes)
         return jobs
 
-    async def schedule(self, name: str, data: Mapping[str, Any] | None, scheduled_at: datetime, **options: Any) -> Job:
+    async def schedule(
+        self, name: str, data: Mapping[str, Any] | BaseModel | None, scheduled_at: datetime, **options: Any
+    ) -> Job:
         """Enqueues a job that runs at `scheduled_at` or as soon as possible after it."""
         return await self.enqueue(name, data, run_at=scheduled_at, **options)
 
-    async def get(self, job_id: str, *, min_position: str | None = None) -> Job | None:
-        """The job, or None where this tenant has none of that id."""
+    async def logs(self, job_id: str, attempt: int | None = None) -> JobLog:
+        """What an attempt has logged with `job.log`, by default the newest that has; kept for seven days.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        body = {"job_id": job_id} if attempt is None else {"job_id": job_id, "attempt": attempt}
+        return JobLog.model_validate(await self._app.link.query("job.logs", body))
+
+    async def get(self, job_id: str, *, logs: bool = False, min_position: str | None = None) -> Job | None:
+        """The job, or None where this tenant has none of that id.
+
+        Args:
+            logs: read what its newest attempt has logged, too.
+        """
         try:
             answer = await self._app.link.query("job.get", {"job_id": job_id}, min_position=min_position)
         except NotFound:
             return None
-        return Job.model_validate(answer["job"])
+        job = answer["job"]
+        return Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
 
     async def get_status(self, job_id: str) -> JobStatus | None:
         """What the job is doing, or None where this tenant has none of that id."""

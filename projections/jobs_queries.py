@@ -13,6 +13,10 @@ from projections.projection import Connection
 COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, max_attempts, timeout, created_at, run_at,
        started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, position"""
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
+HEARTBEAT = """
+SELECT details::text AS details, details_at AS at FROM leases
+ WHERE tenant = $1 AND job_id = $2 AND details IS NOT NULL
+"""
 ERRORS = """
 SELECT job_id, attempt, type, message, traceback, at FROM job_errors
  WHERE tenant = $1 AND job_id = ANY ($2::text[]) ORDER BY job_id, attempt
@@ -29,11 +33,14 @@ SELECT count(*) FROM workers
 
 
 async def one_job(connection: Connection, tenant: str, job_id: str) -> dict[str, Any] | None:
-    """A job with the errors of its attempts, or None."""
+    """A job with the errors of its attempts and what the running one last told of itself, or None."""
     row = await connection.fetchrow(ONE, tenant, job_id)
     if row is None:
         return None
-    return (await with_errors(connection, tenant, [dict(row)]))[0]
+    job = (await with_errors(connection, tenant, [dict(row)]))[0]
+    beat = await connection.fetchrow(HEARTBEAT, tenant, job_id) if job["status"] == "processing" else None
+    job["heartbeat"] = None if beat is None else {"at": beat["at"], "details": from_json(beat["details"])}
+    return job
 
 
 async def listed_jobs(

@@ -19,6 +19,7 @@ from adapters.http.respond import respond
 from millrace.contracts.job import Enqueue, JobChange, JobStats, ListJobs, Stats
 from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
 from millrace.contracts.job_graph import JobGraph
+from millrace.contracts.job_logs import JobLog
 from millrace.contracts.why import Why
 from millrace.contracts.wire import Message, Text
 
@@ -41,6 +42,12 @@ class StateAt(Message):
     """A version, or a time in ISO 8601."""
 
     at: str | None = Field(None, max_length=64)
+
+
+class OfAttempt(Message):
+    """One attempt of a job."""
+
+    attempt: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
 
 
 class GraphSize(Message):
@@ -113,6 +120,12 @@ def job_routes(door: Door) -> APIRouter:
     async def why(request: Request, id: str) -> Response:
         """Why a job has not started: one reason, as a code and in words."""
         return respond(call_of(request.scope), (await door.query(request, "job.why", {"job_id": id})).result)
+
+    @router.get("/api/jobs/{id}/logs", response_model=JobLog, operation_id="get_job_logs")
+    async def logs(request: Request, id: str, wish: Annotated[OfAttempt, Query()]) -> Response:
+        """What an attempt has logged, by default the newest one that has; kept for seven days."""
+        body = {"job_id": id, **wish.model_dump(exclude_none=True)}
+        return respond(call_of(request.scope), (await door.query(request, "job.logs", body)).result)
 
     @router.patch(
         "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)

@@ -12,6 +12,7 @@ from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
+from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
@@ -44,7 +45,7 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.change`, `job.edit`, `job.retry` and `job.report`."""
+    """Answer to `job.change`, `job.edit`, `job.retry`, `job.report` and `job.checkpoint`."""
 
     job_id: str
     status: JobStatus
@@ -230,9 +231,11 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.cancel_many": Bulk,
     "job.retry_many": Bulk,
     "job.report": JobChanged,
+    "job.checkpoint": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
+    "job.log": Logged,
     "schedule.create": ScheduleReply,
     "schedule.change": ScheduleReply,
     "schedule.pause": ScheduleReply,
@@ -261,6 +264,7 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "deadletter.groups": FailureGroups,
     "deadletter.get": DeadLetterDetail,
     "deadletter.preview": Preview,
+    "job.logs": JobLog,
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -20,8 +20,9 @@ from domain.ports import ClaimRequest, Granted, LapsedLease, Orphan, StreamName
 log = structlog.get_logger("leases")
 
 RENEW = """
-UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true
-  FROM unnest($1::text[], $2::int[]) AS r(stream, attempt)
+UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true, details = coalesce(r.details, l.details),
+       details_at = CASE WHEN r.details IS NULL THEN l.details_at ELSE clock_timestamp() END
+  FROM unnest($1::text[], $2::int[], $5::json[]) AS r(stream, attempt, details)
  WHERE l.stream = r.stream AND l.attempt = r.attempt AND l.worker = $3
 RETURNING l.stream, l.attempt
 """
@@ -115,7 +116,9 @@ class PostgresWorkQueue:
         self.claims.withdraw(tenant, worker)
 
     @translated
-    async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    async def renew(
+        self, tenant: str, worker: str, attempts: Mapping[tuple[str, int], str | None]
+    ) -> list[tuple[str, int]]:
         streams = {StreamName(job_domain.KIND, tenant, job_id).text: (job_id, attempt) for job_id, attempt in attempts}
 
         async def run(connection: Connection) -> list[asyncpg.Record]:
@@ -125,6 +128,7 @@ class PostgresWorkQueue:
                 [attempt for _, attempt in streams.values()],
                 worker,
                 self._lease,
+                [attempts[pair] for pair in streams.values()],
             )
 
         valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()

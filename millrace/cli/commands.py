@@ -8,6 +8,7 @@ import typer
 
 from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
+from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
 from millrace.cli.many import cancel, retry
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
         worker,
         enqueue,
         jobs,
+        logs,
         watch,
         history,
         why,

@@ -57,8 +57,12 @@ class Claims:
     def renew(self, tenant: str, command: contract.Renew) -> dict[str, Any]:
         """The answer to `job.renew`: which of the attempts are not valid any more."""
         self._seen[tenant, command.worker] = self._clock.now()
+        for each in command.attempts:
+            job = self._log.states.get(Stream("job", tenant, each.job_id))
+            if isinstance(job, JobState) and each.details is not None and self.valid(tenant, each.job_id, each.attempt):
+                job.heartbeat = {"at": self._clock.now(), "details": each.details}
         lost = [
-            {"job_id": each.job_id, "attempt": each.attempt}
+            {"job_id": each.job_id, "attempt": each.attempt, **self.cancellation(tenant, each.job_id)}
             for each in command.attempts
             if not self.valid(tenant, each.job_id, each.attempt)
         ]
@@ -68,6 +72,13 @@ class Claims:
         """Whether the attempt is the one that is running now."""
         job = self._log.states.get(Stream("job", tenant, job_id))
         return isinstance(job, JobState) and job.status == "processing" and job.attempt == attempt
+
+    def cancellation(self, tenant: str, job_id: str) -> dict[str, str | None]:
+        """What is to be said to who still runs the job, if it was canceled."""
+        job = self._log.states.get(Stream("job", tenant, job_id))
+        if not isinstance(job, JobState) or job.status != "cancelled":
+            return {}
+        return {"status": job.status, "reason": job.cancel_reason}
 
     def workers(self, tenant: str) -> int:
         """How many workers were seen within one lease."""
@@ -135,4 +146,5 @@ class Claims:
             "created_at": job.created_at,
             "correlation_id": first.correlation_id,
             "traceparent": first.traceparent,
+            "checkpoint": job.checkpoint,
         }

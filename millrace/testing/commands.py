@@ -102,6 +102,9 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
         ),
+        "job.checkpoint": Route(
+            contract.Checkpoint, "job", _job_id, decisions.checkpoint, _status, remembered=False, continues=True
+        ),
     }
 
 

@@ -40,6 +40,10 @@ class JobState:
     attempt: int = 0
     attempts: int = 0
     worker: str | None = None
+    cancel_reason: str | None = None
+    heartbeat: dict[str, Any] | None = None
+    checkpoint: Any = None
+    checkpoint_number: int = 0
     created_at: datetime = LONG_AGO
     run_at: datetime | None = None
     started_at: datetime | None = None
@@ -86,8 +90,11 @@ class JobState:
                 self.data, self.run_at, self.status = fact.data, fact.run_at, fact.status
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
-                self.started_at, self.run_at = at, None
+                self.started_at, self.run_at, self.heartbeat = at, None, None
                 self.attempts += 1
+                self.checkpoint_number = 0
+            case contract.JobCheckpointed():
+                self.checkpoint, self.checkpoint_number = fact.state, fact.number
             case contract.JobCompleted():
                 self.status, self.result, self.ended_at, self.worker = "completed", fact.result, at, None
             case contract.JobAttemptFailed():
@@ -106,6 +113,7 @@ class JobState:
                 self.max_attempts = fact.max_attempts
             case contract.JobCancelled():
                 self.status, self.ended_at, self.run_at, self.worker = "cancelled", at, None, None
+                self.cancel_reason = fact.reason
             case deadletter.JobEdited():
                 self.before_edits.append(self.data)
                 self.data = fact.data
@@ -131,11 +139,14 @@ class JobState:
             "error": last["message"] if last else None,
             "error_detail": last,
             "errors": list(self.errors),
+            "heartbeat": self.heartbeat if self.status == "processing" else None,
         }
 
     def to_wire(self) -> dict[str, Any]:
         last = self.errors[-1]["message"] if self.errors else None
         return self._shown() | {
+            "cancel_reason": self.cancel_reason,
+            "checkpoint": self.checkpoint,
             "error": last,
             "removed": self.removed,
             "unique": self.unique,

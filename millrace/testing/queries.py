@@ -16,10 +16,12 @@ from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts import why as why_contract
 from millrace.contracts.job_graph import GetGraph
+from millrace.contracts.job_logs import GetLogs
 from millrace.contracts.recurrence import upcoming, zone_of
 from millrace.contracts.wire import Message
 from millrace.testing.claims import Claims
 from millrace.testing.job_graph import job_graph
+from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
 from millrace.testing.queue_state import QueueState
@@ -43,8 +45,8 @@ class Query:
 class Queries:
     """Answers from the log and the states in memory."""
 
-    def __init__(self, log: MemoryLog, claims: Claims) -> None:
-        self._log, self._claims = log, claims
+    def __init__(self, log: MemoryLog, claims: Claims, job_logs: MemoryJobLogs) -> None:
+        self._log, self._claims, self._job_logs = log, claims, job_logs
 
     def routes(self) -> dict[str, Query]:
         return {
@@ -53,6 +55,7 @@ class Queries:
             "job.why": Query(why_contract.WhyWaiting, self._why_waiting),
             "job.graph": Query(GetGraph, self._graph),
             "job.stats": Query(job_contract.JobStats, self._stats),
+            "job.logs": Query(GetLogs, self._job_logs.read),
             "schedule.get": Query(
                 schedule_contract.GetSchedule, lambda t, q: {"schedule": self._schedule(t, q.name).view()}
             ),

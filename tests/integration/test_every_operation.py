@@ -110,6 +110,11 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     job_id, attempt = await bench.claimed(max_attempts=1)
     renewed = await bench.ask("job.renew", {"worker": "w", "attempts": [{"job_id": job_id, "attempt": attempt}]})
     assert renewed["result"]["lost"] == []
+    line = {"n": 1, "at": "2026-02-03T04:05:06Z", "message": "page 3", "fields": {"page": 3}}
+    written = {"attempts": [{"job_id": job_id, "attempt": attempt, "lines": [line]}]}
+    assert (await bench.ask("job.log", written))["result"] == {"kept": 1}
+    assert (await bench.ask("job.logs", {"job_id": job_id}))["result"]["lines"][0]["message"] == "page 3"
+    await bench.ask("job.checkpoint", {"job_id": job_id, "attempt": attempt, "state": {"page": 3}})
     await bench.report(job_id, attempt, "failed", error=ERROR)
     reply = await bench.ask("job.retry", {"job_id": job_id, "reason": "mended"})
     assert (await bench.ask("job.get", {"job_id": job_id}, reply["position"]))["result"]["job"]["status"] == "pending"
@@ -253,6 +258,7 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
     assert job_id in {job["id"] for job in data_of(await client.get(f"{prefix}/jobs"), prefix)}
     assert data_of(await client.get(f"{prefix}/jobs/stats"), prefix)["pending"] >= 1
     assert data_of(await client.get(f"{prefix}/jobs/{job_id}/history"), prefix)[0]["eventtype"] == "job.enqueued"
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}/logs"), prefix)["lines"] == []
     assert data_of(await client.get(f"{prefix}/job/{job_id}"), prefix)["state"]["status"] == "pending"
     assert data_of(await client.get(f"{prefix}/why/{job_id}"), prefix)
     assert data_of(await client.get(f"{prefix}/jobs/{job_id}/why"), prefix)["code"] == "no-worker-for-queue"
