@@ -46,6 +46,8 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
         made["correlationid"] = meta.correlation_id
     if meta.causation_id is not None:
         made["causationid"] = meta.causation_id
+    if meta.actor is not None:
+        made["actor"] = meta.actor
     if meta.traceparent is not None:
         made["traceparent"] = meta.traceparent
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,6 +12,8 @@ from prometheus_client.exposition import generate_latest
 from handlers.gateway import Gateway
 from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply
 
+MOST_LANES = 200
+OTHER = "other"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -37,9 +40,28 @@ class Metrics:
             "millrace_oldest_ready_seconds", "Age of the oldest ready job.", ["tenant", "queue"], registry=self.registry
         )
 
+        self.jobs = Gauge("millrace_jobs", "Jobs by status.", ["tenant", "queue", "status"], registry=self.registry)
+        self.dead_letters = Gauge(
+            "millrace_dead_letters", "Dead-lettered jobs.", ["tenant", "queue"], registry=self.registry
+        )
+
     def text(self) -> bytes:
         """Everything in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class Lanes:
+    """Which tenants and queues get labels of their own: so many, and the rest goes together as `other`.
+
+    Names come from outside; a series for each would grow without a bound.
+    """
+
+    def __init__(self, sizes: Mapping[tuple[str, str], int], most: int = MOST_LANES) -> None:
+        self._own = set(sorted(sizes, key=lambda lane: (-sizes[lane], lane))[:most])
+
+    def labels(self, tenant: str, queue: str) -> tuple[str, str]:
+        """The two labels of a queue."""
+        return (tenant, queue) if (tenant, queue) in self._own else (OTHER, OTHER)
 
 
 class MeasuredGateway:

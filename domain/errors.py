@@ -51,6 +51,21 @@ class NotDeadLettered(Refusal):
         self.status = status
 
 
+class PatchMismatch(Refusal):
+    """Raised when a change to a job's data does not fit the data that the job has."""
+
+
+class NothingToUndo(Refusal):
+    """Raised when neither a retry nor an edit of the job can be taken back."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(
+            f"there is nothing to undo: the job is {status}; a retry can be undone until the job starts, and an edit"
+            " while the job is among the dead letters"
+        )
+        self.status = status
+
+
 class DuplicateJob(Refusal):
     """Raised when a job's unique key is taken by another one that is neither to be returned nor can be replaced."""
 

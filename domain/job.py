@@ -67,6 +67,17 @@ class Started(JobEvent):
         job.status = "processing"
         job.attempt, job.worker, job.started_at, job.run_at = self.attempt, self.worker, self.timestamp, None
         job.attempts += 1
+        job.checkpoint_number = 0
+
+
+class Checkpointed(JobEvent):
+    TOPIC: ClassVar[str] = "job.checkpointed"
+    attempt: int
+    state: Any
+    number: int
+
+    def apply(self, job: Job) -> None:
+        job.checkpoint, job.checkpoint_number = self.state, self.number
 
 
 class Completed(JobEvent):
@@ -133,6 +144,7 @@ class Revived(JobEvent):
     reason: str | None
 
     def apply(self, job: Job) -> None:
+        job.died_at, job.died_in, job.died_with = job.ended_at, job.attempt, job.max_attempts
         job.status, job.dead_lettered, job.ended_at = "pending", False, None
         job.max_attempts = self.max_attempts
 
@@ -143,10 +155,12 @@ class Cancelled(JobEvent):
 
     def apply(self, job: Job) -> None:
         job.status, job.ended_at, job.run_at, job.worker = "cancelled", self.timestamp, None, None
+        job.cancel_reason = self.reason
 
 
 class Removed(JobEvent):
     TOPIC: ClassVar[str] = "job.removed"
+    reason: str | None = None
 
     def apply(self, job: Job) -> None:
         job.removed = True
@@ -157,10 +171,13 @@ class Job(Aggregate):
 
     `attempt` numbers every start for ever and fences results: only the report of the attempt that is running now is
     recorded. `attempts` counts those that were used up; an attempt handed back unrun is not. `unconfirmed`
-    counts the grants that no worker ever confirmed. `queue_priority` is what the queue added to every job's own
+    counts the grants that no worker ever confirmed. `died_at`, `died_in` and `died_with` are when a job that was
+    taken out of the dead letters had joined them, with which attempt and out of how many; `before_edits` is its
+    data before each change that stands, the oldest first. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
-    is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
+    is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to. `checkpoint`
+    is what the next attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND
@@ -178,6 +195,7 @@ class Job(Aggregate):
     run_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    died_at: datetime | None
     status: str
     # A snapshot that was taken before there were any has none of them.
     unique: dict[str, Any] | None = None
@@ -191,12 +209,18 @@ class Job(Aggregate):
         self.attempts = 0
         self.unconfirmed = 0
         self.worker: str | None = None
+        self.cancel_reason: str | None = None
+        self.checkpoint: Any = None
+        self.checkpoint_number = 0
         self.result: Any = None
         self.error: dict[str, Any] | None = None
         self.started_at = None
         self.ended_at = None
         self.dead_lettered = False
         self.removed = False
+        self.died_at = None
+        self.died_in = self.died_with = 0
+        self.before_edits: list[dict[str, Any]] = []
         self.changed: list[str] = []
 
     @classmethod
@@ -240,12 +264,24 @@ class Job(Aggregate):
         self._guard_attempt(attempt)
         self.trigger_event(Completed, timestamp=now, attempt=attempt, result=result)
 
-    def fail(self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime) -> None:
-        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters."""
+    def save_checkpoint(self, attempt: int, state: Any, number: int, now: datetime) -> None:
+        """Keeps what the next attempt continues from; one that a later one of the attempt has overtaken is dropped."""
+        self._guard_attempt(attempt)
+        if not number or number > self.checkpoint_number:
+            self.trigger_event(Checkpointed, timestamp=now, attempt=attempt, state=state, number=number)
+
+    def fail(
+        self, attempt: int, error: dict[str, Any], retryable: bool, now: datetime, retry_after: float | None = None
+    ) -> None:
+        """Records the attempt's error; then another attempt is scheduled, or the job joins the dead letters.
+
+        Args:
+            retry_after: seconds in place of the policy's wait; whether there is another attempt stays the policy's.
+        """
         self._guard_attempt(attempt)
         self.trigger_event(AttemptFailed, timestamp=now, attempt=attempt, error=error)
         if retryable:
-            self._retry_or_bury(now)
+            self._retry_or_bury(now, retry_after)
         else:
             self.trigger_event(DeadLettered, timestamp=now, attempt=attempt, reason="the error is not retryable")
 
@@ -290,7 +326,7 @@ class Job(Aggregate):
         granted = self.attempts + self.granted_attempts
         self.trigger_event(Revived, timestamp=now, max_attempts=granted, reason=reason)
 
-    def remove(self, now: datetime) -> None:
+    def remove(self, now: datetime, reason: str | None = None) -> None:
         """Takes the job out of the read models; a waiting one will not run. Repeating changes nothing.
 
         Raises:
@@ -301,8 +337,8 @@ class Job(Aggregate):
         if self.status == "processing":
             raise JobRunning()
         if self.waits:
-            self.trigger_event(Cancelled, timestamp=now, reason="removed")
-        self.trigger_event(Removed, timestamp=now)
+            self.trigger_event(Cancelled, timestamp=now, reason=reason or "removed")
+        self.trigger_event(Removed, timestamp=now, reason=reason)
 
     def to_wire(self) -> dict[str, Any]:
         ended = self.ended_at
@@ -321,6 +357,8 @@ class Job(Aggregate):
             "started_at": self.started_at,
             "completed_at": ended if self.status == "completed" else None,
             "failed_at": ended if self.status == "failed" else None,
+            "cancel_reason": self.cancel_reason,
+            "checkpoint": self.checkpoint,
             "result": self.result,
             "error": self.error["message"] if self.error else None,
             "dead_lettered": self.dead_lettered,
@@ -336,10 +374,11 @@ class Job(Aggregate):
         if self.status != "processing" or attempt != self.attempt:
             raise StaleAttempt(attempt, self.attempt, self.status)
 
-    def _retry_or_bury(self, now: datetime) -> None:
+    def _retry_or_bury(self, now: datetime, retry_after: float | None = None) -> None:
         reason = given_up(self.retry, self.attempts, self.max_attempts)
         if reason is not None:
             self.trigger_event(DeadLettered, timestamp=now, attempt=self.attempt, reason=reason)
         else:
-            run_at = now + timedelta(seconds=retry_delay(self.retry, self.attempts, self.id))
+            wait = retry_delay(self.retry, self.attempts, self.id) if retry_after is None else retry_after
+            run_at = now + timedelta(seconds=wait)
             self.trigger_event(RetryScheduled, timestamp=now, attempt=self.attempt, run_at=run_at)

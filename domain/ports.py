@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from domain.aggregate import Aggregate, Event
 
@@ -317,8 +317,14 @@ class WorkQueue(Protocol):
         """
         ...
 
-    async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Confirms and extends leases; returns the (job id, attempt) pairs that are no longer valid."""
+    async def renew(
+        self, tenant: str, worker: str, attempts: Mapping[tuple[str, int], str | None]
+    ) -> list[tuple[str, int]]:
+        """Confirms and extends leases; returns the (job id, attempt) pairs that are no longer valid.
+
+        Args:
+            attempts: for each pair what the attempt tells of itself, as JSON text, or None where that is nothing new.
+        """
         ...
 
     async def withdraw(self, tenant: str, worker: str) -> None:
@@ -357,6 +363,39 @@ class LapsedLease:
     attempt: int
     worker: str
     confirmed: bool
+
+
+class JobLine(NamedTuple):
+    """One line that an attempt has logged.
+
+    Attributes:
+        n: counts the attempt's lines from 1 on.
+        fields: JSON text, an object.
+    """
+
+    job_id: str
+    attempt: int
+    n: int
+    at: datetime
+    level: str
+    message: str
+    fields: str
+
+
+class JobLogs(Protocol):
+    """What attempts have logged: bounded for each, kept for some days, no part of what a replay makes."""
+
+    async def append(self, tenant: str, lines: Sequence[JobLine]) -> int:
+        """Keeps lines of attempts that there were, each once, and lets the oldest go; returns how many were new."""
+        ...
+
+    async def read(self, tenant: str, job_id: str, attempt: int | None) -> dict[str, Any]:
+        """The lines of one attempt, by default of the newest that has any.
+
+        Raises:
+            Refusal: there is no such job.
+        """
+        ...
 
 
 class WaitingJobs(Protocol):
@@ -474,6 +513,14 @@ class JobFinder(Protocol):
 
     async def count(self, tenant: str, filters: Mapping[str, object], after: int, until: int) -> int:
         """How many jobs `find` would find in all."""
+        ...
+
+
+class ExpiredJobs(Protocol):
+    """Finds ended jobs in the read model by their age."""
+
+    async def find(self, status: str, age: float, limit: int) -> list[tuple[str, str]]:
+        """(tenant, job id) of the oldest jobs of a status about which nothing was recorded for `age` seconds."""
         ...
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import Any, assert_never
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from domain.job import Job
+from domain.errors import UnreadableHistory
+from domain.job import KIND, Job
 from domain.job_change import Changes, change
-from domain.ports import ClaimRequest, EventStore, WorkQueue
+from domain.ports import ClaimRequest, EventStore, StreamName, WorkQueue
 from handlers import uniqueness
 from handlers.dependencies import with_parents
 from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
@@ -27,12 +29,18 @@ class JobPolicy:
 
     Attributes:
         timeout: seconds.
+        names: what jobs of some names get instead; queues add the same to them.
     """
 
     max_attempts: int = 3
     timeout: float = 300.0
     retry: contract.Retry = field(default_factory=contract.Retry)
     queue_priorities: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, JobPolicy] = field(default_factory=dict)
+
+    def of(self, name: str) -> JobPolicy:
+        """What jobs of that name get."""
+        return self.names.get(name, self)
 
     @cached_property
     def retry_data(self) -> dict[str, Any]:
@@ -42,7 +50,7 @@ class JobPolicy:
 
 def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: Moment) -> Decided:
     if job is None:
-        given = command.model_fields_set
+        given, own = command.model_fields_set, policy.of(command.name)
         run_at = command.run_at if command.delay is None else at.now + timedelta(seconds=command.delay)
         job = Job.enqueue(
             at.stream,
@@ -51,9 +59,9 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             data=command.data,
             queue=command.queue,
             priority=command.priority,
-            max_attempts=command.max_attempts if "max_attempts" in given else policy.max_attempts,
-            timeout=command.timeout if "timeout" in given else policy.timeout,
-            retry=command.retry.model_dump() if "retry" in given else policy.retry_data,
+            max_attempts=command.max_attempts if "max_attempts" in given else own.max_attempts,
+            timeout=command.timeout if "timeout" in given else own.timeout,
+            retry=command.retry.model_dump() if "retry" in given else own.retry_data,
             run_at=run_at,
             queue_priority=policy.queue_priorities.get(command.queue, 0),
             unique=None if command.unique is None else command.unique.kept(command.name, command.data),
@@ -93,17 +101,24 @@ def retry(job: Job, command: contract.RetryDead, at: Moment) -> Decided:
 
 
 def remove(job: Job, command: contract.Remove, at: Moment) -> Decided:
-    job.remove(at.now)
+    job.remove(at.now, command.reason)
     return Decided(job, {"job_id": at.id, "success": True})
 
 
+def checkpoint(job: Job, command: contract.Checkpoint, at: Moment) -> Decided:
+    job.save_checkpoint(command.attempt, command.state, command.number, at.now)
+    return Decided(job, {"job_id": at.id, "status": job.status})
+
+
 def report(job: Job, command: contract.Report, at: Moment) -> Decided:
+    if "checkpoint" in command.model_fields_set:
+        job.save_checkpoint(command.attempt, command.checkpoint, 0, at.now)
     match command.outcome:
         case "completed":
             job.complete(command.attempt, command.result, at.now)
         case "failed":
             error = command.error.model_dump() if command.error else {}
-            job.fail(command.attempt, error, command.retryable, at.now)
+            job.fail(command.attempt, error, command.retryable, at.now, command.retry_after)
         case "returned":
             reason = command.reason or "handed back by its worker"
             job.give_back(command.attempt, reason, at.now, command.delay or 0.0)
@@ -142,7 +157,30 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
         "job.report": CommandRoute(
             contract.Report, Job, report, _named, remembered=False, continues=True, work=work_of
         ),
+        # Its number does the same for a repeated checkpoint.
+        "job.checkpoint": CommandRoute(
+            contract.Checkpoint, Job, checkpoint, _named, remembered=False, continues=True, work=work_of
+        ),
     }
+
+
+def details_text(details: dict[str, Any]) -> str:
+    """What an attempt tells of itself, as PostgreSQL's JSON takes it."""
+    return to_json(details, inf_nan_mode="null").decode()
+
+
+async def cancellations(
+    store: EventStore, tenant: str, lost: Sequence[tuple[str, int]]
+) -> dict[str, dict[str, str | None]]:
+    """By job id what is to be said to those who still run a job that was canceled."""
+    names = {StreamName(KIND, tenant, job_id): job_id for job_id, _ in lost}
+    told: dict[str, dict[str, str | None]] = {}
+    for stream, loaded in (await store.load(list(names))).items() if names else ():
+        with suppress(UnreadableHistory):
+            job = Job.replayed(loaded.events, loaded.snapshot)  # type: ignore[arg-type]
+            if job is not None and job.status == "cancelled":
+                told[names[stream]] = {"status": job.status, "reason": job.cancel_reason}
+    return told
 
 
 def operation_routes(
@@ -159,9 +197,14 @@ def operation_routes(
         return {"grants": grants, "held": granted.held, "lease": grant_lease}
 
     async def renew(command: contract.Renew, context: Context) -> dict[str, Any]:
-        attempts = [(attempt.job_id, attempt.attempt) for attempt in command.attempts]
+        attempts = {
+            (beat.job_id, beat.attempt): None if beat.details is None else details_text(beat.details)
+            for beat in command.attempts
+        }
         lost = await queue.renew(context.tenant, command.worker, attempts)
-        return {"lease": lease, "lost": [{"job_id": job_id, "attempt": attempt} for job_id, attempt in lost]}
+        why = await cancellations(store, context.tenant, lost)
+        told = [{"job_id": job_id, "attempt": attempt, **why.get(job_id, {})} for job_id, attempt in lost]
+        return {"lease": lease, "lost": told}
 
     async def withdraw(command: contract.Withdraw, context: Context) -> dict[str, Any]:
         await queue.withdraw(context.tenant, command.worker)

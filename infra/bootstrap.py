@@ -14,9 +14,12 @@ from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
+from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.due_schedules import PostgresDueSchedules
+from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
+from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
@@ -27,7 +30,19 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import batch, bulk, event, followups, job, queue, schedule, subscription, timers
+from handlers import (
+    batch,
+    bulk,
+    event,
+    followups,
+    job,
+    job_logs,
+    job_repair,
+    queue,
+    schedule,
+    subscription,
+    timers,
+)
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -36,6 +51,7 @@ from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
+from handlers.retention import Retention
 from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
@@ -64,6 +80,7 @@ def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC"
     """
     return {
         **job.command_routes(policy),
+        **job_repair.command_routes(),
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
@@ -136,6 +153,9 @@ class System:
             loops += [("relay", relay.run), ("feeder", lambda: self._lead("feeder", feeder.run))]
         if "timers" in self.roles:
             timer = Timers(storage.queue, self.pipeline, self._forget)
+            if ages := self.settings.modules.jobs.retention.ages():
+                retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
+                loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
@@ -176,6 +196,7 @@ class System:
         status = await self.storage.pool.execute(
             "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
         )
+        await self.storage.job_logs.forget()
         return int(status.rpartition(" ")[2])
 
 
@@ -214,6 +235,14 @@ async def build(
         jobs.defaults.timeout,
         jobs.defaults.backoff,
         {name: queue.priority for name, queue in jobs.queues.items()},
+        {
+            name: JobPolicy(
+                own.max_attempts or jobs.defaults.max_attempts,
+                own.timeout or jobs.defaults.timeout,
+                own.backoff or jobs.defaults.backoff,
+            )
+            for name, own in jobs.names.items()
+        },
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
@@ -241,6 +270,7 @@ async def build(
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
+        **job_logs.operation_routes(storage.job_logs),
         **bulk.operation_routes(PostgresJobFinder(storage.pool, storage.store, storage.positions), pipeline),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
         **queue.operation_routes(queues, pipeline),
@@ -248,6 +278,9 @@ async def build(
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **BatchQueries(storage.pool).routes(),
+        **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
+        **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
+        **job_logs.query_routes(storage.job_logs),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **queues.routes(),

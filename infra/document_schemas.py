@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-import domain
+import projections.registry  # noqa: F401 - with it every event is declared
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
 from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
@@ -65,13 +63,11 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
-    # A class is only known once its module has been imported.
-    modules = {import_module(f"domain.{module.name}").__name__ for module in iter_modules(domain.__path__)}
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        ours = cls.__module__ in modules
+        ours = cls.__module__.startswith("domain.")
         if ours and not cls.__subclasses__() and cls.routing_name is Event.routing_name:
             found[cls.TOPIC] = cls
     return found

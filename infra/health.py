@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from adapters.http.health import Part
-from adapters.metrics import Metrics
+from adapters.metrics import Lanes, Metrics
+from adapters.postgres.database import Pool
 from domain.ports import StoreUnavailable
 from infra.bootstrap import System
 
 BEHIND = 10_000
 QUEUES = """
-SELECT r.tenant, r.queue, count(*) AS n,
-       extract(epoch FROM clock_timestamp() - min(e.recorded_at))::float8 AS age
-  FROM (SELECT tenant, queue, stream, position FROM ready ORDER BY position LIMIT 100000) r
+SELECT r.tenant, r.queue, r.n, extract(epoch FROM clock_timestamp() - e.recorded_at)::float8 AS age
+  FROM (SELECT tenant, queue, count(*) AS n, min(position) AS position
+          FROM (SELECT tenant, queue, position FROM ready ORDER BY position LIMIT 100000) oldest
+         GROUP BY tenant, queue) r
   JOIN stored_events e ON e.notification_id = r.position
- GROUP BY r.tenant, r.queue
 """
+COUNTS = "SELECT tenant, queue, status, n FROM job_counts"
+DEAD = "SELECT tenant, queue, count(*) AS n FROM dead_letters GROUP BY tenant, queue"
 
 
 class SystemHealth:
@@ -57,9 +61,25 @@ async def refresh(metrics: Metrics, system: System) -> None:
     for name, position in (await storage.readers.positions()).items():
         metrics.lag.labels(name).set(head - position)
     metrics.held.set(len(await storage.readers.held()))
-    rows = await storage.pool.fetch(QUEUES)
-    metrics.ready.clear()
-    metrics.oldest.clear()
-    for row in rows:
-        metrics.ready.labels(row["tenant"], row["queue"]).set(row["n"])
-        metrics.oldest.labels(row["tenant"], row["queue"]).set(row["age"])
+    await _refresh_queues(metrics, storage.pool)
+
+
+async def _refresh_queues(metrics: Metrics, pool: Pool) -> None:
+    ready, counts, dead = [await pool.fetch(sql) for sql in (QUEUES, COUNTS, DEAD)]
+    sizes: Counter[tuple[str, str]] = Counter()
+    for row in counts:
+        sizes[row["tenant"], row["queue"]] += row["n"]
+    lanes = Lanes(sizes)
+    for gauge in (metrics.ready, metrics.oldest, metrics.jobs, metrics.dead_letters):
+        gauge.clear()
+    ages: dict[tuple[str, str], float] = {}
+    for row in ready:
+        lane = lanes.labels(row["tenant"], row["queue"])
+        metrics.ready.labels(*lane).inc(row["n"])
+        ages[lane] = max(ages.get(lane, 0.0), row["age"])
+    for lane, age in ages.items():
+        metrics.oldest.labels(*lane).set(age)
+    for row in counts:
+        metrics.jobs.labels(*lanes.labels(row["tenant"], row["queue"]), row["status"]).inc(row["n"])
+    for row in dead:
+        metrics.dead_letters.labels(*lanes.labels(row["tenant"], row["queue"])).inc(row["n"])

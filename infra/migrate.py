@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 
 from adapters.postgres.database import Connection
+from projections import dead_letters
 from projections.projection import Projection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -55,6 +56,8 @@ async def migrate(connection: Connection, projections: Sequence[Projection]) -> 
                 await connection.execute(file.read_text())
                 await connection.execute("INSERT INTO migrations (name) VALUES ($1)", file.stem)
             applied.append(file.stem)
+        if dead_letters.MIGRATION in applied:
+            await dead_letters.complete(connection)
         for projection in projections:
             await _ensure(connection, projection)
         await _let_readers_read(connection, projections)

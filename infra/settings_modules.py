@@ -113,11 +113,41 @@ class JobDefaults(Section):
     timeout: Seconds = 300.0
 
 
+class NamedDefaults(Section):
+    """What jobs of one name get that do not say otherwise; what is left out here comes from `defaults`.
+
+    Attributes:
+        timeout: seconds.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    backoff: Annotated[Retry, BeforeValidator(_policy)] | None = None
+    timeout: Seconds | None = None
+
+
 class Leases(Section):
     """How long a running attempt stays valid without renewal, in seconds."""
 
     duration: Seconds = 30.0
     unconfirmed: Seconds = 5.0
+
+
+class Retention(Section):
+    """After how many seconds ended jobs leave the read models; a status without a number stays. The log keeps all.
+
+    Attributes:
+        completed: since the job completed.
+        failed: since it joined the dead letters, or was last edited there.
+        cancelled: since it was cancelled.
+    """
+
+    completed: Seconds | None = None
+    failed: Seconds | None = None
+    cancelled: Seconds | None = None
+
+    def ages(self) -> dict[str, float]:
+        """Seconds by status, of those that go at all."""
+        return {name: seconds for name, seconds in self.model_dump().items() if seconds is not None}
 
 
 class Scheduler(Switch):
@@ -140,7 +170,9 @@ class Jobs(Module):
         default_factory=dict, validate_default=True
     )
     defaults: JobDefaults = JobDefaults()
+    names: dict[str, NamedDefaults] = Field(default_factory=dict)
     leases: Leases = Leases()
+    retention: Retention = Retention()
     scheduler: Scheduler = Scheduler()
     monitoring: Monitoring = Monitoring()
 

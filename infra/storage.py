@@ -10,6 +10,7 @@ from adapters.postgres.database import Database, Pool
 from adapters.postgres.doorbell import PostgresDoorbell
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.group_commit import GroupCommit
+from adapters.postgres.job_logs import PostgresJobLogs
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.positions import ReaderPositions
 from adapters.postgres.readers import PostgresReaders
@@ -30,6 +31,7 @@ class Storage:
     readers: PostgresReaders
     positions: ReaderPositions
     clock: DatabaseClock
+    job_logs: PostgresJobLogs
     epoch: str
 
     @classmethod
@@ -55,7 +57,8 @@ class Storage:
         store = PostgresEventStore(pool, commits, mapper, tail)
         doorbell.start(await store.head())
         commits.start(queue.claims)
-        return cls(pool, commits, store, queue, doorbell, readers, positions, clock, await store.epoch())
+        positions, job_logs, epoch = ReaderPositions(readers), PostgresJobLogs(pool), await store.epoch()
+        return cls(pool, commits, store, queue, doorbell, readers, positions, clock, job_logs, epoch)
 
     async def stop(self) -> None:
         await self.commits.stop()

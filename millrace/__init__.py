@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
         BatchSealed,
+        CheckpointRefused,
         Conflict,
         DuplicateJob,
+        HeartbeatRefused,
         IdempotencyMismatch,
         Invalid,
         JobFailed,
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
         NotFound,
         OutcomeUnknown,
         PartlyRefused,
+        PluginUnusable,
         Refused,
+        RetryAfter,
+        Snooze,
+        SoftTimeout,
         StaleAttempt,
         TooLarge,
         Unauthorized,
@@ -33,20 +39,24 @@ if TYPE_CHECKING:
     )
     from millrace.events import Event
     from millrace.job_context import JobContext
+    from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
     from millrace.worker import Worker
 
 __all__ = [
     "BatchSealed",
+    "CheckpointRefused",
     "CloudEvent",
     "Conflict",
     "DuplicateJob",
     "Event",
+    "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
     "Job",
     "JobContext",
     "JobFailed",
+    "JobPlugin",
     "JobQueue",
     "JobStatus",
     "LogGone",
@@ -57,8 +67,12 @@ __all__ = [
     "NotFound",
     "OutcomeUnknown",
     "PartlyRefused",
+    "PluginUnusable",
     "Refused",
     "Retry",
+    "RetryAfter",
+    "Snooze",
+    "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
@@ -77,6 +91,7 @@ _HOMES = {
     "Event": "events",
     "Job": "contracts.job",
     "JobContext": "job_context",
+    "JobPlugin": "job_plugins",
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from inspect import Parameter
 from typing import Any
 
 from millrace.contracts.job import Job
 from millrace.errors import ArgumentMismatch
+from millrace.job_arguments import Checks, as_data
 from millrace.job_context import JobContext
 
 JOB_TYPES = (Job, JobContext)
@@ -23,6 +25,7 @@ class Binding:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
         self.signature = inspect.signature(function)
         self.is_async = _is_async(function)
         self.job_parameter: str | None = None
@@ -44,13 +47,26 @@ class Binding:
                     if parameter.default is Parameter.empty:
                         self.required.add(name)
 
+    @cached_property
+    def checks(self) -> Checks:
+        """Looked up late: an annotation may name what is defined behind the function."""
+        return Checks(self._function, self.names, self.required)
+
     def arguments(self, job: JobContext) -> dict[str, Any]:
         """The keyword arguments for one attempt.
 
         Raises:
-            ArgumentMismatch: the data lacks a parameter, or has one too many.
+            ArgumentMismatch: the data lacks a parameter, has one too many, or one of another type.
         """
+        arguments = self.checks.checked(job.name, self._named(job))
+        if self.job_parameter is not None:
+            arguments[self.job_parameter] = job
+        return arguments
+
+    def _named(self, job: JobContext) -> dict[str, Any]:
         data = job.data
+        if self.checks.model is not None:
+            return {self.checks.model: data}
         given = data.keys()
         if not self.required <= given:
             missing = ", ".join(sorted(self.required - given))
@@ -62,8 +78,6 @@ class Binding:
         else:
             superfluous = ", ".join(sorted(given - self.names))
             raise ArgumentMismatch(f"the handler of {job.name!r} has no parameter for: {superfluous}")
-        if self.job_parameter is not None:
-            arguments[self.job_parameter] = job
         return arguments
 
     def data(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +88,8 @@ class Binding:
         """
         parameters = [each for name, each in self.signature.parameters.items() if name != self.job_parameter]
         bound = inspect.Signature(parameters).bind(*args, **kwargs)
+        if self.checks.model is not None:
+            return as_data(bound.arguments[self.checks.model])
         data: dict[str, Any] = {}
         for name, value in bound.arguments.items():
             match self.signature.parameters[name].kind:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from millrace.contracts.wire import DEFAULT_TENANT
+from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
@@ -59,6 +60,7 @@ class Millrace:
         self.settings = settings_from(url, tenant, company, actor, api_key, timeout)
         self.registry = Registry()
         self.jobs = JobQueue(self)
+        self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
         self.subscriptions = Subscriptions(self)
         self.endings = Endings(self)

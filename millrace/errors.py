@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contracts.wire import Problem
 
@@ -159,20 +159,96 @@ class NonRetryable(MillraceError):
     """Raised by a job's handler when another attempt cannot help: the job goes to the dead letters at once."""
 
 
+class RetryAfter(MillraceError):
+    """Raised by a job's handler that has failed and knows when another attempt may help; the attempt counts.
+
+    Args:
+        seconds: wait before the next attempt, in place of the policy's.
+
+    Raises:
+        ValueError: the seconds are negative, or no number.
+    """
+
+    def __init__(self, seconds: float, message: str = "the handler asked for another attempt") -> None:
+        super().__init__(message)
+        self.seconds = _wait(seconds)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[float, str]]:
+        return type(self), (self.seconds, str(self))
+
+
+class Snooze(MillraceError):
+    """Raised by a job's handler for which it is too early: the job waits, and the attempt does not count.
+
+    Args:
+        seconds: wait before the job is started again.
+
+    Raises:
+        ValueError: the seconds are negative, or no number.
+    """
+
+    def __init__(self, seconds: float, message: str = "snoozed by its handler") -> None:
+        super().__init__(message)
+        self.seconds = _wait(seconds)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[float, str]]:
+        return type(self), (self.seconds, str(self))
+
+
+class SoftTimeout(MillraceError):
+    """Raised in a handler that has reached its soft time limit, to let it clean up; uncaught it is a failure."""
+
+
 class ArgumentMismatch(NonRetryable, TypeError):
     """Raised when a job's data does not fit the parameters of its handler."""
 
 
 class ResultRefused(NonRetryable):
-    """Raised when a handler returned what cannot be stored: not JSON, or more than 256 KiB of it."""
+    """Raised when a handler returned what cannot be stored: not JSON, or more than 1 MB of it."""
+
+
+class CheckpointRefused(MillraceError, ValueError):
+    """Raised by `job.checkpoint` for a state that cannot be stored: not JSON, or more than 64 KiB of it."""
+
+
+class HeartbeatRefused(MillraceError, ValueError):
+    """Raised by `job.heartbeat` for details that cannot be stored: not JSON, or more than 4 KiB of it."""
+
+
+class PluginUnusable(MillraceError):
+    """Raised when a plug-in has no hooks, or an installed one cannot be loaded."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"plug-in {name!r} cannot be used: {reason}")
+        self.name, self.reason = name, reason
 
 
 class NoHandler(MillraceError):
     """Raised when a worker received a job whose name none of its handlers has."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no handler is registered for {name!r} in this worker")
+    def __init__(self, name: str, detail: str | None = None) -> None:
+        super().__init__(detail or f"no handler for {name!r} in this worker")
         self.name = name
+
+
+class NewerArguments(NoHandler):
+    """Raised when a job's data has a newer version than the worker's handler takes; other workers may have it."""
+
+    def __init__(self, name: str, version: int, known: int) -> None:
+        super().__init__(name, f"the data of {name!r} has version {version}, this worker knows up to {known}")
+        self.version, self.known = version, known
+
+
+class ProcessEnded(MillraceError):
+    """Raised when the process that ran a handler ended in the middle of it: out of memory, a crash in a library."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        super().__init__(f"the handler's process ended with exit code {exit_code}")
+        self.exit_code = exit_code
+
+
+class ProcessFailed(MillraceError):
+    """Raised for an error of a handler in a process that could not be carried over; the text names it."""
 
 
 class JobFailed(MillraceError):
@@ -206,7 +282,14 @@ BY_CODE: Mapping[str, type[Refused]] = {
     for code in kind.codes
 }  # fmt: skip
 
+LONGEST_WAIT = 31_536_000 * 10
 TEMPORARY = frozenset({"unavailable", "too-many"})
+
+
+def _wait(seconds: float) -> float:
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"a job waits 0 to {LONGEST_WAIT} seconds, not {seconds!r}")
+    return float(seconds)
 
 
 def error_from(problem: Mapping[str, Any]) -> MillraceError:

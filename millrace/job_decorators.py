@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from millrace.binding import Binding
 from millrace.contracts.job import Retry
 from millrace.job_function import JobFunction
-from millrace.registry import JobDefinition
+from millrace.job_versions import Upcast, Versions
+from millrace.registry import Backoff, JobDefinition
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -36,7 +38,11 @@ class JobDecorators:
         priority: int | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
-        retry: Retry | Mapping[str, Any] | str | None = None,
+        soft_timeout: float | None = None,
+        retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
+        pool: Literal["thread", "process"] = "thread",
+        version: int = 1,
+        upcast: Mapping[int, Upcast] | None = None,
     ) -> Callable[[Callable[P, R]], JobFunction[P, R]]: ...
 
     def job(
@@ -47,7 +53,11 @@ class JobDecorators:
         priority: int | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
-        retry: Retry | Mapping[str, Any] | str | None = None,
+        soft_timeout: float | None = None,
+        retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
+        pool: Literal["thread", "process"] = "thread",
+        version: int = 1,
+        upcast: Mapping[int, Upcast] | None = None,
     ) -> JobFunction[P, R] | Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Declares the function that runs jobs of a name; the function's own name unless another is given.
 
@@ -55,22 +65,40 @@ class JobDecorators:
         `Job` or `JobContext`, gets the `JobContext`; all others come from the job's data by name. The options are
         defaults for enqueuing the job.
 
+        Args:
+            soft_timeout: seconds after which a coroutine gets a `SoftTimeout` where it waits, and a plain function sees
+                `job.soft_timed_out`; holds for all jobs of the name, whoever enqueued them.
+            retry: a policy, the name of its kind, or a function of (job, error) that gives the seconds to wait for the
+                next attempt, or None for the policy's; it runs in the worker.
+            pool: where a plain function runs: `process` is for what computes, and must stand at the top of a module.
+            version: of the arguments that the function takes.
+            upcast: for each older version the function that makes its data that of the next one.
+
         Raises:
-            ValueError: another function has the name.
-            TypeError: a parameter can only be given by position.
+            ValueError: another function has the name, `soft_timeout` is not below `timeout`, or an upcast is missing.
+            TypeError: a parameter can only be given by position, or the function cannot run in a process.
         """
         options = {
             "queue": queue,
             "priority": priority,
             "max_attempts": max_attempts,
             "timeout": timeout,
-            "retry": retry,
+            "retry": None if callable(retry) else retry,
         }
+        backoff = retry if callable(retry) else None
+        if soft_timeout is not None and not 0 < soft_timeout < (timeout or math.inf):
+            raise ValueError(f"soft_timeout must be above 0 and below the timeout, not {soft_timeout}")
         given = {key: value for key, value in options.items() if value is not None}
+
+        versions = Versions(version, upcast or {})
 
         def declare(function: Callable[P, R]) -> JobFunction[P, R]:
             own_name = name if isinstance(name, str) else function.__name__
-            definition = JobDefinition(own_name, function, Binding(function), given)
+            if pool == "process":
+                _check_for_process(function, soft_timeout)
+            definition = JobDefinition(
+                own_name, function, Binding(function), given, soft_timeout, backoff, pool, versions
+            )
             self._app.registry.add_job(definition)
             return JobFunction(cast("JobQueue", self), function, definition)
 
@@ -78,3 +106,18 @@ class JobDecorators:
 
     handler = job
     worker = job
+
+
+def _check_for_process(function: Callable[..., Any], soft_timeout: float | None) -> None:
+    """Refuses what cannot run in a process.
+
+    Raises:
+        TypeError: the function is `async def`, or another process could not find it.
+        ValueError: it has a soft time limit, which nobody in the process could see.
+    """
+    if Binding(function).is_async:
+        raise TypeError(f"{function!r} is `async def`: pool='process' is for plain functions")
+    if "<" in function.__qualname__:
+        raise TypeError(f"{function!r} must stand at the top of a module for pool='process': a process imports it")
+    if soft_timeout is not None:
+        raise ValueError("soft_timeout cannot be told to a process; a handler there is killed at its timeout")

@@ -33,6 +33,11 @@ class JobFunction(Generic[P, R]):
         self._definition = definition
         self._options = options or {}
 
+    @property
+    def definition(self) -> JobDefinition:
+        """The handler as a worker knows it."""
+        return self._definition
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._function(*args, **kwargs)
 

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from millrace.contracts.job import Job, ParentPolicy, Retry, Unique
+from millrace.job_arguments import as_data
 from millrace.registry import Registry
 
 
 def enqueue_body(
     registry: Registry,
     name: str,
-    data: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | BaseModel | None = None,
     *,
-    payload: Mapping[str, Any] | None = None,
+    payload: Mapping[str, Any] | BaseModel | None = None,
     queue: str | None = None,
     priority: int | None = None,
     delay: float | None = None,
@@ -56,7 +59,8 @@ def enqueue_body(
         "batch": batch,
         "key": key,
     }
-    body: dict[str, Any] = {"name": name, "data": dict(data if data is not None else payload or {})}
+    own = as_data(data if data is not None else payload)
+    body: dict[str, Any] = {"name": name, "data": own if definition is None else definition.versions.marked(own)}
     if definition is not None:
         body.update(definition.options)
     body.update((key, value) for key, value in given.items() if value is not None)

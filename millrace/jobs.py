@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import builtins
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from millrace.batches import Batches
 from millrace.contracts.job import Job, JobStatus, ParentPolicy, Retry, Stats, Unique
 from millrace.contracts.job_graph import JobGraph
+from millrace.contracts.job_logs import JobLog
+from millrace.contracts.why import Why
 from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
 from millrace.job_decorators import JobDecorators
+from millrace.job_extensions import JobExtensions
 from millrace.job_options import enqueue_body, enqueued_job
 from millrace.link import Answer
 from millrace.many_jobs import ManyJobs
@@ -34,21 +40,22 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(ManyJobs, Batches, JobDecorators):
+class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
         from millrace.client import Millrace
 
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
+        self.plugin_failures = Counter()
         self.schedules = Schedules(self._app)
 
     async def enqueue(
         self,
         name: str,
-        data: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | BaseModel | None = None,
         *,
-        payload: Mapping[str, Any] | None = None,
+        payload: Mapping[str, Any] | BaseModel | None = None,
         queue: str | None = None,
         priority: int | None = None,
         delay: float | None = None,
@@ -115,17 +122,33 @@ class JobQueue(ManyJobs, Batches, JobDecorators):
             raise PartlyRefused(outcomes)
         return jobs
 
-    async def schedule(self, name: str, data: Mapping[str, Any] | None, scheduled_at: datetime, **options: Any) -> Job:
+    async def schedule(
+        self, name: str, data: Mapping[str, Any] | BaseModel | None, scheduled_at: datetime, **options: Any
+    ) -> Job:
         """Enqueues a job that runs at `scheduled_at` or as soon as possible after it."""
         return await self.enqueue(name, data, run_at=scheduled_at, **options)
 
-    async def get(self, job_id: str, *, min_position: str | None = None) -> Job | None:
-        """The job, or None where this tenant has none of that id."""
+    async def logs(self, job_id: str, attempt: int | None = None) -> JobLog:
+        """What an attempt has logged with `job.log`, by default the newest that has; kept for seven days.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        body = {"job_id": job_id} if attempt is None else {"job_id": job_id, "attempt": attempt}
+        return JobLog.model_validate(await self._app.link.query("job.logs", body))
+
+    async def get(self, job_id: str, *, logs: bool = False, min_position: str | None = None) -> Job | None:
+        """The job, or None where this tenant has none of that id.
+
+        Args:
+            logs: read what its newest attempt has logged, too.
+        """
         try:
             answer = await self._app.link.query("job.get", {"job_id": job_id}, min_position=min_position)
         except NotFound:
             return None
-        return Job.model_validate(answer["job"])
+        job = answer["job"]
+        return Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
 
     async def get_status(self, job_id: str) -> JobStatus | None:
         """What the job is doing, or None where this tenant has none of that id."""
@@ -139,14 +162,29 @@ class JobQueue(ManyJobs, Batches, JobDecorators):
         queue: str | None = None,
         name: str | None = None,
         dead_lettered: bool | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        finished_after: datetime | None = None,
+        finished_before: datetime | None = None,
+        error: str | None = None,
+        waiting: str | None = None,
         limit: int = PAGE,
         cursor: str | None = None,
         min_position: str | None = None,
     ) -> JobPage:
-        """One page of jobs, newest first; `cursor` is that of the page before."""
+        """One page of jobs, newest first; `cursor` is that of the page before.
+
+        Args:
+            created_after: times have a zone; `after` includes the time, `before` does not.
+            finished_after: of the time when the job completed or failed for good.
+            error: words that the error of one of its attempts has, all of them, in any case.
+            waiting: a reason for which jobs wait, as `why` names it.
+        """
         filters = {
-            "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered, "limit": limit,
-            "cursor": cursor,
+            "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered,
+            "created_after": created_after, "created_before": created_before,
+            "finished_after": finished_after, "finished_before": finished_before,
+            "error": error, "waiting": waiting, "limit": limit, "cursor": cursor,
         }  # fmt: skip
         body = {key: value for key, value in filters.items() if value is not None}
         answer = await self._app.link.query("job.list", body, min_position=min_position)
@@ -217,15 +255,25 @@ class JobQueue(ManyJobs, Batches, JobDecorators):
         body = {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
         await self._app.link.execute("job.retry", body)
 
-    async def remove(self, job_id: str) -> bool:
+    async def remove(self, job_id: str, reason: str | None = None) -> bool:
         """Takes a waiting or finished job out of what can be read; always true.
 
         Raises:
             NotFound: this tenant has no such job.
             Refused: it is running.
         """
-        await self._app.link.execute("job.remove", {"job_id": job_id})
+        await self._app.link.execute(
+            "job.remove", {"job_id": job_id} if reason is None else {"job_id": job_id, "reason": reason}
+        )
         return True
+
+    async def why(self, job_id: str) -> Why:
+        """The one reason for which the job has not started, or what became of it.
+
+        Raises:
+            NotFound: this tenant has no such job.
+        """
+        return Why.model_validate(await self._app.link.query("job.why", {"job_id": job_id}))
 
     async def graph(self, job_id: str, *, limit: int = 500) -> JobGraph:
         """The jobs that a job comes after and those that come after it, directly or not, `limit` at most.
@@ -235,9 +283,16 @@ class JobQueue(ManyJobs, Batches, JobDecorators):
         """
         return JobGraph.model_validate(await self._app.link.query("job.graph", {"job_id": job_id, "limit": limit}))
 
-    async def stats(self) -> Stats:
-        """How many jobs are in each status, and how many workers were seen lately."""
-        return Stats.model_validate(await self._app.link.query("job.stats", {}))
+    async def stats(self, *, queue: str | None = None, details: bool = False) -> Stats:
+        """How many jobs are in each status, and how many workers were seen lately.
+
+        Args:
+            details: also each queue, the oldest waiting job, and how long the newest jobs waited and ran.
+        """
+        body: dict[str, Any] = {} if queue is None else {"queue": queue}
+        if details:
+            body["details"] = True
+        return Stats.model_validate(await self._app.link.query("job.stats", body))
 
     async def dead_letters(self, **filters: Any) -> Jobs:
         """One page of the jobs whose attempts are used up; takes what `page` takes."""

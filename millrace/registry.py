@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from millrace.binding import Binding
+from millrace.job_context import JobContext
+from millrace.job_middleware import Around
+from millrace.job_versions import Versions
+
+Backoff = Callable[[JobContext, Exception], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
-    """A job's handler, and the options that its enqueuing takes unless it brings its own."""
+    """A job's handler, and the options that its enqueuing takes unless it brings its own.
+
+    Attributes:
+        soft_timeout: seconds after which the handler is told that its time is short.
+        pool: where a plain function runs.
+        versions: of the arguments, of which the handler takes the current one.
+        backoff: the seconds that a failed attempt waits for the next, or None to leave that to the policy.
+    """
 
     name: str
     function: Callable[..., Any]
     binding: Binding
     options: Mapping[str, Any]
+    soft_timeout: float | None = None
+    backoff: Backoff | None = None
+    pool: Literal["thread", "process"] = "thread"
+    versions: Versions = field(default_factory=Versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,7 @@ class Registry:
 
     jobs: dict[str, JobDefinition] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionDefinition] = field(default_factory=dict)
+    middleware: list[Around] = field(default_factory=list)
     schedules: dict[str, ScheduleDefinition] = field(default_factory=dict)
 
     def add_job(self, definition: JobDefinition) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ from millrace import worker_outcomes
 from millrace.ids import uuid7
 from millrace.worker_claims import Claims
 from millrace.worker_leases import Key, Leases, lease_clock
+from millrace.worker_memory import watch_memory
 from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
 from millrace.worker_schedules import declare_schedules
+from millrace.worker_shares import Shares
 from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_subscriptions import Delivery
 from millrace.worker_threads import Threads
@@ -41,15 +43,18 @@ class Worker:
 
     Args:
         concurrency: jobs at the same time.
-        queues: where to take jobs from.
+        queues: where to take jobs from; with weights, such as `{"default": 3, "media": 1}`, each gets that part of what
+            the worker takes while all have jobs.
         grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
             and their jobs handed back, which uses no attempt.
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
             subscription is delivered by one of them at a time.
+        max_memory: bytes that it and its handlers' processes may take; with more it stops as if told to.
         subscription_lease: seconds after which another worker goes on with the subscriptions of one that died.
 
     Attributes:
         started: set once the worker asks for jobs.
+        outgrown: whether it stopped because it took more than `max_memory`.
     """
 
     def __init__(
@@ -57,20 +62,26 @@ class Worker:
         app: Millrace,
         *,
         concurrency: int = 10,
-        queues: Sequence[str] = ("default",),
+        queues: Sequence[str] | Mapping[str, float] = ("default",),
         grace: float = 30.0,
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
+        max_memory: int | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        if max_memory is not None and max_memory < 1:
+            raise ValueError(f"max_memory must be at least 1 byte, not {max_memory}")
         if not 1 <= subscription_lease <= 3_600:
             raise ValueError(f"subscription_lease must be 1 to 3600 seconds, not {subscription_lease}")
         self.id = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid7()[-12:]}"
         self.started = asyncio.Event()
+        self.outgrown = False
+        self._max_memory = max_memory
         self._app = app
         self._concurrency = concurrency
         self._queues = tuple(queues)
+        self._shares = Shares(queues) if isinstance(queues, Mapping) else None
         self._grace = grace
         self._with_subscriptions = subscriptions
         self._subscription_lease = subscription_lease
@@ -92,13 +103,16 @@ class Worker:
             signals: false leaves the process's signals alone.
         """
         self._reports = Reports(self._app.link, self._settled)
-        self._runner = Runner(self._app.registry, self._threads, self._reports.add, self._ended)
-        self._claims = Claims(self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept)
-        renewals = Renewals(self._app.link, self.id, self._leases, self._lost)
+        self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
+        self._claims = Claims(
+            self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept, self._shares
+        )
+        renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
         keeping = asyncio.create_task(renewals.run())
         declaring = asyncio.create_task(declare_schedules(self._app))
         deliveries = self._deliveries()
         delivering = [asyncio.create_task(delivery.run()) for delivery in deliveries]
+        watching = asyncio.create_task(self._watch_memory())
         if signals:
             self._listen()
         try:
@@ -112,15 +126,25 @@ class Worker:
                 delivery.stop()
             await self._wind_down(delivering)
         finally:
-            for task in (keeping, declaring, *delivering):
+            for task in (keeping, declaring, watching, *delivering):
                 task.cancel()
-            await asyncio.gather(keeping, declaring, *delivering, return_exceptions=True)
+            await asyncio.gather(keeping, declaring, watching, *delivering, return_exceptions=True)
             await self._claims.stop()
             await self._reports.close()
+            await self._runner.logs.close()
+            self._runner.close()
             self._threads.close()
             if signals:
                 self._stop_listening()
             log.info("worker stopped", worker=self.id)
+
+    async def _watch_memory(self) -> None:
+        if self._max_memory is not None:
+            await watch_memory(self._max_memory, self._runner.processes.ids, self._outgrow)
+
+    def _outgrow(self) -> None:
+        self.outgrown = True
+        self.stop()
 
     async def _told_to_stop(self, keeping: asyncio.Task[None]) -> None:
         told = asyncio.create_task(self._stopping.wait())
@@ -156,10 +180,22 @@ class Worker:
         self._leases.release(key)
         self._claims.wake()
 
-    def _lost(self, key: Key, reason: str) -> None:
+    def _told(self, key: Key) -> dict[str, Any] | None:
+        run = self._runs.get(key)
+        return None if run is None else run.job.untold
+
+    def _heard(self, key: Key, details: dict[str, Any]) -> None:
+        run = self._runs.get(key)
+        # What was told while the renewal was on its way goes with the next one.
+        if run is not None and run.job.untold is details:
+            run.job.untold = None
+
+    def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)
         run = self._runs.get(key)
         if run is not None and run.reason is not Stop.LOST:
+            run.job.told(told.get("status"), told.get("reason"))
+            reason = told.get("status") or ("it is not valid any more" if told else "its lease could not be renewed")
             log.warning("an attempt is stopped", job=run.job.name, job_id=key[0], attempt=key[1], reason=reason)
             self._runner.stop(run, Stop.LOST)
 
@@ -188,6 +224,7 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(REPORT_SECONDS):
                 await self._reports.drained()
+                await self._runner.logs.drained()
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

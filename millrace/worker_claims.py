@@ -14,6 +14,7 @@ from millrace.ids import uuid7
 from millrace.link import Link, read_answer
 from millrace.repeating import LONGEST_PAUSE, backoff
 from millrace.worker_leases import lease_clock
+from millrace.worker_shares import Shares
 
 log = structlog.get_logger("millrace.worker")
 
@@ -34,6 +35,7 @@ class Claims:
 
     Args:
         running: slots in use.
+        shares: what each queue gets of the slots while it has jobs; without it the order goes by priority alone.
         accept: called with grants, the time at which their claim was sent, `held` and `lease`.
     """
 
@@ -45,6 +47,7 @@ class Claims:
         slots: int,
         running: Callable[[], int],
         accept: Callable[[list[dict[str, Any]], float, float, float], None],
+        shares: Shares | None = None,
     ) -> None:
         self._link = link
         # Taken here: later code runs in the context of whichever handler ended last.
@@ -54,6 +57,7 @@ class Claims:
         self._slots = slots
         self._running = running
         self._accept = accept
+        self._shares = shares
         self._asked = 0
         self._failures = 0
         self._scheduled = False
@@ -112,25 +116,46 @@ class Claims:
             self.wake()
 
     async def _claim(self, slots: int) -> None:
-        body = to_json({"worker": self._worker, "queues": self._queues, "slots": slots, "wait": WAIT_SECONDS})
-        sent = lease_clock()
         try:
-            # Not repeated: grants that get lost on the way lapse by themselves, and a new claim is as good.
-            reply = await self._link.transport.execute(
-                "job.claim", body, self._origin, uuid7(), timeout=ANSWER_SECONDS, hold=WAIT_SECONDS, repeat=False
-            )
-            answer = read_answer(reply).result
+            wanted = slots
+            if self._shares is not None:
+                # Each queue's part first; what is left goes to whichever has something, by priority.
+                parts = self._shares.of(slots)
+                asked = [self._asked_for((queue,), part, 0.0) for queue, part in parts.items()]
+                # All are waited for, so that what one of them is granted is counted although another has failed.
+                for answer in await asyncio.gather(*asked, return_exceptions=True):
+                    if isinstance(answer, BaseException):
+                        raise answer
+                    wanted -= answer
+            if wanted:
+                sent = lease_clock()
+                granted = await self._asked_for(self._queues, wanted, WAIT_SECONDS)
+                if not granted and lease_clock() - sent < EMPTY_PAUSE:
+                    # A service that does not hold claims, because it is stopping for example, is not asked in a
+                    # tight loop.
+                    await asyncio.sleep(EMPTY_PAUSE)
+            self._failures = 0
         except MillraceError as error:
             if self._failures % 10 == 0:
                 log.warning("no jobs can be claimed; trying again", error=str(error))
             self._failures += 1
             await asyncio.sleep(backoff(self._failures))
-            return
         finally:
             self._asked -= slots
-        self._failures = 0
+
+    async def _asked_for(self, queues: tuple[str, ...], slots: int, wait: float) -> int:
+        """Sends one claim; returns how many jobs it was granted.
+
+        Raises:
+            MillraceError: there is no answer.
+        """
+        body = to_json({"worker": self._worker, "queues": queues, "slots": slots, "wait": wait})
+        sent = lease_clock()
+        # Not repeated: grants that get lost on the way lapse by themselves, and a new claim is as good.
+        reply = await self._link.transport.execute(
+            "job.claim", body, self._origin, uuid7(), timeout=ANSWER_SECONDS, hold=wait, repeat=False
+        )
+        answer = read_answer(reply).result
         if answer["grants"]:
             self._accept(answer["grants"], sent, answer["held"], answer["lease"])
-        elif lease_clock() - sent < EMPTY_PAUSE:
-            # A service that does not hold claims, because it is stopping for example, is not asked in a tight loop.
-            await asyncio.sleep(EMPTY_PAUSE)
+        return len(answer["grants"])

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic_core import to_json
 
 from millrace.encoding import encode
-from millrace.errors import NonRetryable, ResultRefused
+from millrace.errors import ArgumentMismatch, NoHandler, NonRetryable, ResultRefused, Snooze
 from millrace.job_context import JobContext
 
-MAX_RESULT_BYTES = 262_144
+MAX_RESULT_BYTES = 1_000_000
 LOOK_AGAIN = 5.0
 LONGEST_LOOK = 60.0
 MAX_MESSAGE_CHARS = 8_192
@@ -39,21 +39,32 @@ def completed(job: JobContext, result: Any) -> bytes:
     return _report(job, b"completed", b',"result":' + text)
 
 
-def failed(job: JobContext, error: BaseException) -> bytes:
-    """The report of an exception, with its traceback from the handler on."""
+def failed(job: JobContext, error: BaseException, retry_after: float | None = None) -> bytes:
+    """The report of an exception, with its traceback from the handler on.
+
+    Args:
+        retry_after: seconds to the next attempt, where it is not the policy that decides.
+    """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         trace = "".join(traceback.format_exception(kind, error, _below_worker(error.__traceback__)))
     except Exception as unprintable:
         trace = f"the traceback cannot be shown: {type(unprintable).__name__}"
-    detail = {
-        "type": clean(name)[:256],
-        "message": clean(_message(error))[:MAX_MESSAGE_CHARS],
-        "traceback": clean(trace)[-MAX_TRACEBACK_CHARS:],
-    }
-    retryable = b',"retryable":false' if isinstance(error, NonRetryable) else b""
-    return _report(job, b"failed", b',"error":' + to_json(detail) + retryable)
+    detail = {"type": clean(name)[:256], "message": clean(_message(error))[:MAX_MESSAGE_CHARS]}
+    if not isinstance(error, ArgumentMismatch):
+        # Of data that does not fit, a trace through the worker would tell nobody anything.
+        detail["traceback"] = clean(trace)[-MAX_TRACEBACK_CHARS:]
+    more = b',"retryable":false' if isinstance(error, NonRetryable) else b""
+    if retry_after is not None:
+        more += b',"retry_after":' + to_json(retry_after)
+    return _report(job, b"failed", b',"error":' + to_json(detail) + more)
+
+
+def snoozed(job: JobContext, snooze: Snooze) -> bytes:
+    """The report of a handler that wants to run later; it uses no attempt."""
+    reason = to_json(clean(str(snooze))[:256])
+    return _report(job, b"returned", b',"delay":%b,"reason":%b' % (to_json(snooze.seconds), reason))
 
 
 def refused(job_id: str, attempt: int, reason: str) -> bytes:
@@ -79,12 +90,12 @@ def timed_out(job: JobContext) -> bytes:
     return _report(job, b"failed", b',"error":' + to_json(detail))
 
 
-def unknown(job: JobContext) -> bytes:
+def unknown(job: JobContext, error: NoHandler) -> bytes:
     """The report that leaves a job to a worker which has a handler for it; it uses no attempt.
 
     The longer nobody has one, the longer the job waits between two looks.
     """
-    reason = clean(f"no handler for {job.name!r} in the worker that got it")[:256]
+    reason = clean(str(error))[:256]
     delay = min(LONGEST_LOOK, LOOK_AGAIN * job.attempt)
     return _report(job, b"returned", b',"delay":%g,"reason":' % delay + to_json(reason))
 
@@ -92,6 +103,11 @@ def unknown(job: JobContext) -> bytes:
 def returned(job_id: str, attempt: int) -> bytes:
     """The report that hands a job back; it uses no attempt."""
     return b'{"job_id":%b,"attempt":%d,"outcome":"returned"}' % (to_json(job_id), attempt)
+
+
+def continued(report: bytes, state: bytes) -> bytes:
+    """A report together with the state that the next attempt continues from."""
+    return report[:-1] + b',"checkpoint":' + state + b"}"
 
 
 def _report(job: JobContext, outcome: bytes, rest: bytes) -> bytes:

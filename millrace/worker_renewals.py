@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from pydantic_core import to_json
@@ -18,17 +19,33 @@ log = structlog.get_logger("millrace.worker")
 TICK_SECONDS = 0.25
 ANSWER_SECONDS = 5.0
 MAX_ATTEMPTS = 1_000
+DETAIL_BYTES = 524_288
+Details = dict[str, Any]
 
 
 class Renewals:
-    """Renews all leases in one message when the first is due, and calls `lost` for attempts that must stop."""
+    """Renews all leases in one message when the first is due, and calls `lost` for attempts that must stop.
 
-    def __init__(self, link: Link, worker: str, leases: Leases, lost: Callable[[Key, str], None]) -> None:
+    Args:
+        lost: gets what the service said of the attempt: nothing where its lease could not be renewed in time.
+        told: gives what an attempt tells of itself and the service does not have.
+        heard: called with that when the service has it.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        leases: Leases,
+        lost: Callable[[Key, Details], None],
+        told: Callable[[Key], Details | None],
+        heard: Callable[[Key, Details], None],
+    ) -> None:
         self._link = link
         self._origin = link.origin()
         self._worker = worker
         self._leases = leases
-        self._lost = lost
+        self._lost, self._told, self._heard = lost, told, heard
         self._renewing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -37,7 +54,7 @@ class Renewals:
             while True:
                 now = lease_clock()
                 for key in self._leases.expire(now):
-                    self._lost(key, "its lease could not be renewed")
+                    self._lost(key, {})
                 if self._leases.renewal_due(now) and (self._renewing is None or self._renewing.done()):
                     self._leases.renewing(now)
                     self._renewing = asyncio.create_task(self._renew())
@@ -55,14 +72,30 @@ class Renewals:
             except MillraceError as error:
                 log.warning("leases could not be renewed; trying again", count=len(keys), error=str(error))
 
+    def _news(self, keys: list[Key]) -> dict[Key, Details]:
+        """As much of what attempts tell as one message takes; the rest goes with the next one."""
+        news: dict[Key, Details] = {}
+        size = 0
+        for key in keys:
+            told = self._told(key)
+            if told is not None and (size := size + len(to_json(told))) <= DETAIL_BYTES:
+                news[key] = told
+        return news
+
     async def _renew_some(self, keys: list[Key]) -> None:
-        attempts = [{"job_id": job_id, "attempt": attempt} for job_id, attempt in keys]
+        details = self._news(keys)
+        attempts = [
+            {"job_id": key[0], "attempt": key[1], **({"details": details[key]} if key in details else {})}
+            for key in keys
+        ]
         body = to_json({"worker": self._worker, "attempts": attempts})
         sent = lease_clock()
         reply = await self._link.transport.execute(
             "job.renew", body, self._origin, uuid7(), timeout=ANSWER_SECONDS, repeat=False
         )
         answer = read_answer(reply).result
+        for key, told in details.items():
+            self._heard(key, told)
         self._leases.renewed(keys, sent=sent, lease=answer["lease"])
         for attempt in answer["lost"]:
-            self._lost((attempt["job_id"], attempt["attempt"]), "it is not valid any more")
+            self._lost((attempt["job_id"], attempt["attempt"]), attempt)

@@ -91,10 +91,13 @@ class Reports:
             self._schedule()
 
     def _take(self) -> list[Report]:
-        reports, size = [self._pending.popleft()], 0
-        while self._pending and len(reports) < MAX_ITEMS and size < MAX_BYTES:
+        reports = [self._pending.popleft()]
+        size = len(reports[0].body)
+        while self._pending and len(reports) < MAX_ITEMS:
+            size += len(self._pending[0].body)
+            if size > MAX_BYTES:
+                break
             reports.append(self._pending.popleft())
-            size += len(reports[-1].body)
         return reports
 
     async def _deliver(self, reports: list[Report]) -> None:

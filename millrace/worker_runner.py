@@ -7,17 +7,25 @@ import contextvars
 import inspect
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import structlog
 
 from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
-from millrace.errors import NoHandler
+from millrace.errors import NoHandler, Snooze
 from millrace.job_context import JobContext
+from millrace.job_middleware import composed
+from millrace.link import Link
 from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
+from millrace.worker_checkpoints import Checkpoints
 from millrace.worker_leases import Key
+from millrace.worker_logs import Logs
+from millrace.worker_processes import Processes
+from millrace.worker_retries import chosen_wait
+from millrace.worker_soft_timeout import SoftLimited, interrupt
 from millrace.worker_threads import Threads
 
 STOP_SECONDS = 5.0
@@ -35,7 +43,8 @@ class Stop(Enum):
 class Run:
     """One attempt on its way through the worker."""
 
-    __slots__ = ("begun", "definition", "job", "key", "reason", "reported", "task", "timer")
+    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "task", "timers")
+    checkpoints: Checkpoints
 
     def __init__(self, job: JobContext, definition: JobDefinition | None) -> None:
         self.job = job
@@ -45,11 +54,11 @@ class Run:
         self.reported = False
         self.reason: Stop | None = None
         self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.timers: list[asyncio.TimerHandle] = []
 
 
 class Runner:
-    """Starts handlers and tells how they ended.
+    """Starts handlers and tells how they ended. `logs` has what they log.
 
     Args:
         report: called once with an attempt's outcome, unless the attempt was lost.
@@ -58,15 +67,22 @@ class Runner:
 
     def __init__(
         self,
+        link: Link,
         registry: Registry,
         threads: Threads,
         report: Callable[[Key, bytes], None],
         ended: Callable[[Run], None],
     ) -> None:
+        self._link = link
+        # Taken here: later code runs in the context of whichever handler ended last.
+        self._origin = link.origin()
+        self.logs = Logs(link, self._origin)
         self._registry = registry
+        self._handle = composed(registry.middleware, self._invoke)
         self._threads = threads
         self._report = report
         self._ended = ended
+        self.processes = Processes()
         self._context = contextvars.copy_context()
         self._spans = JobSpans.of_application()
 
@@ -74,10 +90,14 @@ class Runner:
         """Starts the granted attempt."""
         job = JobContext(grant)
         run = Run(job, self._registry.jobs.get(job.name))
+        run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
+        job.keep(run.checkpoints, self.logs)
         loop = asyncio.get_running_loop()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())
-        run.timer = loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT)
+        run.timers.append(loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT))
+        if run.definition is not None and run.definition.soft_timeout is not None:
+            run.timers.append(loop.call_later(run.definition.soft_timeout, self._warn, run))
         return run
 
     def stop(self, run: Run, reason: Stop) -> None:
@@ -90,14 +110,27 @@ class Runner:
         if run.reason is not None:
             return
         run.reason = reason
-        run.job.stop()
+        run.job.stop(reason.value)
         if reason is Stop.TIMEOUT:
             outcome = worker_outcomes.timed_out(run.job)
             asyncio.get_running_loop().call_later(STOP_SECONDS, self._report_once, run, outcome)
         if run.task is not None and not (run.begun and self._in_thread(run)):
             run.task.cancel()
+            # Cleaning up has as long; what hangs in there is not to keep the slot.
+            run.timers.append(asyncio.get_running_loop().call_later(STOP_SECONDS, run.task.cancel))
+        if run.definition is not None and run.definition.pool == "process":
+            self.processes.kill(run.key)
         if not run.begun:
             self._finish(run, None)
+
+    def _warn(self, run: Run) -> None:
+        run.job.soft_timed_out = True
+        if run.task is not None and run.begun and run.reason is None and not self._in_thread(run):
+            interrupt(run.task)
+
+    def close(self) -> None:
+        """Ends the processes of handlers."""
+        self.processes.close()
 
     def hand_back(self, run: Run) -> None:
         """Reports a handler that does not end as handed back."""
@@ -110,15 +143,19 @@ class Runner:
         outcome: bytes | None = None
         try:
             outcome = worker_outcomes.completed(job, await self._traced(run))
+            if run.reason is not Stop.TIMEOUT:
+                run.checkpoints.close()
         except NoHandler as error:
             log.warning("a job is left to other workers", job=job.name, job_id=job.id, reason=str(error))
-            outcome = worker_outcomes.unknown(job)
+            outcome = worker_outcomes.unknown(job, error)
+        except Snooze as snooze:
+            outcome = worker_outcomes.snoozed(job, snooze)
         except BaseException as error:
             # A cancellation that nobody asked for came out of the handler: a library's way to say that a connection
             # was lost. It is a failure like any other, and so is whatever else a handler lets out: neither may it end
             # the worker nor keep its slot.
             if run.reason is None:
-                outcome = worker_outcomes.failed(job, error)
+                outcome = worker_outcomes.failed(job, error, chosen_wait(run.definition, job, error))
         self._finish(run, outcome)
 
     async def _traced(self, run: Run) -> Any:
@@ -130,18 +167,28 @@ class Runner:
             return await self._call(run)
 
     async def _call(self, run: Run) -> Any:
-        definition = run.definition
-        if definition is None:
+        if run.definition is None:
             raise NoHandler(run.job.name)
-        arguments = definition.binding.arguments(run.job)
+        run.job.data = run.definition.versions.brought_up(run.job.name, run.job.data)
+        work = self._handle(run.job)
+        if run.definition.soft_timeout is None or self._in_thread(run):
+            return await work
+        return await SoftLimited(work, run.definition.soft_timeout)
+
+    async def _invoke(self, job: JobContext) -> Any:
+        definition = self._registry.jobs[job.name]
+        if definition.pool == "process":
+            return await self._threads.run(self.processes.call, {"job": job, "definition": definition})
+        arguments = definition.binding.arguments(job)
         if definition.binding.is_async:
             return await definition.function(**arguments)
         result = await self._threads.run(definition.function, arguments)
         return await result if inspect.isawaitable(result) else result
 
     def _finish(self, run: Run, outcome: bytes | None) -> None:
-        if run.timer is not None:
-            run.timer.cancel()
+        self.logs.ended(run.key)
+        for timer in run.timers:
+            timer.cancel()
         match run.reason:
             case Stop.TIMEOUT:
                 self._report_once(run, worker_outcomes.timed_out(run.job))
@@ -152,9 +199,10 @@ class Runner:
         self._ended(run)
 
     def _report_once(self, run: Run, outcome: bytes) -> None:
+        unsaved = run.checkpoints.close()
         if not run.reported:
             run.reported = True
-            self._report(run.key, outcome)
+            self._report(run.key, outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved))
 
     @staticmethod
     def _in_thread(run: Run) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain import job, job_change
+from domain import job, job_change, job_repair
 from domain.ports import RecordedEvent
-from projections import job_links
+from projections import dead_letters, job_links
 from projections import jobs_schema as sql
 from projections.projection import Connection, events_of
 
@@ -75,7 +75,12 @@ class JobRow:
 
 @dataclass(slots=True)
 class _Page:
-    """What one page of events comes to, before it is written; rows by stream."""
+    """What one page of events comes to, before it is written; rows by stream.
+
+    Attributes:
+        edited: the newest data of jobs that got other data, JSON text by (tenant, id).
+        moved: jobs that joined or left the dead letters, as (tenant, id).
+    """
 
     created: dict[str, Fixed] = field(default_factory=dict)
     touched: dict[str, JobRow] = field(default_factory=dict)
@@ -83,6 +88,8 @@ class _Page:
     changed: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    edited: dict[tuple[str, str], str] = field(default_factory=dict)
+    moved: set[tuple[str, str]] = field(default_factory=set)
     parents: list[tuple[Any, ...]] = field(default_factory=list)
 
 
@@ -221,8 +228,16 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
             row.status, row.run_at = "delayed", run_at
         case job.DeadLettered(timestamp=at):
             row.status, row.dead_lettered, row.failed_at = "failed", True, at
+            page.moved.add((row.tenant, row.id))
         case job.Revived(max_attempts=max_attempts):
+            page.moved.add((row.tenant, row.id))
             row.status, row.dead_lettered, row.failed_at, row.max_attempts = "pending", False, None, max_attempts
+        case job_repair.RetryUndone(max_attempts=max_attempts, failed_at=failed_at):
+            page.moved.add((row.tenant, row.id))
+            row.status, row.dead_lettered, row.failed_at, row.max_attempts = "failed", True, failed_at, max_attempts
+            row.run_at = None
+        case job_repair.Edited(data=data) | job_repair.EditUndone(data=data):
+            page.edited[row.tenant, row.id] = to_json(data).decode()
         case job.Cancelled():
             row.status, row.run_at, row.worker = "cancelled", None, None
         case _:
@@ -243,10 +258,16 @@ async def _write(connection: Connection, version: int, page: _Page) -> None:
         await connection.execute(job_links.INSERT.format(v=version), page.parents)
     if page.errors:
         await connection.execute(sql.INSERT_ERRORS.format(v=version), *zip(*page.errors, strict=True))
+    if page.edited:
+        edits = [(tenant, id, data) for (tenant, id), data in page.edited.items()]
+        await connection.execute(sql.EDIT.format(v=version), *zip(*edits, strict=True))
+    if page.moved:
+        await dead_letters.renew(connection, version, sorted(page.moved))
     if page.removed:
         keys = list(zip(*((row.tenant, row.id) for row in page.removed.values()), strict=True))
         await connection.execute(sql.REMOVE.format(v=version), *keys)
         await connection.execute(sql.REMOVE_ERRORS.format(v=version), *keys)
+        await connection.execute(dead_letters.LOST.format(v=version), *keys)
     deltas = [(*key, n) for key, n in sorted(page.counts.items()) if n]
     if deltas:
         await connection.execute(sql.COUNT.format(v=version), *zip(*deltas, strict=True))

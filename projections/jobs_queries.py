@@ -7,16 +7,25 @@ from typing import Any
 from pydantic_core import from_json
 
 from millrace.contracts.job import ListJobs
+from projections.job_filters import job_conditions
 from projections.projection import Connection
 
 COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, max_attempts, timeout, created_at, run_at,
        started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, position"""
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
+HEARTBEAT = """
+SELECT details::text AS details, details_at AS at FROM leases
+ WHERE tenant = $1 AND job_id = $2 AND details IS NOT NULL
+"""
 ERRORS = """
 SELECT job_id, attempt, type, message, traceback, at FROM job_errors
  WHERE tenant = $1 AND job_id = ANY ($2::text[]) ORDER BY job_id, attempt
 """
-COUNTS = "SELECT status, sum(n)::bigint AS n FROM job_counts WHERE tenant = $1 GROUP BY status"
+COUNTS = """
+SELECT status, sum(n)::bigint AS n FROM job_counts
+ WHERE tenant = $1 AND ($2::text IS NULL OR queue = $2) GROUP BY status
+"""
+QUEUE_COUNTS = "SELECT queue, status, n FROM job_counts WHERE tenant = $1"
 WORKERS = """
 SELECT count(*) FROM workers
  WHERE tenant = $1 AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
@@ -24,49 +33,50 @@ SELECT count(*) FROM workers
 
 
 async def one_job(connection: Connection, tenant: str, job_id: str) -> dict[str, Any] | None:
-    """A job with the errors of its attempts, or None."""
+    """A job with the errors of its attempts and what the running one last told of itself, or None."""
     row = await connection.fetchrow(ONE, tenant, job_id)
     if row is None:
         return None
-    return (await _with_errors(connection, tenant, [dict(row)]))[0]
+    job = (await with_errors(connection, tenant, [dict(row)]))[0]
+    beat = await connection.fetchrow(HEARTBEAT, tenant, job_id) if job["status"] == "processing" else None
+    job["heartbeat"] = None if beat is None else {"at": beat["at"], "details": from_json(beat["details"])}
+    return job
 
 
 async def listed_jobs(
     connection: Connection, tenant: str, query: ListJobs, before: int | None
 ) -> tuple[list[dict[str, Any]], int | None]:
     """A page of jobs, newest first, and the position to continue before, None on the last page."""
-    conditions, values = ["tenant = $1"], [tenant]
-    filters: dict[str, Any] = {
-        "status =": query.status.value if query.status else None,
-        "queue =": query.queue,
-        "name =": query.name,
-        "dead_lettered =": query.dead_lettered,
-        "position <": before,
-    }
-    for condition, value in filters.items():
-        if value is not None:
-            values.append(value)
-            conditions.append(f"{condition} ${len(values)}")
-    values.append(query.limit + 1)  # type: ignore[arg-type]
+    conditions = job_conditions(tenant, query)
+    conditions.add("position < {}", before)
+    limit = conditions.parameter(query.limit + 1)
     rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM jobs WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT ${len(values)}",
-        *values,
+        f"SELECT {COLUMNS} FROM jobs WHERE {conditions} ORDER BY position DESC LIMIT {limit}", *conditions.values
     )
     page = [dict(row) for row in rows[: query.limit]]
     following = page[-1]["position"] if len(rows) > query.limit else None
-    return await _with_errors(connection, tenant, page), following
+    return await with_errors(connection, tenant, page), following
 
 
-async def job_stats(connection: Connection, tenant: str, lease: float) -> dict[str, int]:
-    """Jobs by status, and the workers seen within one lease."""
-    counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant)}
+async def job_stats(connection: Connection, tenant: str, lease: float, queue: str | None = None) -> dict[str, int]:
+    """Jobs by status, in one queue or in all, and the tenant's workers seen within one lease."""
+    counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant, queue)}
     names = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
     stats = {name: counts.get(name, 0) for name in names}
     stats["workers"] = int(await connection.fetchval(WORKERS, tenant, lease))
     return stats
 
 
-async def _with_errors(connection: Connection, tenant: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def queue_counts(connection: Connection, tenant: str) -> dict[str, dict[str, int]]:
+    """Jobs by status in each queue."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in await connection.fetch(QUEUE_COUNTS, tenant):
+        counts.setdefault(row["queue"], {})[row["status"]] = int(row["n"])
+    return counts
+
+
+async def with_errors(connection: Connection, tenant: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The jobs as they go over the wire: values decoded, and the errors of their attempts added."""
     failed = [job["id"] for job in jobs if job["error"] is not None or job["attempts"] > 1]
     errors: dict[str, list[dict[str, Any]]] = {}
     for row in await connection.fetch(ERRORS, tenant, failed) if failed else []:

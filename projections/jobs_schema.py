@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from projections import job_links
+from projections import dead_letters, job_links
+from projections.job_filters import WORDS
 
-TABLES = ("jobs", "job_errors", "job_counts", "job_parents")
+TABLES = ("jobs", "job_errors", "job_counts", "job_parents", "dead_letters")
 
 CREATE = (
     """
@@ -54,7 +55,12 @@ CREATE TABLE IF NOT EXISTS job_counts_v{v} (
     PRIMARY KEY (tenant, queue, status)
 );
 """
+    + f"""
+CREATE INDEX IF NOT EXISTS job_errors_v{{v}}_words_idx ON job_errors_v{{v}} USING gin (({WORDS}));
+CREATE INDEX IF NOT EXISTS jobs_v{{v}}_created_idx ON jobs_v{{v}} USING brin (created_at);
+"""
     + job_links.CREATE
+    + dead_letters.CREATE
 )
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
 DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
@@ -78,6 +84,11 @@ FETCH = """
 SELECT j.tenant, j.id, j.queue, j.version, j.status, j.attempts, j.max_attempts, j.run_at, j.started_at, j.completed_at,
        j.failed_at, j.worker, j.result::text AS result, j.error, j.dead_lettered
   FROM jobs_v{v} j JOIN unnest($1::text[], $2::text[]) AS k(tenant, id) ON j.tenant = k.tenant AND j.id = k.id
+"""
+EDIT = """
+UPDATE jobs_v{v} j SET data = u.data::json
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS u(tenant, id, data)
+ WHERE j.tenant = u.tenant AND j.id = u.id
 """
 INSERT_ERRORS = """
 INSERT INTO job_errors_v{v} (tenant, job_id, attempt, type, message, traceback, at)

@@ -20,6 +20,9 @@ LEAVES: dict[str | None, tuple[Literal["ready", "waiting", "leases"], ...]] = {
 
 def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
     """The row that the job's state calls for, given the status that it had before its newest events."""
+    if job.status == status_before == "processing":
+        # No row changes; the text only tells how much memory the job takes.
+        return Work(None, task=to_json(job.checkpoint).decode())
     leaves = LEAVES.get(status_before, ())
     if job.status not in ("pending", "delayed"):
         return Work(None, leaves, job.queue)
@@ -74,6 +77,7 @@ def task_of(job: Job, origin: Metadata) -> dict[str, object]:
         "max_attempts": job.max_attempts,
         "timeout": job.timeout,
         "created_at": job.created_on,
+        **({} if job.checkpoint is None else {"checkpoint": job.checkpoint}),
         "company": origin.company,
         "correlation_id": origin.correlation_id,
         "traceparent": origin.traceparent,

@@ -17,6 +17,7 @@ from adapters.http.access import Access
 from adapters.http.batches import batch_routes
 from adapters.http.call import call_of
 from adapters.http.commands import command_routes
+from adapters.http.dead_letters import dead_letter_routes
 from adapters.http.document import document
 from adapters.http.door import Door
 from adapters.http.events import event_routes
@@ -86,6 +87,7 @@ def create_app(
         health_routes(access, health, metrics),
         job_routes(door),
         batch_routes(door),
+        dead_letter_routes(door),
         queue_routes(door),
         schedule_routes(door),
         event_routes(door),

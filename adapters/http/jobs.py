@@ -15,21 +15,13 @@ from adapters.http.door import Door
 from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView, Success
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
-from adapters.http.problems import invalid
 from adapters.http.respond import respond
-from millrace.contracts.job import Enqueue, JobChange, ListJobs, Stats
+from millrace.contracts.job import Enqueue, JobChange, JobStats, ListJobs, Stats
 from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
 from millrace.contracts.job_graph import JobGraph
-from millrace.contracts.wire import Message, Name, Text
-
-
-class DeadLetters(Message):
-    """Filters of the list of dead letters."""
-
-    queue: Name | None = None
-    name: Name | None = None
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
-    cursor: str | None = Field(None, max_length=256)
+from millrace.contracts.job_logs import JobLog
+from millrace.contracts.why import Why
+from millrace.contracts.wire import Message, Text
 
 
 class Reason(Message):
@@ -50,6 +42,12 @@ class StateAt(Message):
     """A version, or a time in ISO 8601."""
 
     at: str | None = Field(None, max_length=64)
+
+
+class OfAttempt(Message):
+    """One attempt of a job."""
+
+    attempt: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = None
 
 
 class GraphSize(Message):
@@ -82,17 +80,15 @@ def job_routes(door: Door) -> APIRouter:
     @router.get("/api/jobs", response_model=list[JobView], operation_id="list_jobs")
     async def listing(request: Request, filters: Annotated[ListJobs, Query()]) -> Response:
         """Jobs, newest first. `status=active` means `processing`."""
-        return await _list(request, filters.model_dump(mode="json", exclude_none=True))
-
-    @router.get("/api/deadletters", response_model=list[JobView], operation_id="list_dead_letters")
-    async def dead_letters(request: Request, filters: Annotated[DeadLetters, Query()]) -> Response:
-        """Jobs that used up their attempts, newest first."""
-        return await _list(request, {**filters.model_dump(mode="json", exclude_none=True), "dead_lettered": True})
+        page = (await door.query(request, "job.list", filters.model_dump(mode="json", exclude_none=True))).result
+        jobs = [view(job) for job in page["jobs"]]
+        return respond(call_of(request.scope), jobs, headers=next_page(request, "cursor", page.get("cursor")))
 
     @router.get("/api/jobs/stats", response_model=Stats, operation_id="job_stats")
-    async def stats(request: Request) -> Response:
-        """Counts by status, and the workers at work."""
-        return respond(call_of(request.scope), (await door.query(request, "job.stats", {})).result)
+    async def stats(request: Request, wish: Annotated[JobStats, Query()]) -> Response:
+        """Counts by status, and the workers at work; with `details` also queues, ages, waits and run times."""
+        body = wish.model_dump(mode="json", exclude_none=True)
+        return respond(call_of(request.scope), (await door.query(request, "job.stats", body)).result)
 
     @router.post("/api/jobs/cancel", response_model=Bulk, operation_id="cancel_jobs", openapi_extra=takes(CancelMany))
     async def cancel_many(request: Request) -> Response:
@@ -120,6 +116,17 @@ def job_routes(door: Door) -> APIRouter:
         answer = await door.query(request, "job.get", {"job_id": id})
         return respond(call, view(answer.result["job"]))
 
+    @router.get("/api/jobs/{id}/why", response_model=Why, operation_id="why_job")
+    async def why(request: Request, id: str) -> Response:
+        """Why a job has not started: one reason, as a code and in words."""
+        return respond(call_of(request.scope), (await door.query(request, "job.why", {"job_id": id})).result)
+
+    @router.get("/api/jobs/{id}/logs", response_model=JobLog, operation_id="get_job_logs")
+    async def logs(request: Request, id: str, wish: Annotated[OfAttempt, Query()]) -> Response:
+        """What an attempt has logged, by default the newest one that has; kept for seven days."""
+        body = {"job_id": id, **wish.model_dump(exclude_none=True)}
+        return respond(call_of(request.scope), (await door.query(request, "job.logs", body)).result)
+
     @router.patch(
         "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)
     )
@@ -132,8 +139,6 @@ def job_routes(door: Door) -> APIRouter:
     @router.delete("/api/jobs/{id}", response_model=Success, operation_id="delete_job")
     async def delete(request: Request, id: str, wish: Annotated[Deletion, Query()]) -> Response:
         """Cancels a job, or removes a waiting or finished one."""
-        if wish.remove and wish.reason is not None:
-            raise invalid("`reason` is recorded with a cancellation only")
         body: dict[str, object] = {"job_id": id}
         if wish.reason is not None:
             body["reason"] = wish.reason
@@ -155,11 +160,6 @@ def job_routes(door: Door) -> APIRouter:
     async def _many(request: Request, command: str) -> Response:
         call = call_of(request.scope)
         return respond(call, (await door.execute(request, command, object_of(call))).result)
-
-    async def _list(request: Request, body: dict[str, object]) -> Response:
-        page = (await door.query(request, "job.list", body)).result
-        jobs = [view(job) for job in page["jobs"]]
-        return respond(call_of(request.scope), jobs, headers=next_page(request, "cursor", page.get("cursor")))
 
     return router
 

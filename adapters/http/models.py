@@ -8,13 +8,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from millrace.contracts.batch import Batch
+from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
+from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
+from millrace.contracts.why import Why
 
 
 class JobCreated(BaseModel):
@@ -43,10 +46,18 @@ class Canceled(BaseModel):
 
 
 class JobChanged(BaseModel):
-    """Answer to `job.change`, `job.retry` and `job.report`."""
+    """Answer to `job.change`, `job.edit`, `job.retry`, `job.report` and `job.checkpoint`."""
 
     job_id: str
     status: JobStatus
+
+
+class Undone(BaseModel):
+    """Answer to `job.undo`."""
+
+    job_id: str
+    status: JobStatus
+    undone: Literal["retry", "edit"]
 
 
 class Removed(BaseModel):
@@ -74,6 +85,12 @@ def _second_names(schema: dict[str, Any]) -> None:
 
 class JobView(Job):
     """A job, with the second names that some of its fields have."""
+
+    model_config = ConfigDict(json_schema_extra=_second_names)
+
+
+class DeadLetterView(DeadLetter):
+    """A dead letter, with the second names that some of its fields have."""
 
     model_config = ConfigDict(json_schema_extra=_second_names)
 
@@ -231,15 +248,19 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.change": JobChanged,
     "job.retry": JobChanged,
     "job.remove": Removed,
+    "job.edit": JobChanged,
+    "job.undo": Undone,
     "job.cancel_many": Bulk,
     "job.retry_many": Bulk,
     "job.report": JobChanged,
+    "job.checkpoint": JobChanged,
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
     "batch.create": BatchChanged,
     "batch.seal": BatchChanged,
     "batch.cancel": BatchChanged,
+    "job.log": Logged,
     "schedule.create": ScheduleReply,
     "schedule.change": ScheduleReply,
     "schedule.pause": ScheduleReply,
@@ -265,6 +286,12 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "job.stats": Stats,
     "batch.get": BatchAnswer,
     "batch.list": BatchPage,
+    "job.why": Why,
+    "deadletter.list": DeadLetterPage,
+    "deadletter.groups": FailureGroups,
+    "deadletter.get": DeadLetterDetail,
+    "deadletter.preview": Preview,
+    "job.logs": JobLog,
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,

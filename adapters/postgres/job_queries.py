@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -16,13 +17,16 @@ from domain.ports import StreamName
 from handlers.routes import QueryRoute
 from handlers.service import BehindPosition
 from millrace.contracts import job as contract
+from millrace.contracts import why as why_contract
 from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.wire import Context
 from projections.job_links import job_graph
-from projections.jobs_queries import job_stats, listed_jobs, one_job
+from projections.jobs_queries import listed_jobs, one_job
+from projections.why_queries import standing_of
 
 READER = "jobs"
 CURSOR_DIGITS = 18
+UNFINISHED = ("pending", "delayed", "processing")
 
 
 class UnreadableCursor(Refusal):
@@ -31,8 +35,21 @@ class UnreadableCursor(Refusal):
     code = "invalid"
 
 
+def position_before(cursor: str | None) -> int | None:
+    """The position that a page continues before.
+
+    Raises:
+        UnreadableCursor: no page has carried it.
+    """
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_DIGITS):
+        raise UnreadableCursor("cursor: take it from the page before, as it is")
+    return int(cursor)
+
+
 class JobQueries:
-    """Answers `job.get`, `job.list`, `job.graph` and `job.stats`."""
+    """Answers `job.get`, `job.list`, `job.graph` and `job.why`."""
 
     def __init__(
         self, pool: asyncpg.Pool[asyncpg.Record], store: PostgresEventStore, positions: ReaderPositions, lease: float
@@ -44,17 +61,37 @@ class JobQueries:
             "job.get": QueryRoute(contract.GetJob, self._get, READER),
             "job.list": QueryRoute(contract.ListJobs, self._list, READER),
             "job.graph": QueryRoute(GetGraph, self._graph, READER),
-            "job.stats": QueryRoute(contract.JobStats, self._stats, READER),
+            "job.why": QueryRoute(why_contract.WhyWaiting, self._why, READER),
         }
 
     @translated
     async def _get(self, query: contract.GetJob, context: Context) -> dict[str, Any]:
-        await self._caught_up(context.tenant, query.job_id)
+        return {"job": await self._one(context.tenant, query.job_id)}
+
+    @translated
+    async def _why(self, query: why_contract.WhyWaiting, context: Context) -> dict[str, Any]:
+        job = await self._one(context.tenant, query.job_id)
+        stream = StreamName(KIND, context.tenant, query.job_id).text
         async with self._pool.acquire() as connection:
-            job = await one_job(connection, context.tenant, query.job_id)
+            standing = await standing_of(connection, context.tenant, stream, timedelta(seconds=self._lease))
+        if standing is None and job["status"] in UNFINISHED:
+            # It ended or moved since; its row in the read model is the older of the two.
+            job = await self._one(context.tenant, query.job_id)
+        return why_contract.why(job, standing).model_dump()
+
+    async def _one(self, tenant: str, job_id: str) -> dict[str, Any]:
+        """A job as of its newest event.
+
+        Raises:
+            NoSuchAggregate: the tenant has no such job, or it was removed.
+            BehindPosition: the read model has not come to its newest event in time.
+        """
+        await self._caught_up(tenant, job_id)
+        async with self._pool.acquire() as connection:
+            job = await one_job(connection, tenant, job_id)
         if job is None:
-            raise NoSuchAggregate(KIND, query.job_id)
-        return {"job": job}
+            raise NoSuchAggregate(KIND, job_id)
+        return job
 
     @translated
     async def _graph(self, query: GetGraph, context: Context) -> dict[str, Any]:
@@ -78,16 +115,7 @@ class JobQueries:
 
     @translated
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:
-        before = None
-        if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) <= CURSOR_DIGITS):
-                raise UnreadableCursor("cursor: take it from the page before, as it is")
-            before = int(query.cursor)
+        before = position_before(query.cursor)
         async with self._pool.acquire() as connection:
             jobs, following = await listed_jobs(connection, context.tenant, query, before)
         return {"jobs": jobs, "cursor": None if following is None else str(following)}
-
-    @translated
-    async def _stats(self, _: contract.JobStats, context: Context) -> dict[str, Any]:
-        async with self._pool.acquire() as connection:
-            return dict(await job_stats(connection, context.tenant, self._lease))

@@ -40,5 +40,7 @@ def restored(row: Any, mapper: EventMapper) -> Aggregate:
     for name in times & state.keys():
         if state[name] is not None:
             state[name] = datetime.fromisoformat(state[name])
+    # What a newer release added to the state begins as in an aggregate without events.
+    aggregate.__base_init__(state["_id"], state["_version"], state["_created_on"])
     aggregate.__dict__.update(state, _pending_events=[])
     return aggregate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -20,14 +20,16 @@ from domain.ports import BatchCounts, ClaimRequest, Granted, LapsedLease, Orphan
 log = structlog.get_logger("leases")
 
 RENEW = """
-UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true
-  FROM unnest($1::text[], $2::int[]) AS r(stream, attempt)
+UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true, details = coalesce(r.details, l.details),
+       details_at = CASE WHEN r.details IS NULL THEN l.details_at ELSE clock_timestamp() END
+  FROM unnest($1::text[], $2::int[], $5::json[]) AS r(stream, attempt, details)
  WHERE l.stream = r.stream AND l.attempt = r.attempt AND l.worker = $3
 RETURNING l.stream, l.attempt
 """
 SEEN = """
-INSERT INTO workers (tenant, worker, seen_at) VALUES ($1, $2, clock_timestamp())
-ON CONFLICT (tenant, worker) DO UPDATE SET seen_at = excluded.seen_at
+INSERT INTO workers (tenant, worker, seen_at, queues) VALUES ($1, $2, clock_timestamp(), $3::text[])
+ON CONFLICT (tenant, worker) DO UPDATE
+   SET seen_at = excluded.seen_at, queues = coalesce(excluded.queues, workers.queues)
 """
 STOP = """
 INSERT INTO workers (tenant, worker, seen_at, stopped) VALUES ($1, $2, clock_timestamp(), true)
@@ -114,7 +116,7 @@ class PostgresWorkQueue:
 
     @translated
     async def claim(self, request: ClaimRequest) -> Granted:
-        await self._note_worker(request.tenant, request.worker)
+        await self._note_worker(request.tenant, request.worker, request.queues)
         return await self.claims.claim(request)
 
     @translated
@@ -123,7 +125,9 @@ class PostgresWorkQueue:
         self.claims.withdraw(tenant, worker)
 
     @translated
-    async def renew(self, tenant: str, worker: str, attempts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    async def renew(
+        self, tenant: str, worker: str, attempts: Mapping[tuple[str, int], str | None]
+    ) -> list[tuple[str, int]]:
         streams = {StreamName(job_domain.KIND, tenant, job_id).text: (job_id, attempt) for job_id, attempt in attempts}
 
         async def run(connection: Connection) -> list[asyncpg.Record]:
@@ -133,6 +137,7 @@ class PostgresWorkQueue:
                 [attempt for _, attempt in streams.values()],
                 worker,
                 self._lease,
+                [attempts[pair] for pair in streams.values()],
             )
 
         valid = {row["stream"] for row in await self._commits.perform(run)} if streams else set()
@@ -186,11 +191,11 @@ class PostgresWorkQueue:
         """Forgets keys that have had no work for a while."""
         await self._commits.perform(lambda connection: connection.execute(TIDY))
 
-    async def _note_worker(self, tenant: str, worker: str) -> None:
+    async def _note_worker(self, tenant: str, worker: str, queues: Sequence[str] | None = None) -> None:
         """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""
         now = time.monotonic()
         if now - self._seen.get((tenant, worker), -60.0) > self._lease.total_seconds() / 3:
             if len(self._seen) > 10_000:
                 self._seen.clear()
             self._seen[tenant, worker] = now
-            await self._pool.execute(SEEN, tenant, worker)
+            await self._pool.execute(SEEN, tenant, worker, queues)

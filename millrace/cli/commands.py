@@ -8,6 +8,7 @@ import typer
 
 from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
+from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import doctor, migrate, release, serve, topology
 from millrace.cli.many import cancel, retry
@@ -16,7 +17,7 @@ from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
-from millrace.cli.why import why
+from millrace.cli.why import why, why_waiting
 from millrace.cli.worker import worker
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -24,7 +25,20 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def register(app: typer.Typer) -> None:
     """Adds every command to `app`."""
-    own: list[Callable[..., None]] = [up, worker, enqueue, jobs, watch, history, why, cancel, retry, rebuild]
+    own: list[Callable[..., None]] = [
+        up,
+        worker,
+        enqueue,
+        jobs,
+        logs,
+        watch,
+        history,
+        why,
+        why_waiting,
+        cancel,
+        retry,
+        rebuild,
+    ]
     for command in own:
         app.command()(command)
     for command in (serve, migrate, release, doctor):

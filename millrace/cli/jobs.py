@@ -44,15 +44,22 @@ def jobs(
     status: Annotated[JobStatus | None, typer.Option(help="Only jobs that are in this state.")] = None,
     queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
     name: Annotated[str | None, typer.Option(help="Only jobs of this handler.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only jobs enqueued then or later, ISO 8601 with zone.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only jobs enqueued before, ISO 8601 with zone.")] = None,
+    error: Annotated[str | None, typer.Option(help="Only jobs whose errors have these words.")] = None,
+    waiting: Annotated[str | None, typer.Option(help="Only jobs that wait for this reason: delayed, retry …")] = None,
     limit: Annotated[int, typer.Option(help="Most jobs to list.", min=1, max=1_000)] = 50,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
     """Lists jobs, newest first, or shows one."""
+    filters: dict[str, Any] = {"status": status, "queue": queue, "name": name, "error": error, "waiting": waiting}
+    filters["created_after"] = None if since is None else point_in_time(since)
+    filters["created_before"] = None if until is None else point_in_time(until)
 
     async def find(app: Millrace) -> list[Job]:
         if job_id is None:
-            return await app.jobs.list(status=status, queue=queue, name=name, limit=limit)
+            return await app.jobs.list(**filters, limit=limit)
         job = await app.jobs.get(job_id)
         if job is None:
             raise CliError(f"there is no job {job_id!r}")

@@ -35,6 +35,9 @@ def up(
     ),
     app: Annotated[str | None, typer.Option(help="Also run a worker for this application, module:app.")] = None,
     concurrency: Annotated[int, typer.Option(help="Jobs that the worker runs at once.", min=1)] = 10,
+    max_memory: Annotated[
+        int | None, typer.Option(help="MiB that the worker may take; with more another one is started.", min=1)
+    ] = None,
 ) -> None:
     """Starts the service on its embedded PostgreSQL, and a worker beside it when an application is named."""
     root = service_root()
@@ -44,7 +47,7 @@ def up(
     url = service_url(host, port)
     folder = data.expanduser().absolute()
     service = ["serve", "--embedded", "--data", str(folder), "--host", host, "--port", str(port)]
-    worker = None if app is None else worker_command(app, url, concurrency)
+    worker = None if app is None else worker_command(app, url, concurrency, max_memory)
     console = Console(stderr=True)
 
     def announce() -> None:
@@ -56,10 +59,11 @@ def up(
     asyncio.run(Supervisor(root, service, worker, url).run(announce))
 
 
-def worker_command(target: str, url: str, concurrency: int) -> list[str]:
+def worker_command(target: str, url: str, concurrency: int, max_memory: int | None = None) -> list[str]:
     """The command line of an ordinary worker, with this process's folder and path and nothing of the service's."""
     command = [sys.executable, "-m", "millrace.cli.main", "worker", target]
-    return [*command, "--url", url, "--concurrency", str(concurrency), "--grace", str(HANDLER_GRACE)]
+    command += ["--url", url, "--concurrency", str(concurrency), "--grace", str(HANDLER_GRACE)]
+    return command if max_memory is None else [*command, "--max-memory", str(max_memory)]
 
 
 def service_url(host: str, port: int) -> str:

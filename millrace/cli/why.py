@@ -46,6 +46,14 @@ def why(
         console().print(graph_tree(graph, id_))
 
 
+def why_waiting(
+    job_id: Annotated[str, typer.Argument(help="The job.")], url: Url = DEFAULT_URL, as_json: Json = False
+) -> None:
+    """Tells the one reason for which a job has not started, or what became of it."""
+    found = ask(url, lambda app: app.jobs.why(job_id))
+    print_json(found) if as_json else typer.echo(f"{found.code}: {found.reason}")
+
+
 def _grow(tree: Tree, branch: Branch, asked: str) -> None:
     node = tree.add(Text(f"{branch.kind} {branch.id}", style="bold yellow" if branch.id == asked else "bold"))
     for step in branch.steps:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import to_json
 
+from millrace.contracts.durations import Durations, QueueStats
+from millrace.contracts.job_logs import GetLogs, KeptLine, Log
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
+
+MAX_CHECKPOINT_BYTES = 65_536
 
 Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
@@ -19,6 +34,16 @@ Priority = Annotated[int, Field(ge=-100, le=100)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 ParentPolicy = Literal["cancel", "run", "wait"]
 AttemptNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
+
+
+def _bounded(value: Any) -> Any:
+    size = len(to_json(value))
+    if size > MAX_CHECKPOINT_BYTES:
+        raise ValueError(f"a checkpoint has at most {MAX_CHECKPOINT_BYTES} bytes of JSON, this one has {size}")
+    return value
+
+
+CheckpointState = Annotated[Any, AfterValidator(_bounded)]
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -29,6 +54,17 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def words_of(text: str) -> list[str]:
+    """The words that a search for an error looks for: letters and digits, in lower case."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def _with_words(value: str) -> str:
+    if not words_of(value):
+        raise ValueError("has no word to search for")
+    return value
 
 
 class JobStatus(StrEnum):
@@ -250,6 +286,7 @@ class Remove(Message):
     """`job.remove`: takes a waiting or finished job out of the read models. A running one is refused."""
 
     job_id: Identifier
+    reason: Text | None = None
 
 
 class ErrorDetail(Message):
@@ -267,8 +304,10 @@ class Report(Message):
         outcome: `completed` with `result`, `failed` with `error`, or `returned` when a worker hands the job back
             unrun (uses no attempt).
         retryable: false sends the job to the dead letters whatever its policy says.
+        retry_after: seconds until the next attempt, in place of what the policy says; only with `failed`.
         delay: seconds before a returned job may run again.
         reason: why the job was returned.
+        checkpoint: state that the next attempt continues from, where it was not saved by itself; not with `completed`.
     """
 
     job_id: Identifier
@@ -277,8 +316,10 @@ class Report(Message):
     result: Any = None
     error: ErrorDetail | None = None
     retryable: bool = True
+    retry_after: Seconds | None = None
     delay: Seconds | None = None
     reason: Annotated[str, Field(max_length=256)] | None = None
+    checkpoint: CheckpointState = None
 
     @model_validator(mode="after")
     def _failure_has_error(self) -> Report:
@@ -286,7 +327,25 @@ class Report(Message):
             raise ValueError("a failed attempt carries an `error`")
         if self.outcome != "returned" and (self.delay is not None or self.reason is not None):
             raise ValueError("`delay` and `reason` belong to a returned attempt")
+        if self.outcome != "failed" and self.retry_after is not None:
+            raise ValueError("`retry_after` belongs to a failed attempt")
+        if self.outcome == "completed" and "checkpoint" in self.model_fields_set:
+            raise ValueError("a completed job has no next attempt to continue from a `checkpoint`")
         return self
+
+
+class Checkpoint(Message):
+    """`job.checkpoint`: saves what the next attempt of the job continues from. Sent by the running attempt.
+
+    Attributes:
+        state: any JSON of at most 65,536 bytes; null takes back what was saved.
+        number: grows with each checkpoint of an attempt; one that comes late changes nothing. 0 is taken as it comes.
+    """
+
+    job_id: Identifier
+    attempt: AttemptNumber
+    state: CheckpointState
+    number: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
 
 
 class Claim(Message):
@@ -338,6 +397,7 @@ class Grant(Fact):
     created_at: datetime
     correlation_id: str | None = None
     traceparent: str | None = None
+    checkpoint: Any = None
     parents: tuple[Parent, ...] = ()
 
 
@@ -362,18 +422,41 @@ class Attempt(Message):
     attempt: AttemptNumber
 
 
+MAX_HEARTBEAT_BYTES = 4_096
+
+
+class Beat(Attempt):
+    """An attempt that is still running. `details`, at most 4,096 bytes of JSON, replace those of before."""
+
+    details: dict[str, Any] | None = None
+
+    @field_validator("details")
+    @classmethod
+    def _small(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and len(to_json(value)) > MAX_HEARTBEAT_BYTES:
+            raise ValueError(f"the details of a heartbeat have at most {MAX_HEARTBEAT_BYTES} bytes of JSON")
+        return value
+
+
 class Renew(Message):
     """`job.renew`: confirms and extends the leases of all attempts that a worker runs, in one message."""
 
     worker: Identifier
-    attempts: Annotated[tuple[Attempt, ...], Field(max_length=1_000)] = ()
+    attempts: Annotated[tuple[Beat, ...], Field(max_length=1_000)] = ()
+
+
+class LostAttempt(Attempt):
+    """An attempt that is not valid any more; where its job was canceled, `status` says so and `reason` why."""
+
+    status: Literal["cancelled"] | None = None
+    reason: str | None = None
 
 
 class Renewed(Fact):
     """Answer to `job.renew`: the lease in seconds, and the attempts that are no longer valid and must stop."""
 
     lease: float
-    lost: tuple[Attempt, ...] = ()
+    lost: tuple[LostAttempt, ...] = ()
 
 
 class Withdraw(Message):
@@ -395,22 +478,52 @@ class GetJob(Message):
 
 
 class ListJobs(Message):
-    """Query `job.list`: newest first, in pages. `status=active` means `processing`."""
+    """Query `job.list`: newest first, in pages. `status=active` means `processing`.
+
+    Attributes:
+        created_after: enqueued at this time or later.
+        created_before: enqueued before this time.
+        finished_after: completed or failed for good at this time or later.
+        finished_before: completed or failed for good before this time.
+        error: words that the error of one of its attempts has, all of them, whole and in any case.
+        waiting: a reason for which jobs wait, as `job.why` names it: `delayed`, `retry`, `paused` …
+    """
 
     status: JobStatus | None = None
     queue: Name | None = None
     name: Name | None = None
     dead_lettered: bool | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    finished_after: Time | None = None
+    finished_before: Time | None = None
+    error: Annotated[str, Field(max_length=1_000), AfterValidator(_with_words)] | None = None
+    waiting: Name | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 50
     cursor: str | None = Field(None, max_length=256)
 
 
 class JobStats(Message):
-    """Query `job.stats`: counts by status, and the workers seen within one lease."""
+    """Query `job.stats`: counts by status, and the workers seen within one lease.
+
+    Attributes:
+        queue: only this queue; workers are counted all the same.
+        details: also each queue, the oldest waiting job, and how long the newest jobs waited and ran.
+    """
+
+    queue: Name | None = None
+    details: bool = False
 
 
 class Stats(Fact):
-    """Answer to `job.stats`."""
+    """Answer to `job.stats`.
+
+    Attributes:
+        oldest_waiting: seconds for which the oldest of the jobs that may run has waited; this and all below only with
+            `details`.
+        wait: how long jobs that may run waited for their start, by the newest starts.
+        run: how long attempts took that completed or failed, by the newest ones.
+    """
 
     pending: int = 0
     processing: int = 0
@@ -419,6 +532,10 @@ class Stats(Fact):
     delayed: int = 0
     cancelled: int = 0
     workers: int = 0
+    oldest_waiting: float | None = None
+    queues: tuple[QueueStats, ...] = ()
+    wait: Durations | None = None
+    run: Durations | None = None
 
 
 class AttemptError(Fact):
@@ -431,8 +548,19 @@ class AttemptError(Fact):
     at: datetime
 
 
+class Heartbeat(Fact):
+    """What the running attempt last told of itself."""
+
+    at: datetime
+    details: dict[str, Any]
+
+
 class Job(Fact):
-    """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`."""
+    """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`.
+
+    `heartbeat` is there in `job.get` while an attempt runs that has told something of itself.
+    `logs` is read with `job.logs` and stands here in the Python client only, where it was asked for.
+    """
 
     id: str
     name: str
@@ -455,6 +583,8 @@ class Job(Fact):
     dead_lettered: bool = False
     worker: str | None = None
     version: int = 1
+    heartbeat: Heartbeat | None = None
+    logs: tuple[KeptLine, ...] = ()
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -506,6 +636,14 @@ class JobCompleted(Fact):
     result: Any = None
 
 
+class JobCheckpointed(Fact):
+    """The running attempt saved what the next one continues from."""
+
+    attempt: int
+    state: Any
+    number: int = 0
+
+
 class JobAttemptFailed(Fact):
     attempt: int
     error: ErrorDetail
@@ -547,7 +685,7 @@ class JobCancelled(Fact):
 
 
 class JobRemoved(Fact):
-    pass
+    reason: str | None = None
 
 
 COMMANDS: dict[str, type[Message]] = {
@@ -557,15 +695,23 @@ COMMANDS: dict[str, type[Message]] = {
     "job.retry": RetryDead,
     "job.remove": Remove,
     "job.report": Report,
+    "job.checkpoint": Checkpoint,
     "job.claim": Claim,
     "job.renew": Renew,
     "job.withdraw": Withdraw,
+    "job.log": Log,
 }
-QUERIES: dict[str, type[Message]] = {"job.get": GetJob, "job.list": ListJobs, "job.stats": JobStats}
+QUERIES: dict[str, type[Message]] = {
+    "job.get": GetJob,
+    "job.list": ListJobs,
+    "job.stats": JobStats,
+    "job.logs": GetLogs,
+}
 EVENTS: dict[str, type[Fact]] = {
     "job.enqueued": JobEnqueued,
     "job.changed": JobChanged,
     "job.started": JobStarted,
+    "job.checkpointed": JobCheckpointed,
     "job.completed": JobCompleted,
     "job.attempt_failed": JobAttemptFailed,
     "job.attempt_lost": JobAttemptLost,

@@ -16,7 +16,7 @@ class CloudEvent(BaseModel):
 
     `type` is `millrace.<event type>.v<n>` for Millrace's own events and `<event type>` for an application's;
     `eventtype` is the routing name that patterns match. `position` is an opaque token; `version` counts within the
-    aggregate.
+    aggregate. `actor` is the person on whose behalf the event came about, where the sender said so.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -36,6 +36,7 @@ class CloudEvent(BaseModel):
     version: int
     correlationid: str | None = None
     causationid: str | None = None
+    actor: str | None = None
     traceparent: str | None = None
 
 

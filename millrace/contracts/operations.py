@@ -5,7 +5,16 @@ from __future__ import annotations
 # No aggregate decides these: they concern who works on what right now, or give commands to many, and record nothing by
 # themselves.
 OPERATIONS = frozenset(
-    {"job.claim", "job.renew", "job.withdraw", "subscription.lease", "job.cancel_many", "job.retry_many", "queue.drain"}
+    {
+        "job.claim",
+        "job.renew",
+        "job.withdraw",
+        "job.log",
+        "subscription.lease",
+        "job.cancel_many",
+        "job.retry_many",
+        "queue.drain",
+    }
 )
 
 # Over RabbitMQ these go to the exchange `millrace.claims`, as transient messages: their senders repeat them until they

@@ -116,7 +116,8 @@ class Queue(Fact):
 
     Attributes:
         ready: jobs that a worker gets when it asks, or would if the queue were not paused.
-        waiting: jobs that cannot run yet, by reason: `delayed`, `capped`, `rate_limited` and others.
+        waiting: jobs that cannot run yet, by reason: `delayed` until its time, `capped` or `rate_limited` by a limit,
+            `dependent` on other jobs.
         running: jobs that workers have.
         oldest: seconds that the oldest ready or limited job has existed; None where none waits.
     """

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import job as contract
+from millrace.contracts.deadletter import JobRetryUndone
 from millrace.contracts.wire import Context
 from millrace.testing.batches import Batches
 from millrace.testing.clock import VirtualClock
@@ -85,10 +86,20 @@ class Bindings:
                 return self._bind(stream, job)
             case contract.JobRevived() if job.unique is not None and job.unique["until"] == "done":
                 self._take_key(stream, job)
-            case contract.JobCompleted() | contract.JobDeadLettered() | contract.JobCancelled() | contract.JobRemoved():
+            case (
+                contract.JobCompleted()
+                | contract.JobDeadLettered()
+                | contract.JobCancelled()
+                | contract.JobRemoved()
+                | JobRetryUndone()
+            ):
                 self._open.pop(stream, None)
                 self._ended(stream, job)
         return stream in self._open
+
+    def open_parents(self, tenant: str, job_id: str) -> list[str]:
+        """The jobs that a job still waits for."""
+        return sorted(parent.id for parent in self._open.get(Stream(KIND, tenant, job_id), ()))
 
     def parents(self, tenant: str, job: JobState) -> list[dict[str, Any]]:
         """What a child is told about the jobs that it came after."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import job as contract
+from millrace.contracts.why import Ready, Running, Standing, Waiting
 from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
@@ -26,6 +27,7 @@ class Claims:
         self._log, self._clock = log, clock
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
+        self._queues: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
@@ -51,6 +53,7 @@ class Claims:
     def claim(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int) -> dict[str, Any]:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
         self._seen[tenant, worker] = self._clock.now()
+        self._queues[tenant, worker] = queues
         lanes = self._lanes.get(tenant)
         taken = lanes.take(queues, slots, self._clock.now()) if lanes else []
         grants = [self._grant(Stream("job", tenant, job.id), job, worker) for job in taken]
@@ -59,8 +62,12 @@ class Claims:
     def renew(self, tenant: str, command: contract.Renew) -> dict[str, Any]:
         """The answer to `job.renew`: which of the attempts are not valid any more."""
         self._seen[tenant, command.worker] = self._clock.now()
+        for each in command.attempts:
+            job = self._log.states.get(Stream("job", tenant, each.job_id))
+            if isinstance(job, JobState) and each.details is not None and self.valid(tenant, each.job_id, each.attempt):
+                job.heartbeat = {"at": self._clock.now(), "details": each.details}
         lost = [
-            {"job_id": each.job_id, "attempt": each.attempt}
+            {"job_id": each.job_id, "attempt": each.attempt, **self.cancellation(tenant, each.job_id)}
             for each in command.attempts
             if not self.valid(tenant, each.job_id, each.attempt)
         ]
@@ -71,10 +78,50 @@ class Claims:
         job = self._log.states.get(Stream("job", tenant, job_id))
         return isinstance(job, JobState) and job.status == "processing" and job.attempt == attempt
 
+    def cancellation(self, tenant: str, job_id: str) -> dict[str, str | None]:
+        """What is to be said to who still runs the job, if it was canceled."""
+        job = self._log.states.get(Stream("job", tenant, job_id))
+        if not isinstance(job, JobState) or job.status != "cancelled":
+            return {}
+        return {"status": job.status, "reason": job.cancel_reason}
+
     def workers(self, tenant: str) -> int:
         """How many workers were seen within one lease."""
+        return len(self._at_work(tenant))
+
+    def standing(self, tenant: str, job: JobState) -> Standing | None:
+        """Where an unfinished job stands, None for one that has ended."""
+        if job.status == "processing":
+            return Running(job.attempt, job.worker or "", None)
+        if job.status not in ("pending", "delayed"):
+            return None
+        if parents := self.bindings.open_parents(tenant, job.id):
+            return Waiting("dependent", None, parents)
+        if job.status == "delayed" and job.run_at is not None and job.run_at > self._clock.now():
+            return Waiting("delayed", job.run_at)
+        ahead, higher, reason = self._lanes[tenant].ahead(job, self._clock.now())
+        if reason is not None:
+            return Waiting(reason, None)
+        at_work = self._at_work(tenant)
+        looking = sum(1 for worker in at_work if job.queue in (self._queues.get(worker) or (job.queue,)))
+        return Ready(job.queue, ahead, higher, len(at_work), looking)
+
+    def waiting_time(self, job: JobState) -> float | None:
+        """Seconds for which a job that may run has waited, None for one that may not."""
+        now = self._clock.now()
+        if job.status == "pending" or (job.status == "delayed" and job.run_at is not None and job.run_at <= now):
+            return (now - job.moved_at).total_seconds()
+        return None
+
+    def waits_for(self, job: JobState) -> str | None:
+        """The reason for which a job waits, None for one that does not."""
+        if job.status != "delayed" or job.run_at is None or job.run_at <= self._clock.now():
+            return None
+        return "retry" if job.attempts else "delayed"
+
+    def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)
-        return sum(1 for (owner, _), seen in self._seen.items() if owner == tenant and seen > oldest)
+        return [worker for worker, seen in self._seen.items() if worker[0] == tenant and seen > oldest]
 
     def counts(self, tenant: str, queue: str) -> tuple[int, Counter[str], int, float | None]:
         """See `Lanes.counts`."""
@@ -104,4 +151,5 @@ class Claims:
             "created_at": job.created_at,
             "correlation_id": first.correlation_id,
             "traceparent": first.traceparent,
+            "checkpoint": job.checkpoint,
         }

@@ -8,12 +8,20 @@ from datetime import datetime
 from typing import Any
 
 from millrace.contracts import batch as batch_contract
+from millrace.contracts import deadletter as repair_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
-from millrace.testing import batches, job_decisions, queue_decisions, schedule_decisions, subscription_decisions
+from millrace.testing import (
+    batches,
+    job_decisions,
+    job_repair,
+    queue_decisions,
+    schedule_decisions,
+    subscription_decisions,
+)
 from millrace.testing.bindings import Bindings
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.scheduler import Start
@@ -96,6 +104,21 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
         "job.report": Route(
             contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
         ),
+        "job.checkpoint": Route(
+            contract.Checkpoint, "job", _job_id, decisions.checkpoint, _status, remembered=False, continues=True
+        ),
+    }
+
+
+def repair_routes() -> dict[str, Route]:
+    """Commands that mend a dead-lettered job."""
+
+    def undone(id: str, job: Any) -> dict[str, Any]:
+        return _status(id, job) | {"undone": job.undone}
+
+    return {
+        "job.edit": Route(repair_contract.EditDead, "job", _job_id, job_repair.edit, _status),
+        "job.undo": Route(repair_contract.Undo, "job", _job_id, job_repair.undo, undone),
     }
 
 

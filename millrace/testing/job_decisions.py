@@ -33,13 +33,32 @@ def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     ]
 
 
+def checkpoint(job: JobState, command: contract.Checkpoint, now: datetime) -> list[Fact]:
+    _guard_attempt(job, command.attempt)
+    if command.number and command.number <= job.checkpoint_number:
+        return []
+    return [contract.JobCheckpointed(attempt=command.attempt, state=command.state, number=command.number)]
+
+
 def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
     attempt = command.attempt
     if command.outcome == "completed" and job.status == "completed" and attempt == job.attempt:
         return []
+    _guard_attempt(job, attempt)
+    saved: list[Fact] = []
+    if "checkpoint" in command.model_fields_set:
+        saved.append(contract.JobCheckpointed(attempt=attempt, state=command.checkpoint))
+    return [*saved, *_outcome(job, command, now)]
+
+
+def _guard_attempt(job: JobState, attempt: int) -> None:
     if job.status != "processing" or attempt != job.attempt:
         newer = f" in attempt {job.attempt}" if job.attempt != attempt else ""
         raise Refusal("stale-attempt", f"attempt {attempt} is not valid any more: the job is {job.status}{newer}")
+
+
+def _outcome(job: JobState, command: contract.Report, now: datetime) -> list[Fact]:
+    attempt = command.attempt
     match command.outcome:
         case "completed":
             return [contract.JobCompleted(attempt=attempt, result=command.result)]
@@ -47,7 +66,7 @@ def report(job: JobState, command: contract.Report, now: datetime) -> list[Fact]
             failed = contract.JobAttemptFailed(
                 attempt=attempt, error=command.error or contract.ErrorDetail.model_validate({})
             )
-            return [failed, _after_failure(job, command.retryable, now)]
+            return [failed, _after_failure(job, command, now)]
         case "returned":
             reason = command.reason or "handed back by its worker"
             returned: list[Fact] = [contract.JobAttemptReturned(attempt=attempt, reason=reason)]
@@ -100,12 +119,13 @@ def remove(job: JobState, command: contract.Remove, now: datetime) -> list[Fact]
         return []
     if job.status == "processing":
         raise Refusal("refused", "the job is running; cancel it first")
-    return [*([contract.JobCancelled(reason="removed")] if job.waits else []), contract.JobRemoved()]
+    cancelled = [contract.JobCancelled(reason=command.reason or "removed")] if job.waits else []
+    return [*cancelled, contract.JobRemoved(reason=command.reason)]
 
 
-def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:
+def _after_failure(job: JobState, command: contract.Report, now: datetime) -> Fact:
     reason: str | None = None
-    if not retryable:
+    if not command.retryable:
         reason = "the error is not retryable"
     elif job.attempts >= job.max_attempts:
         reason = f"all {job.max_attempts} attempts failed" if job.max_attempts > 1 else "its one attempt failed"
@@ -113,8 +133,9 @@ def _after_failure(job: JobState, retryable: bool, now: datetime) -> Fact:
         reason = "its policy is not to retry"
     if reason is not None:
         return contract.JobDeadLettered(attempt=job.attempt, reason=reason)
-    wait = timedelta(seconds=retry_delay(job.retry, job.attempts, job.id))
-    return contract.JobRetryScheduled(attempt=job.attempt, run_at=now + wait)
+    policy = retry_delay(job.retry, job.attempts, job.id)
+    wait = policy if command.retry_after is None else command.retry_after
+    return contract.JobRetryScheduled(attempt=job.attempt, run_at=now + timedelta(seconds=wait))
 
 
 def retry_delay(policy: dict[str, Any], failures: int, seed: str) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from millrace.contracts import deadletter
 from millrace.contracts import job as contract
 from millrace.contracts.wire import Fact
 
@@ -39,6 +40,10 @@ class JobState:
     attempt: int = 0
     attempts: int = 0
     worker: str | None = None
+    cancel_reason: str | None = None
+    heartbeat: dict[str, Any] | None = None
+    checkpoint: Any = None
+    checkpoint_number: int = 0
     created_at: datetime = LONG_AGO
     run_at: datetime | None = None
     started_at: datetime | None = None
@@ -47,6 +52,12 @@ class JobState:
     errors: list[dict[str, Any]] = field(default_factory=list)
     dead_lettered: bool = False
     removed: bool = False
+    died_at: datetime | None = None
+    died_in: int = 0
+    died_with: int = 0
+    before_edits: list[dict[str, Any]] = field(default_factory=list)
+    undone: str | None = None
+    moved_at: datetime = LONG_AGO
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
@@ -63,6 +74,7 @@ class JobState:
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
+        self.moved_at = at
         if not (isinstance(fact, contract.JobChanged) and fact.changed == ("data",)):
             self.position = position
         match fact:
@@ -80,8 +92,11 @@ class JobState:
                 self.data, self.run_at, self.status = fact.data, fact.run_at, fact.status
             case contract.JobStarted():
                 self.status, self.attempt, self.worker = "processing", fact.attempt, fact.worker
-                self.started_at, self.run_at = at, None
+                self.started_at, self.run_at, self.heartbeat = at, None, None
                 self.attempts += 1
+                self.checkpoint_number = 0
+            case contract.JobCheckpointed():
+                self.checkpoint, self.checkpoint_number = fact.state, fact.number
             case contract.JobCompleted():
                 self.status, self.result, self.ended_at, self.worker = "completed", fact.result, at, None
             case contract.JobAttemptFailed():
@@ -95,10 +110,22 @@ class JobState:
             case contract.JobDeadLettered():
                 self.status, self.dead_lettered, self.ended_at = "failed", True, at
             case contract.JobRevived():
+                self.died_at, self.died_in, self.died_with = self.ended_at, self.attempt, self.max_attempts
                 self.status, self.dead_lettered, self.ended_at = "pending", False, None
                 self.max_attempts = fact.max_attempts
             case contract.JobCancelled():
                 self.status, self.ended_at, self.run_at, self.worker = "cancelled", at, None, None
+                self.cancel_reason = fact.reason
+            case deadletter.JobEdited():
+                self.before_edits.append(self.data)
+                self.data = fact.data
+            case deadletter.JobEditUndone():
+                self.before_edits.pop()
+                self.data, self.undone = fact.data, "edit"
+            case deadletter.JobRetryUndone():
+                self.status, self.dead_lettered, self.ended_at = "failed", True, fact.failed_at
+                self.max_attempts, self.run_at, self.died_at = fact.max_attempts, None, None
+                self.undone = "retry"
             case contract.JobRemoved():
                 self.removed = True
             case _:
@@ -114,11 +141,14 @@ class JobState:
             "error": last["message"] if last else None,
             "error_detail": last,
             "errors": list(self.errors),
+            "heartbeat": self.heartbeat if self.status == "processing" else None,
         }
 
     def to_wire(self) -> dict[str, Any]:
         last = self.errors[-1]["message"] if self.errors else None
         return self._shown() | {
+            "cancel_reason": self.cancel_reason,
+            "checkpoint": self.checkpoint,
             "error": last,
             "removed": self.removed,
             "unique": self.unique,

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from millrace.contracts.batch import EVENTS as BATCH_EVENTS
+from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
@@ -18,8 +19,17 @@ from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-EVENTS = {**JOB_EVENTS, **BATCH_EVENTS, **QUEUE_EVENTS, **SCHEDULE_EVENTS, **SUBSCRIPTION_EVENTS}
-TYPES = {kind: name for name, kind in EVENTS.items()}
+TYPES = {
+    kind: name
+    for name, kind in {
+        **JOB_EVENTS,
+        **BATCH_EVENTS,
+        **DEAD_LETTER_EVENTS,
+        **QUEUE_EVENTS,
+        **SCHEDULE_EVENTS,
+        **SUBSCRIPTION_EVENTS,
+    }.items()
+}
 ADVANCED = "subscription.advanced"
 
 
@@ -39,14 +49,16 @@ class Origin:
     correlation_id: str | None
     causation_id: str | None
     traceparent: str | None
+    actor: str | None = None
 
     @classmethod
     def of(cls, context: Context, first: Origin | None = None) -> Origin:
         """Of a command's context; what continues an aggregate keeps the correlation of its `first` event."""
         cause = context.causation_id or context.message_id
         if first is not None:
-            return cls(first.company, first.correlation_id, cause, first.traceparent)
-        return cls(context.company, context.correlation_id or context.message_id, cause, context.traceparent)
+            return cls(first.company, first.correlation_id, cause, first.traceparent, context.actor)
+        correlation = context.correlation_id or context.message_id
+        return cls(context.company, correlation, cause, context.traceparent, context.actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,7 @@ class MemoryLog:
             "company": origin.company,
             "correlationid": origin.correlation_id,
             "causationid": origin.causation_id,
+            "actor": origin.actor,
             "traceparent": origin.traceparent,
         }
         return {

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from millrace.contracts import job as contract
 from millrace.contracts import job_bulk
 from millrace.contracts.event import Lease
+from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
@@ -24,9 +25,12 @@ from millrace.testing.commands import (
     internal_routes,
     job_routes,
     queue_routes,
+    repair_routes,
     schedule_routes,
     subscription_routes,
 )
+from millrace.testing.dead_letters import DeadLetterQueries
+from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import change_many
 from millrace.testing.pipeline import Pipeline
@@ -48,6 +52,7 @@ class InMemory:
     Attributes:
         log: every event.
         claims: what can be claimed.
+        job_logs: what attempts have logged.
         scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
@@ -57,9 +62,11 @@ class InMemory:
         self.log = MemoryLog()
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
+        self.job_logs = MemoryJobLogs(self.log)
         routes = {
             **job_routes(self.claims.bindings),
             **batch_routes(),
+            **repair_routes(),
             **queue_routes(),
             **schedule_routes(),
             **event_routes(),
@@ -70,7 +77,10 @@ class InMemory:
             self.log, self.clock, {**routes, **internal_routes(self.claims.bindings)}, self._recorded
         )
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
-        self._queries = Queries(self.log, self.claims).routes()
+        self._queries = {
+            **Queries(self.log, self.claims, self.job_logs).routes(),
+            **DeadLetterQueries(self.log).routes(),
+        }
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
         self.clock.on_move(self._moved)
@@ -165,6 +175,8 @@ class InMemory:
             if name == "job.withdraw":
                 # Nobody holds claims in memory: each is answered with what is there.
                 return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+            if name == "job.log":
+                return Accepted(self.job_logs.append(context.tenant, Log.model_validate(body)))
             if name == "queue.drain":
                 return Accepted(self._drain(Drain.model_validate(body), context))
             if name == "subscription.lease":

@@ -15,17 +15,21 @@ from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
 from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
+from millrace.contracts import why as why_contract
 from millrace.contracts.job_graph import GetGraph
+from millrace.contracts.job_logs import GetLogs
 from millrace.contracts.recurrence import upcoming, zone_of
 from millrace.contracts.wire import Message
 from millrace.testing.claims import Claims
 from millrace.testing.job_graph import job_graph
+from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Recorded, Stream
 from millrace.testing.queue_state import QueueState
 from millrace.testing.refusals import Refusal
 from millrace.testing.schedule_state import ScheduleState, recurring
 from millrace.testing.states import KINDS, BatchState, State, new_state
+from millrace.testing.stats import detailed
 from millrace.testing.subscription_state import SubscriptionState
 
 STATUSES = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
@@ -42,17 +46,19 @@ class Query:
 class Queries:
     """Answers from the log and the states in memory."""
 
-    def __init__(self, log: MemoryLog, claims: Claims) -> None:
-        self._log, self._claims = log, claims
+    def __init__(self, log: MemoryLog, claims: Claims, job_logs: MemoryJobLogs) -> None:
+        self._log, self._claims, self._job_logs = log, claims, job_logs
 
     def routes(self) -> dict[str, Query]:
         return {
             "job.get": Query(job_contract.GetJob, self._job),
             "job.list": Query(job_contract.ListJobs, self._jobs),
+            "job.why": Query(why_contract.WhyWaiting, self._why_waiting),
             "job.graph": Query(GetGraph, self._graph),
             "job.stats": Query(job_contract.JobStats, self._stats),
             "batch.get": Query(batch_contract.GetBatch, self._batch),
             "batch.list": Query(batch_contract.ListBatches, self._batches),
+            "job.logs": Query(GetLogs, self._job_logs.read),
             "schedule.get": Query(
                 schedule_contract.GetSchedule, lambda t, q: {"schedule": self._schedule(t, q.name).view()}
             ),
@@ -80,11 +86,7 @@ class Queries:
         return job_graph(self._log, tenant, query)
 
     def _jobs(self, tenant: str, query: job_contract.ListJobs) -> dict[str, Any]:
-        before = self._log.head + 1
-        if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit()):
-                raise Refusal("invalid", "cursor: take it from the page before, as it is")
-            before = int(query.cursor)
+        before = position_before(query.cursor, self._log)
         wanted = {
             "status": query.status,
             "queue": query.queue,
@@ -95,16 +97,38 @@ class Queries:
         found = [
             job
             for job in self._all_jobs(tenant)
-            if job.first_position < before and all(getattr(job, name) == value for name, value in filters.items())
+            if job.first_position < before
+            and all(getattr(job, name) == value for name, value in filters.items())
+            and self._searched(job, query)
         ]
         found.sort(key=lambda job: -job.first_position)
         page = found[: query.limit]
         cursor = str(page[-1].first_position) if len(found) > query.limit else None
         return {"jobs": [job.view() for job in page], "cursor": cursor}
 
-    def _stats(self, tenant: str, _: job_contract.JobStats) -> dict[str, Any]:
-        counts = Counter(job.status for job in self._all_jobs(tenant))
-        return {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
+    def _searched(self, job: JobState, query: job_contract.ListJobs) -> bool:
+        finished = job.ended_at if job.status in ("completed", "failed") else None
+        if not _within(job.created_at, query.created_after, query.created_before):
+            return False
+        if not _within(finished, query.finished_after, query.finished_before):
+            return False
+        if query.error is not None:
+            wanted = set(job_contract.words_of(query.error))
+            if not any(wanted <= set(job_contract.words_of(f"{e['type']} {e['message']}")) for e in job.errors):
+                return False
+        return query.waiting is None or query.waiting == self._claims.waits_for(job)
+
+    def _why_waiting(self, tenant: str, query: why_contract.WhyWaiting) -> dict[str, Any]:
+        job = self._log.states.get(Stream("job", tenant, query.job_id))
+        if not isinstance(job, JobState) or job.removed:
+            raise Refusal("not-found", f"there is no job {query.job_id!r}")
+        return why_contract.why(job.view(), self._claims.standing(tenant, job)).model_dump()
+
+    def _stats(self, tenant: str, query: job_contract.JobStats) -> dict[str, Any]:
+        jobs = [job for job in self._all_jobs(tenant) if query.queue in (None, job.queue)]
+        counts = Counter(job.status for job in jobs)
+        stats = {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
+        return stats | detailed(self._log, self._claims, tenant, query.queue, jobs) if query.details else stats
 
     def _all_jobs(self, tenant: str) -> list[JobState]:
         states = ((stream, state) for stream, state in self._log.states.items() if stream.tenant == tenant)
@@ -232,6 +256,26 @@ class Queries:
 
     def _told(self, events: list[Recorded]) -> list[dict[str, Any]]:
         return [self._log.cloud_event(event) for event in events]
+
+
+def position_before(cursor: str | None, log: MemoryLog) -> int:
+    """The position that a page continues before.
+
+    Raises:
+        Refusal: `invalid` for what no page has carried.
+    """
+    if cursor is None:
+        return log.head + 1
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise Refusal("invalid", "cursor: take it from the page before, as it is")
+    return int(cursor)
+
+
+def _within(time: datetime | None, after: datetime | None, before: datetime | None) -> bool:
+    """Whether a time lies in a range; what has no time lies in the range without bounds only."""
+    if time is None:
+        return after is None and before is None
+    return (after is None or time >= after) and (before is None or time < before)
 
 
 def _missing(kind: str, id: str) -> Any:

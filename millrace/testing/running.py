@@ -45,7 +45,7 @@ class Running:
         self._queues = None if queues is None else tuple(queues)
         self._concurrency, self._max_runs, self._count = concurrency, max_runs, 0
         self._threads = Threads()
-        self._runner = Runner(app.registry, self._threads, self._report, self._ended)
+        self._runner = Runner(app.link, app.registry, self._threads, self._report, self._ended)
         self._runs: dict[Key, Run] = {}
         self._ran: dict[str, None] = {}
 
@@ -67,6 +67,8 @@ class Running:
         finally:
             for run in list(self._runs.values()):
                 self._runner.stop(run, Stop.SHUTDOWN)
+            await self._runner.logs.drained()
+            self._runner.close()
             self._threads.close()
 
     async def _run_due(self) -> None:
@@ -79,6 +81,8 @@ class Running:
         """Starts what there is room for and stops what is not valid any more; true when nothing runs or can be."""
         for run in list(self._runs.values()):
             if run.reason is None and not self._memory.claims.valid(self._tenant, *run.key):
+                told = self._memory.claims.cancellation(self._tenant, run.job.id)
+                run.job.told(told.get("status"), told.get("reason"))
                 self._runner.stop(run, Stop.LOST)
         free = self._concurrency - len(self._runs)
         if free > 0:

@@ -25,6 +25,7 @@ class Lanes:
         self._jobs: dict[str, JobState] = {}
         self._ready: dict[str, list[Ready]] = {}
         self._delayed: list[Delayed] = []
+        self._dependents: dict[str, JobState] = {}
         self._queues: dict[str, QueueState] = {}
         self._limits = Limits()
         self._tags: dict[tuple[str, str], float] = {}
@@ -34,6 +35,9 @@ class Lanes:
     def place(self, job: JobState, now: datetime, waits: bool = False) -> None:
         """Puts the job where its state calls for; one that `waits` for others is not to be found yet."""
         self._limits.stopped(job)
+        self._dependents.pop(job.id, None)
+        if waits and job.waits:
+            self._dependents[job.id] = job
         if not job.waits or waits:
             self._jobs.pop(job.id, None)
         elif job.run_at is None:
@@ -81,6 +85,23 @@ class Lanes:
             heapq.heappush(self._ready[queue], entry)
         return taken
 
+    def ahead(self, job: JobState, now: datetime) -> tuple[int, int, str | None]:
+        """How many jobs of the queue come first, how many of them by priority, and what the queue has against it."""
+        self._move_due(now)
+        rules, room = self._queues.get(job.queue), Limits.of(self._limits)
+        lane = sorted(entry for entry in self._ready.get(job.queue, []) if self._valid(entry[3], entry[2]))
+        before: list[JobState] = []
+        for _, _, _, job_id in lane:
+            if job_id == job.id:
+                break
+            other = self._jobs[job_id]
+            if room.reason(other, rules, now) is None:
+                room.started(other, rules, now)
+            before.append(other)
+        higher = sum(1 for other in before if other.priority > job.priority)
+        reason = "paused" if self._paused(job.queue) else room.reason(job, rules, now)
+        return len(before), higher, reason
+
     def next_due(self) -> datetime | None:
         """When the next delayed job may run, or the rate of a queue allows another start."""
         due = self._next_delayed()
@@ -109,16 +130,21 @@ class Lanes:
                 1 for _, _, position, job_id in self._ready.get(queue, [])
                 if self._valid(job_id, position) and self._jobs[job_id].status == "delayed"
             )  # fmt: skip
+        waiting["dependent"] = sum(1 for job in self._dependents.values() if job.queue == queue)
         oldest = (now - min(created)).total_seconds() if created else None
         return ready, +waiting, self._limits.running(queue), oldest
 
     def waiting(self, queue: str) -> list[str]:
         """The ids of all jobs that wait in a queue."""
-        return [job.id for job in self._jobs.values() if job.queue == queue]
+        return [job.id for jobs in (self._jobs, self._dependents) for job in jobs.values() if job.queue == queue]
 
     def names(self) -> set[str]:
         """The queues that have rules, or jobs that wait or run."""
-        return self._queues.keys() | {job.queue for job in self._jobs.values()} | self._limits.queues()
+        return (
+            self._queues.keys()
+            | {job.queue for jobs in (self._jobs, self._dependents) for job in jobs.values()}
+            | self._limits.queues()
+        )
 
     def _next_delayed(self) -> datetime | None:
         while self._delayed and not self._valid(self._delayed[0][2], self._delayed[0][1]):

@@ -91,6 +91,18 @@ class QueuesContract:
         statuses = [(await seen(bench.app, job.id)).status for job in (running, waiting, delayed, elsewhere)]
         assert statuses == [JobStatus.PROCESSING, JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.PENDING]
 
+    async def test_jobs_that_wait_for_others_are_counted_changed_and_drained(self, bench: Bench) -> None:
+        parent = await bench.app.jobs.enqueue("n")
+        child = await bench.app.jobs.enqueue("n", queue="other", after=parent)
+        await bench.app.jobs.change(child.id, priority=5)
+        queue = await bench.app.queues.get("other")
+        assert queue is not None
+        assert (queue.ready, queue.waiting) == (0, {"dependent": 1})
+        assert (await seen(bench.app, child.id)).status is JobStatus.DELAYED
+        assert [grant["job_id"] for grant in await claim(bench.app, 5, "default", "other")] == [parent.id]
+        assert await bench.app.queues.drain("other") == 1
+        assert (await seen(bench.app, child.id)).status is JobStatus.CANCELLED
+
     async def test_a_waiting_job_gets_another_priority_time_queue_and_data(self, bench: Bench) -> None:
         first, second, third = [await bench.app.jobs.enqueue("n", {"n": n}) for n in range(3)]
         await bench.app.jobs.change(third.id, priority=5)

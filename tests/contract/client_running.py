@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from millrace import JobContext, JobFailed, JobStatus, NonRetryable, StaleAttempt
-from tests.contract.bench import DEADLINE, Bench, claim, seen
+from tests.contract.bench import DEADLINE, Bench, claim, seen, working
 
 ONCE = {"kind": "none"}
 
@@ -190,6 +190,20 @@ class RunningContract:
         assert [(grant["job_id"], grant["attempt"]) for grant in granted] == [(other.id, 1), (mail.id, 1)]
         assert await claim(bench.app, 5, "mail", "other") == []
 
+    async def test_a_worker_takes_each_queue_s_part_and_what_is_left_by_priority(self, bench: Bench) -> None:
+        order: list[str] = []
+
+        @bench.app.job
+        async def note(job: JobContext) -> None:
+            order.append(job.queue)
+
+        urgent = await bench.app.jobs.enqueue_many([{"name": "note", "queue": "often", "priority": 9}] * 12)
+        seldom = await bench.app.jobs.enqueue_many([{"name": "note", "queue": "seldom"}] * 4)
+        async with working(bench.app, concurrency=4, queues={"often": 3, "seldom": 1}):
+            await asyncio.gather(*(bench.app.jobs.result(job.id, timeout=DEADLINE) for job in [*urgent, *seldom]))
+        assert [order[:4].count(queue) for queue in ("often", "seldom")] == [3, 1]
+        assert [order.count(queue) for queue in ("often", "seldom")] == [12, 4]
+
     async def test_only_the_running_attempt_may_report(self, bench: Bench) -> None:
         job = await bench.app.jobs.enqueue("n")
         await claim(bench.app)
@@ -215,8 +229,8 @@ class RunningContract:
     async def test_a_renewal_names_the_attempts_that_are_lost(self, bench: Bench) -> None:
         jobs = await bench.app.jobs.enqueue_many([{"name": "n"}, {"name": "n"}])
         await claim(bench.app, 2)
-        await bench.app.jobs.cancel(jobs[0].id)
+        await bench.app.jobs.cancel(jobs[0].id, "no room")
         body = {"worker": "contract", "attempts": [{"job_id": job.id, "attempt": 1} for job in jobs]}
         renewed = (await bench.app.execute("job.renew", body)).result
-        assert renewed["lost"] == [{"job_id": jobs[0].id, "attempt": 1}]
+        assert renewed["lost"] == [{"job_id": jobs[0].id, "attempt": 1, "status": "cancelled", "reason": "no room"}]
         assert renewed["lease"] > 0

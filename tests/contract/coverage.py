@@ -6,6 +6,7 @@ OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
 HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
 AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
+HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
@@ -13,6 +14,7 @@ HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
 HTTP_CLOUDEVENTS = f"{OPERATIONS}::test_commands_as_cloudevents_over_http"
 AMQP_JOBS = f"{OPERATIONS}::test_jobs_over_amqp"
+AMQP_DEAD = f"{OPERATIONS}::test_dead_letters_over_amqp"
 AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
@@ -28,11 +30,18 @@ ROUTES: dict[str, str] = {
     "metrics": HTTP_HEALTH,
     "enqueue_job": HTTP_JOBS,
     "list_jobs": HTTP_JOBS,
-    "list_dead_letters": HTTP_JOBS,
+    "list_dead_letters": HTTP_DEAD,
+    "group_dead_letters": HTTP_DEAD,
+    "get_dead_letter": HTTP_DEAD,
+    "edit_dead_letter": HTTP_DEAD,
+    "preview_dead_letters": HTTP_DEAD,
+    "undo_job": HTTP_DEAD,
     "job_stats": HTTP_JOBS,
     "get_job": HTTP_JOBS,
+    "get_job_logs": HTTP_JOBS,
     "delete_job": HTTP_JOBS,
     "retry_job": HTTP_JOBS,
+    "why_job": HTTP_JOBS,
     "change_job": HTTP_QUEUES,
     "list_queues": HTTP_QUEUES,
     "get_queue": HTTP_QUEUES,
@@ -74,9 +83,14 @@ ROUTES: dict[str, str] = {
     "command_job_cancel": HTTP_NAMES,
     "command_job_retry": HTTP_NAMES,
     "command_job_remove": HTTP_NAMES,
+    "command_job_edit": HTTP_NAMES,
+    "command_job_undo": HTTP_NAMES,
     "command_job_cancel_many": HTTP_NAMES,
     "command_job_retry_many": HTTP_NAMES,
     "command_job_report": HTTP_NAMES,
+    "command_job_log": HTTP_NAMES,
+    "query_job_logs": HTTP_NAMES,
+    "command_job_checkpoint": HTTP_NAMES,
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
     "command_job_withdraw": HTTP_NAMES,
@@ -107,6 +121,11 @@ ROUTES: dict[str, str] = {
     "query_job_stats": HTTP_NAMES,
     "query_batch_get": HTTP_NAMES,
     "query_batch_list": HTTP_NAMES,
+    "query_job_why": HTTP_NAMES,
+    "query_deadletter_list": HTTP_NAMES,
+    "query_deadletter_groups": HTTP_NAMES,
+    "query_deadletter_get": HTTP_NAMES,
+    "query_deadletter_preview": HTTP_NAMES,
     "query_queue_get": HTTP_NAMES,
     "query_queue_list": HTTP_NAMES,
     "query_schedule_get": HTTP_NAMES,
@@ -127,12 +146,22 @@ MESSAGES: dict[str, str] = {
     "job.retry": AMQP_JOBS,
     "job.remove": AMQP_JOBS,
     "job.report": AMQP_JOBS,
+    "job.checkpoint": AMQP_JOBS,
+    "job.log": AMQP_JOBS,
+    "job.logs": AMQP_JOBS,
     "job.claim": AMQP_JOBS,
     "job.renew": AMQP_JOBS,
     "job.withdraw": AMQP_JOBS,
     "job.get": AMQP_JOBS,
     "job.list": AMQP_JOBS,
     "job.stats": AMQP_JOBS,
+    "job.why": AMQP_JOBS,
+    "job.edit": AMQP_DEAD,
+    "job.undo": AMQP_DEAD,
+    "deadletter.list": AMQP_DEAD,
+    "deadletter.groups": AMQP_DEAD,
+    "deadletter.get": AMQP_DEAD,
+    "deadletter.preview": AMQP_DEAD,
     "job.change": AMQP_QUEUES,
     "queue.configure": AMQP_QUEUES,
     "queue.pause": AMQP_QUEUES,
@@ -177,6 +206,7 @@ MESSAGES: dict[str, str] = {
     "log.why": AMQP_LOG,
     "job.enqueued.event": AMQP_JOB_EVENTS,
     "job.started.event": AMQP_JOB_EVENTS,
+    "job.checkpointed.event": AMQP_JOB_EVENTS,
     "job.completed.event": AMQP_JOB_EVENTS,
     "job.attempt_failed.event": AMQP_JOB_EVENTS,
     "job.attempt_lost.event": AMQP_LOST,
@@ -186,6 +216,9 @@ MESSAGES: dict[str, str] = {
     "job.revived.event": AMQP_JOB_EVENTS,
     "job.cancelled.event": AMQP_JOB_EVENTS,
     "job.removed.event": AMQP_JOB_EVENTS,
+    "job.edited.event": AMQP_JOB_EVENTS,
+    "job.edit_undone.event": AMQP_JOB_EVENTS,
+    "job.retry_undone.event": AMQP_JOB_EVENTS,
     "job.changed.event": AMQP_QUEUES,
     "queue.opened.event": AMQP_QUEUES,
     "queue.configured.event": AMQP_QUEUES,

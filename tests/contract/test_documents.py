@@ -85,7 +85,7 @@ BREAKING = {
     "a bound is narrower": (ENQUEUE, changed(ENQUEUE, "properties", "priority", "maximum", value=10)),
     "a bound is new": (ENQUEUE, changed(ENQUEUE, "properties", "data", "maxLength", value=10)),
     "a choice is gone": (ENQUEUE, changed(ENQUEUE, "$defs", "Retry", "properties", "kind", "enum", value=["fixed"])),
-    "a field of an item in a list is gone": (RENEW, changed(RENEW, "$defs", "Attempt", "properties", "attempt")),
+    "a field of an item in a list is gone": (RENEW, changed(RENEW, "$defs", "Beat", "properties", "attempt")),
     "a field of an event is gone": (STARTED, changed(STARTED, "properties", "worker")),
     "a field of an event may be absent": (STARTED, changed(STARTED, "required", value=["attempt"])),
     "an event has another type": (STARTED, changed(STARTED, "properties", "attempt", "type", value="string")),

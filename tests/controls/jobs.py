@@ -44,6 +44,10 @@ def started(version: int, attempt: int = 1, at: datetime = STARTED_AT, worker: s
     return job.Started(STREAM, version, at, attempt=attempt, worker=worker)
 
 
+def checkpointed(version: int, state: Any, number: int = 0, attempt: int = 1) -> job.Checkpointed:
+    return job.Checkpointed(STREAM, version, later(1.5), attempt=attempt, state=state, number=number)
+
+
 def failed(version: int, attempt: int = 1, at: datetime = FAILED_AT) -> job.AttemptFailed:
     return job.AttemptFailed(STREAM, version, at, attempt=attempt, error=BROKEN_PIPE)
 

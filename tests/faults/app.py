@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 
 from millrace import JobContext, Millrace
 
@@ -44,6 +45,17 @@ async def fails_once(job: JobContext) -> dict[str, int]:
     if job.attempt == 1:
         raise RuntimeError("the first attempt fails")
     return {"attempt": job.attempt}
+
+
+@app.job(name="counts-on")
+async def counts_on(job: JobContext) -> dict[str, int]:
+    """Its worker is killed after each step; only what was saved brings it to its end."""
+    note_run(job)
+    step = (job.checkpoint_state or {"step": 0})["step"]
+    if step < 3:
+        await job.checkpoint({"step": step + 1}, force=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"step": step}
 
 
 @app.job(name="kills-its-worker")

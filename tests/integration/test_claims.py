@@ -254,7 +254,8 @@ async def test_a_running_job_that_is_cancelled_is_told_at_the_next_renewal(
     (grant,) = await claimed(running)
     assert await renewed(running, "w-5", grant) == []
     await told(running, "job.cancel", {"job_id": job_id})
-    assert await renewed(running, "w-5", grant) == [{"job_id": job_id, "attempt": 1}]
+    lost = {"job_id": job_id, "attempt": 1, "status": "cancelled", "reason": None}
+    assert await renewed(running, "w-5", grant) == [lost]
     stale = {"job_id": job_id, "attempt": 1, "outcome": "completed"}
     assert await refused(running, "job.report", stale) == "stale-attempt"
     assert await connection.fetchval("SELECT count(*) FROM leases") == 0

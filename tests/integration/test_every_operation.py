@@ -110,6 +110,11 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     job_id, attempt = await bench.claimed(max_attempts=1)
     renewed = await bench.ask("job.renew", {"worker": "w", "attempts": [{"job_id": job_id, "attempt": attempt}]})
     assert renewed["result"]["lost"] == []
+    line = {"n": 1, "at": "2026-02-03T04:05:06Z", "message": "page 3", "fields": {"page": 3}}
+    written = {"attempts": [{"job_id": job_id, "attempt": attempt, "lines": [line]}]}
+    assert (await bench.ask("job.log", written))["result"] == {"kept": 1}
+    assert (await bench.ask("job.logs", {"job_id": job_id}))["result"]["lines"][0]["message"] == "page 3"
+    await bench.ask("job.checkpoint", {"job_id": job_id, "attempt": attempt, "state": {"page": 3}})
     await bench.report(job_id, attempt, "failed", error=ERROR)
     reply = await bench.ask("job.retry", {"job_id": job_id, "reason": "mended"})
     assert (await bench.ask("job.get", {"job_id": job_id}, reply["position"]))["result"]["job"]["status"] == "pending"
@@ -120,6 +125,7 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     listed = await bench.ask("job.list", {"status": "completed"}, reply["position"])
     assert completed in {job["id"] for job in listed["result"]["jobs"]}
     assert (await bench.ask("job.stats", {}))["result"]["completed"] >= 1
+    assert (await bench.ask("job.why", {"job_id": completed}))["result"]["code"] == "completed"
     queue = uuid4().hex
     parent = await bench.job(queue=queue)
     child = await bench.job(queue=queue, after=[parent], on_parent_failure="wait")
@@ -127,6 +133,24 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     assert graph["links"] == [{"parent": parent, "child": child, "on_parent_failure": "wait"}]
     assert (await bench.ask("job.cancel_many", {"queue": queue}))["result"]["changed"] == 2
     assert (await bench.ask("job.retry_many", {"queue": queue}))["result"]["matched"] == 0
+
+
+async def test_dead_letters_over_amqp(bench: Bench) -> None:
+    job_id, attempt = await bench.claimed(max_attempts=1, data={"size": 2})
+    position = (await bench.report(job_id, attempt, "failed", error=ERROR))["position"]
+    listed = (await bench.ask("deadletter.list", {}, position))["result"]["jobs"]
+    assert job_id in {each["id"] for each in listed}
+    groups = (await bench.ask("deadletter.groups", {"name": "resize"}))["result"]["groups"]
+    assert groups[0]["fingerprint"] in {each["fingerprint"] for each in listed}
+    patch = [{"op": "replace", "path": "/size", "value": 3}]
+    preview = (await bench.ask("deadletter.preview", {"job_id": job_id, "patch": patch}))["result"]
+    assert preview["changes"][0]["edited"] == {"size": 3}
+    await bench.ask("job.edit", {"job_id": job_id, "patch": patch, "reason": "typo"})
+    await bench.ask("job.retry", {"job_id": job_id})
+    assert (await bench.ask("job.undo", {"job_id": job_id}))["result"]["undone"] == "retry"
+    assert (await bench.ask("job.undo", {"job_id": job_id}))["result"]["undone"] == "edit"
+    detail = (await bench.ask("deadletter.get", {"job_id": job_id}))["result"]
+    assert (detail["job"]["data"], len(detail["interventions"])) == ({"size": 2}, 4)
 
 
 async def test_events_of_jobs_over_amqp(bench: Bench) -> None:
@@ -248,15 +272,11 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
     assert job_id in {job["id"] for job in data_of(await client.get(f"{prefix}/jobs"), prefix)}
     assert data_of(await client.get(f"{prefix}/jobs/stats"), prefix)["pending"] >= 1
     assert data_of(await client.get(f"{prefix}/jobs/{job_id}/history"), prefix)[0]["eventtype"] == "job.enqueued"
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}/logs"), prefix)["lines"] == []
     assert data_of(await client.get(f"{prefix}/job/{job_id}"), prefix)["state"]["status"] == "pending"
     assert data_of(await client.get(f"{prefix}/why/{job_id}"), prefix)
+    assert data_of(await client.get(f"{prefix}/jobs/{job_id}/why"), prefix)["code"] == "no-worker-for-queue"
     assert data_of(await client.delete(f"{prefix}/jobs/{job_id}"), prefix) == {"success": True}
-    dead, attempt = await bench.claimed(max_attempts=1)
-    position = (await bench.report(dead, attempt, "failed", error=ERROR))["position"]
-    headers = {"X-Min-Position": position}
-    letters = data_of(await client.get(f"{prefix}/deadletters", headers=headers), prefix)
-    assert dead in {job["id"] for job in letters}
-    assert data_of(await client.post(f"{prefix}/jobs/{dead}/retry"), prefix)["status"] == "pending"
     queue = uuid4().hex
     wish = {"name": "resize", "queue": queue, "unique": {"key": queue, "on_conflict": "existing"}}
     first = data_of(await client.post(f"{prefix}/jobs", json=wish), prefix, 201)
@@ -282,6 +302,30 @@ async def test_batches_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.post(f"{path}/seal"), prefix)["is_sealed"]
     assert data_of(await client.delete(path, params={"reason": "wrong file"}), prefix)["is_cancelled"]
     assert data_of(await client.get(f"{path}/history"), prefix)[2]["data"] == {"reason": "wrong file"}
+
+
+@versions
+async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
+    client = bench.client
+    dead, attempt = await bench.claimed(max_attempts=1, data={"size": 2})
+    position = (await bench.report(dead, attempt, "failed", error=ERROR))["position"]
+    headers = {"X-Min-Position": position}
+    letters = data_of(await client.get(f"{prefix}/deadletters", headers=headers), prefix)
+    assert dead in {job["id"] for job in letters}
+    assert data_of(await client.get(f"{prefix}/deadletters/groups"), prefix)["total"] >= 1
+    change = {"patch": [{"op": "replace", "path": "/size", "value": 3}]}
+    preview = data_of(await client.post(f"{prefix}/deadletters/preview", json={"job_id": dead, **change}), prefix)
+    assert preview["changes"][0]["edited"] == {"size": 3}
+    edit = {**change, "reason": "typo"}
+    edited = await client.patch(f"{prefix}/deadletters/{dead}", json=edit, headers={"X-Actor": "ada"})
+    assert data_of(edited, prefix)["status"] == "failed"
+    detail = data_of(await client.get(f"{prefix}/deadletters/{dead}"), prefix)
+    assert (detail["job"]["data"], detail["original"]) == ({"size": 3}, {"size": 2})
+    assert [(done["actor"], done["reason"]) for done in detail["interventions"]] == [("ada", "typo")]
+    assert data_of(await client.post(f"{prefix}/jobs/{dead}/retry"), prefix)["status"] == "pending"
+    assert data_of(await client.post(f"{prefix}/jobs/{dead}/undo"), prefix)["undone"] == "retry"
+    gone = await client.delete(f"{prefix}/jobs/{dead}", params={"remove": True, "reason": "obsolete"})
+    assert data_of(gone, prefix) == {"success": True}
 
 
 @versions

@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Connection, Database
-from infra.maintenance import migrate_database
+from infra.maintenance import migrate_database, rebuild_read_model
 from infra.migrate import MIGRATIONS, NewerDatabase, migrate
 from projections.registry import projections
 from tests.controls.clock import NOW
-from tests.support.systems import TENANT, asked, claimed, enqueued, history, job, system
+from tests.support.systems import TENANT, asked, claimed, enqueued, history, job, reported, system
 
 ALL = [file.stem for file in sorted(MIGRATIONS.glob("*.sql"))]
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -70,6 +70,26 @@ async def test_a_read_model_that_is_new_to_a_database_begins_with_the_first_even
     await connection.execute("DROP VIEW jobs, job_errors, job_counts; DROP TABLE jobs_v1, job_errors_v1, job_counts_v1")
     async with system(fresh_database_url) as after:
         assert (await job(after, job_id))["status"] == "pending"
+
+
+async def test_dead_letters_of_a_release_without_their_rows_are_grouped_after_the_migration(
+    connection: Connection, fresh_database_url: str
+) -> None:
+    async with system(fresh_database_url) as before:
+        for _ in range(2):
+            await enqueued(before, max_attempts=1)
+            (grant,) = await claimed(before)
+            await reported(before, grant, "failed")
+        await job(before, grant["job_id"])
+        wanted = await asked(before, "deadletter.groups", {})
+    await connection.execute("DROP VIEW dead_letters; DROP TABLE dead_letters_v1")
+    await connection.execute("DELETE FROM migrations WHERE name = '0050_dead_letters'")
+    assert await migrate_database(fresh_database_url) == ["0050_dead_letters"]
+    async with system(fresh_database_url) as after:
+        assert await asked(after, "deadletter.groups", {}) == wanted
+        assert wanted["groups"][0]["count"] == 2
+    rebuilt = await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, True)
+    assert rebuilt.equal
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(connection: Connection) -> None:

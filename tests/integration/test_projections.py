@@ -46,6 +46,7 @@ async def everything_happens(running: System) -> None:
         await reported(running, grant, "failed")
         await told(running, "job.retry", {"job_id": grant["job_id"]})
         await claimed(running, queues=["doomed"])
+        await mended(running)
     for name in ("billing", "audit"):
         made = await told(running, "subscription.create", {"name": name, "pattern": "job.#", "start": "beginning"})
         await told(running, "subscription.acknowledge", {"name": name, "position": made.position})
@@ -61,6 +62,22 @@ async def everything_happens(running: System) -> None:
         await told(running, "schedule.change", {"name": name, "cron": "@hourly"})
         await told(running, "schedule.resume", {"name": name})
     await told(running, "schedule.remove", {"name": "nightly"})
+
+
+async def mended(running: System) -> None:
+    """A dead letter that stays one, and one that is edited, retried, taken back and removed."""
+    for removed in (False, True):
+        job_id = await enqueued(running, queue="mended", data={"size": 2}, max_attempts=1)
+        (grant,) = await claimed(running, queues=["mended"])
+        await reported(running, grant, "failed")
+        for size in (3, 4):
+            patch = [{"op": "replace", "path": "/size", "value": size}]
+            await told(running, "job.edit", {"job_id": job_id, "patch": patch})
+        await told(running, "job.retry", {"job_id": job_id})
+        await told(running, "job.undo", {"job_id": job_id})
+        await told(running, "job.undo", {"job_id": job_id})
+        if removed:
+            await told(running, "job.remove", {"job_id": job_id, "reason": "obsolete"})
 
 
 async def caught_up(running: System) -> int:

@@ -276,3 +276,25 @@ async def test_keys_without_work_are_forgotten(running: System, connection: asyn
     assert [row["slot"] for row in await connection.fetch("SELECT slot FROM queue_slots")] == ["key:b"]
     assert await connection.fetchval("SELECT count(*) FROM queue_keys") == 0
     await exact(connection)
+
+
+async def test_a_limit_that_is_lowered_takes_the_slots_of_the_last_and_a_higher_one_gives_more(
+    running: System, connection: asyncpg.Connection
+) -> None:
+    await configured(running, concurrency=5, per_name={"transcribe": {"concurrency": 4}})
+    made = [await enqueued(running, priority=9 - n) for n in range(8)]
+    assert await exact(connection) == [
+        ("acme", "default", "name:transcribe", 4, 0), ("acme", "default", "queue:", 4, 0),
+    ]  # fmt: skip
+    await configured(running, concurrency=2)
+    assert [row["job_id"] for row in await connection.fetch("SELECT job_id FROM ready ORDER BY rank")] == made[:2]
+    await exact(connection)
+    await configured(running, per_name={"transcribe": {"concurrency": 1}})
+    assert await exact(connection) == [
+        ("acme", "default", "name:transcribe", 1, 0), ("acme", "default", "queue:", 1, 0),
+    ]  # fmt: skip
+    await configured(running, concurrency=6, per_name={"transcribe": {"concurrency": 7}})
+    assert [grant["job_id"] for grant in await claimed(running, slots=8)] == made[:6]
+    await configured(running, concurrency=3)
+    await exact(connection)
+    assert await claimed(running, slots=8) == []

@@ -24,7 +24,7 @@ from millrace.contracts.job import COMMANDS as JOB_COMMANDS
 from millrace.contracts.wire import derived_id, matches
 
 COMMANDS = {**JOB_COMMANDS, **EVENT_COMMANDS}
-NOT_RECORDED = ("job.claim", "job.renew", "job.withdraw", "subscription.lease")
+NOT_RECORDED = ("job.claim", "job.renew", "job.withdraw", "job.log", "subscription.lease")
 ENDINGS = {"completed": "job.completed", "failed": "job.dead_lettered", "returned": "job.attempt_returned"}
 
 
@@ -55,6 +55,7 @@ class WireService:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.ready: list[str] = []
         self.log: list[dict[str, Any]] = []
+        self.lines: list[tuple[str, int, int, str]] = []
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self.inbox: dict[str, dict[str, Any]] = {}
         self.messages: Counter[str] = Counter()
@@ -187,6 +188,18 @@ class WireService:
         kind = ENDINGS[command.outcome] if final else "job.attempt_failed"
         self._record(kind, command.job_id, {"attempt": command.attempt, "result": command.result})
         return {"job_id": command.job_id, "status": job["status"]}
+
+    async def _job_checkpoint(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
+        job = self.jobs[command.job_id]
+        if job["attempt"] != command.attempt or job["status"] != "processing":
+            raise Refusal(409, "stale-attempt", "not valid any more")
+        job["checkpoint"] = command.state
+        return {"job_id": command.job_id, "status": job["status"]}
+
+    async def _job_log(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
+        for each in command.attempts:
+            self.lines += [(each.job_id, each.attempt, line.n, line.message) for line in each.lines]
+        return {"kept": sum(len(each.lines) for each in command.attempts)}
 
     async def _job_cancel(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         job = self._known(command.job_id)

@@ -12,24 +12,14 @@ from adapters.cloudevents import cloud_event
 from adapters.postgres.mapper import EventMapper
 from domain.aggregate import Event
 from domain.ports import Metadata, RecordedEvent, StreamName
-from millrace.contracts import batch as batch_contract
-from millrace.contracts import event as event_contract
-from millrace.contracts import job as job_contract
-from millrace.contracts import queue as queue_contract
-from millrace.contracts import schedule as schedule_contract
+from millrace.contracts.catalogue import EVENTS
+from millrace.contracts.job import VERSIONS
 from millrace.contracts.log import CloudEvent
 from projections.registry import AGGREGATES
 from tests.controls.clock import NOW
 from tests.controls.declared import declared_events, recorded_streams
 
 STREAMS = recorded_streams()
-CONTRACTS = (
-    job_contract.EVENTS
-    | batch_contract.EVENTS
-    | queue_contract.EVENTS
-    | schedule_contract.EVENTS
-    | event_contract.EVENTS
-)
 # An application's own payload has whatever shape the application gave it.
 FREE = {"event.published"}
 
@@ -56,14 +46,12 @@ def test_every_declared_event_is_among_the_recorded_ones(topic: str) -> None:
 
 @pytest.mark.parametrize("topic", sorted(declared_events().keys() - FREE))
 def test_every_declared_event_has_a_contract(topic: str) -> None:
-    assert topic in CONTRACTS
+    assert topic in EVENTS
 
 
 def test_every_contract_has_a_declared_event() -> None:
-    assert CONTRACTS.keys() <= declared_events().keys()
-    assert {name: cls.class_version for name, cls in declared_events().items() if cls.class_version > 1} == (
-        job_contract.VERSIONS
-    )
+    assert EVENTS.keys() <= declared_events().keys()
+    assert {name: cls.class_version for name, cls in declared_events().items() if cls.class_version > 1} == (VERSIONS)
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream["stream"])
@@ -74,7 +62,7 @@ def test_recorded_events_fit_their_contracts_field_by_field(stream: dict[str, An
         if event.TOPIC in FREE:
             continue
         assert envelope.type == f"millrace.{event.TOPIC}.v{event.class_version}"
-        contract = CONTRACTS[event.TOPIC]
+        contract = EVENTS[event.TOPIC]
         assert envelope.data.keys() <= contract.model_fields.keys(), "the contract names every field"
         contract.model_validate(envelope.data)
 

@@ -275,3 +275,16 @@ def test_the_light_client_is_enough() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment(), check=True)
     assert done.stdout.split() == []
+
+
+async def test_a_wait_for_its_time_is_no_wait_for_a_worker() -> None:
+    app = MillraceTest()
+
+    @app.job
+    async def n() -> None: ...
+
+    await app.jobs.enqueue("n", delay=600)
+    await app.run_jobs(advance=600)
+    wait = (await app.jobs.stats(details=True)).wait
+    assert wait is not None
+    assert (wait.count, wait.longest) == (1, 0.0)

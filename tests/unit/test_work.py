@@ -13,7 +13,17 @@ from domain.job import Job
 from domain.ports import Metadata, Parents, StreamName, UniqueKey
 from projections.work import work_of
 from tests.controls.clock import later
-from tests.controls.jobs import STREAM, cancelled, completed, dead_lettered, enqueued, failed, scheduled, started
+from tests.controls.jobs import (
+    STREAM,
+    cancelled,
+    checkpointed,
+    completed,
+    dead_lettered,
+    enqueued,
+    failed,
+    scheduled,
+    started,
+)
 
 ORIGIN = Metadata("acme", "north", "c-31", "m-11", "kim", "00-aa-bb-01")
 RETURNED = job.AttemptReturned(STREAM, 3, later(2), attempt=1, reason="no room")
@@ -37,6 +47,7 @@ def placed(*history: Event, status_before: str | None = None) -> Any:
         (dead_lettered(), "processing", None, {"leases"}),
         ((*dead_lettered(), REVIVED), "failed", "ready", set()),
         ((enqueued(), started(2), RETURNED), "processing", "ready", {"leases"}),
+        ((enqueued(), started(2), checkpointed(3, {"page": 17})), "processing", None, set()),
         # A limit, or the mover, may have moved it without an event.
         ((enqueued(), cancelled(2)), "pending", None, {"ready", "waiting"}),
         ((enqueued(run_at=later(60)), cancelled(2)), "delayed", None, {"ready", "waiting"}),
@@ -49,6 +60,12 @@ def test_a_job_stands_where_its_status_says(
     work = placed(*history, status_before=status_before)
     assert work.place == place
     assert set(work.leaves) == leaves
+
+
+def test_the_next_attempt_is_told_the_newest_checkpoint() -> None:
+    history = (enqueued(), started(2), checkpointed(3, {"page": 17}), failed(4), scheduled(5, 1, later(2), later(13.1)))
+    assert from_json(placed(*history, status_before="processing").task)["checkpoint"] == {"page": 17}
+    assert "checkpoint" not in from_json(placed(enqueued()).task)
 
 
 def test_a_job_of_higher_priority_ranks_first() -> None:

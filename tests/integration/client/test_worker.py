@@ -86,7 +86,7 @@ async def test_what_cannot_get_better_is_not_retried(
     async def work(how: str) -> Any:
         if how == "raise":
             raise NonRetryable("no such file")
-        return {"bytes": b"\xff", "large": "x" * 300_000, "nan": float("nan")}[how]
+        return {"bytes": b"\xff", "large": "x" * 1_000_000, "nan": float("nan")}[how]
 
     async with working():
         job = await app.jobs.enqueue("work", data)

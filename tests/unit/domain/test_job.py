@@ -73,6 +73,18 @@ def test_a_failed_attempt_is_followed_by_another_after_the_policy_s_wait() -> No
     )
 
 
+def test_the_worker_may_choose_the_wait_but_not_whether_there_is_another_attempt() -> None:
+    given(enqueued(), started(2)).when(lambda it: it.fail(1, BROKEN_PIPE, True, later(2), 60.0)).then(
+        failed(3), scheduled(4, 1, later(2), later(62))
+    )
+    given(enqueued(max_attempts=1), started(2)).when(lambda it: it.fail(1, BROKEN_PIPE, True, later(2), 60.0)).then(
+        failed(3), dead(4, 1, "its one attempt failed")
+    )
+    given(enqueued(retry=NEVER), started(2)).when(lambda it: it.fail(1, BROKEN_PIPE, True, later(2), 60.0)).then(
+        failed(3), dead(4, 1, "its policy is not to retry")
+    )
+
+
 def test_the_last_failure_puts_the_job_among_the_dead_letters() -> None:
     given(enqueued(max_attempts=1), started(2)).when(lambda it: it.fail(1, BROKEN_PIPE, True, later(2))).then(
         failed(3), dead(4, 1, "its one attempt failed")

@@ -1,0 +1,71 @@
+"""Answers `job.stats`: counts that are kept, and the figures of the newest starts and ends, read from the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+from eventsourcing.persistence import StoredEvent
+
+from adapters.postgres.errors import translated
+from adapters.postgres.mapper import EventMapper
+from handlers.routes import QueryRoute
+from millrace.contracts import job as contract
+from millrace.contracts.durations import ENDS, WINDOW, durations, waited
+from millrace.contracts.wire import Context
+from projections.jobs_queries import job_stats, queue_counts
+
+READER = "jobs"
+# The event before a start tells since when the job could run, the one before an end when it was started.
+STEPS = """
+SELECT e.event_type, e.recorded_at AS at, p.event_type AS before_type, p.recorded_at AS before,
+       p.originator_id, p.originator_version, p.topic, CASE WHEN e.event_type = 'job.started' THEN p.state END AS state
+  FROM stored_events e
+  JOIN stored_events p ON p.originator_id = e.originator_id AND p.originator_version = e.originator_version - 1
+ WHERE e.notification_id > (SELECT head FROM store) - $2 AND e.kind = 'job' AND e.tenant = $1
+   AND (e.event_type = 'job.started' OR e.event_type = ANY ($3::text[]))
+   AND ($4::text IS NULL OR EXISTS (SELECT FROM jobs j WHERE j.tenant = $1 AND j.id = e.subject AND j.queue = $4))
+"""
+# A job's place in the log is when it became ready, or was told to wait for its time.
+OLDEST = """
+SELECT r.queue, extract(epoch FROM clock_timestamp() - e.recorded_at)::float8 AS age
+  FROM (SELECT queue, min(position) AS position FROM ready WHERE tenant = $1 GROUP BY queue) r
+  JOIN stored_events e ON e.notification_id = r.position
+"""
+
+
+class JobStatistics:
+    """Answers `job.stats`."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], mapper: EventMapper, lease: float) -> None:
+        self._pool, self._mapper, self._lease = pool, mapper, lease
+
+    def routes(self) -> dict[str, QueryRoute]:
+        return {"job.stats": QueryRoute(contract.JobStats, self._stats, READER)}
+
+    @translated
+    async def _stats(self, query: contract.JobStats, context: Context) -> dict[str, Any]:
+        async with self._pool.acquire() as connection:
+            stats: dict[str, Any] = await job_stats(connection, context.tenant, self._lease, query.queue)
+            if not query.details:
+                return stats
+            ages = {row["queue"]: row["age"] for row in await connection.fetch(OLDEST, context.tenant)}
+            counts = await queue_counts(connection, context.tenant)
+            steps = await connection.fetch(STEPS, context.tenant, WINDOW, list(ENDS), query.queue)
+        names = sorted(ages.keys() | counts.keys()) if query.queue is None else [query.queue]
+        stats["queues"] = [{"queue": name, **counts.get(name, {}), "oldest_waiting": ages.get(name)} for name in names]
+        stats["oldest_waiting"] = max((ages[name] for name in names if name in ages), default=None)
+        starts = [row for row in steps if row["event_type"] == "job.started"]
+        stats["wait"] = durations([waited(row["at"], row["before"], self._due(row)) for row in starts])
+        ends = [row for row in steps if row["event_type"] in ENDS and row["before_type"] == "job.started"]
+        stats["run"] = durations([(row["at"] - row["before"]).total_seconds() for row in ends])
+        return stats
+
+    def _due(self, row: asyncpg.Record) -> Any:
+        """The time that the event before a start made the job wait for, if any."""
+        stored = StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"])
+        try:
+            return getattr(self._mapper.to_domain_event(stored), "run_at", None)
+        except Exception:
+            # One event that this release cannot decode must not cost the figures of all others.
+            return None

@@ -1,0 +1,130 @@
+"""`app.dead_letters`: jobs whose attempts are used up, by what they failed of, and what can be done about them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, FailureGroup, Preview
+from millrace.errors import MillraceError, Refused
+
+if TYPE_CHECKING:
+    from millrace.client import Millrace
+
+PAGE = 1_000
+Patch = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    """Some dead letters, newest job first, and the cursor of the next page, if there is one."""
+
+    jobs: list[DeadLetter]
+    cursor: str | None
+
+
+class DeadLetters:
+    """Filters are `name`, `queue`, `fingerprint` (of a group), and the times `failed_after` and `failed_before`."""
+
+    def __init__(self, app: Millrace) -> None:
+        self._app = app
+
+    async def page(self, *, min_position: str | None = None, **filters: Any) -> DeadLetterPage:
+        """One page of dead letters; takes the filters, `limit`, and the `cursor` of the page before."""
+        answer = await self._app.link.query("deadletter.list", _body(filters), min_position=min_position)
+        return DeadLetterPage([DeadLetter.model_validate(job) for job in answer["jobs"]], answer.get("cursor"))
+
+    async def list(self, **filters: Any) -> builtins.list[DeadLetter]:
+        """The dead letters of one page; takes what `page` takes."""
+        return (await self.page(**filters)).jobs
+
+    async def iterate(self, **filters: Any) -> AsyncIterator[DeadLetter]:
+        """All dead letters that the filters leave, page after page."""
+        cursor: str | None = filters.pop("cursor", None)
+        while True:
+            page = await self.page(**filters, cursor=cursor)
+            for job in page.jobs:
+                yield job
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def groups(self, *, min_position: str | None = None, **filters: Any) -> builtins.list[FailureGroup]:
+        """What the dead letters have in common, the most frequent failure first; takes the filters and `limit`."""
+        answer = await self._app.link.query("deadletter.groups", _body(filters), min_position=min_position)
+        return [FailureGroup.model_validate(group) for group in answer["groups"]]
+
+    async def get(self, job_id: str) -> DeadLetterDetail:
+        """One dead letter with the data that it was enqueued with, and who did what about it and why.
+
+        Raises:
+            NotFound: this tenant has no such job.
+            Refused: it is not among the dead letters.
+        """
+        return DeadLetterDetail.model_validate(await self._app.link.query("deadletter.get", {"job_id": job_id}))
+
+    async def preview(
+        self, job_id: str | None = None, patch: Patch | None = None, *, min_position: str | None = None, **filters: Any
+    ) -> Preview:
+        """A dry run: how many jobs are meant, and for the newest of them the data that the next attempt would get.
+
+        Raises:
+            Invalid: the patch is none, or both a job and filters are given.
+        """
+        body = _body({"job_id": job_id, "patch": patch, **filters})
+        return Preview.model_validate(await self._app.link.query("deadletter.preview", body, min_position=min_position))
+
+    async def edit(self, job_id: str, patch: Patch, reason: str | None = None) -> None:
+        """Changes the data of the job's next attempt by a JSON Patch (RFC 6902); the history keeps the original.
+
+        Raises:
+            Invalid: the patch is none.
+            Refused: it does not fit the data, or the job is not among the dead letters.
+        """
+        await self._app.link.execute("job.edit", _body({"job_id": job_id, "patch": patch, "reason": reason}))
+
+    async def retry(self, reason: str | None = None, **filters: Any) -> builtins.list[str]:
+        """Gives all dead letters that the filters leave new attempts; returns the ids of those that got them.
+
+        Raises:
+            Unavailable: not all of them; repeating goes on with the rest.
+        """
+        return await self._each("job.retry", reason, filters)
+
+    async def undo(self, job_id: str, reason: str | None = None) -> Literal["retry", "edit"]:
+        """Takes back the last retry while the job has not started, else the last edit; returns which it was.
+
+        Raises:
+            Refused: there is neither.
+        """
+        answer = await self._app.link.execute("job.undo", _body({"job_id": job_id, "reason": reason}))
+        undone: Literal["retry", "edit"] = answer.result["undone"]
+        return undone
+
+    async def purge(self, reason: str | None = None, **filters: Any) -> builtins.list[str]:
+        """Takes all dead letters that the filters leave out of what can be read; their history stays in the log.
+
+        Raises:
+            Unavailable: not all of them; repeating goes on with the rest.
+        """
+        return await self._each("job.remove", reason, filters)
+
+    async def _each(self, command: str, reason: str | None, filters: dict[str, Any]) -> builtins.list[str]:
+        # Read to the end before the first one changes, so that no page shifts under the cursor.
+        ids = [job.id async for job in self.iterate(**filters, limit=PAGE)]
+        bodies = [_body({"job_id": job_id, "reason": reason}) for job_id in ids]
+        outcomes = await self._app.link.execute_many(command, bodies)
+        done = []
+        for job_id, outcome in zip(ids, outcomes, strict=True):
+            # Whatever is refused has left the dead letters since.
+            if isinstance(outcome, MillraceError) and not isinstance(outcome, Refused):
+                raise outcome
+            if not isinstance(outcome, Refused):
+                done.append(job_id)
+        return done
+
+
+def _body(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,29 @@
+"""How long a failed attempt waits for the next one, where the handler's own code decides."""
+
+from __future__ import annotations
+
+import structlog
+
+from millrace.errors import LONGEST_WAIT, RetryAfter
+from millrace.job_context import JobContext
+from millrace.registry import JobDefinition
+
+log = structlog.get_logger("millrace.worker")
+
+
+def chosen_wait(definition: JobDefinition | None, job: JobContext, error: BaseException) -> float | None:
+    """Seconds that the handler's error or its job's `retry` function asks for; None leaves it to the policy."""
+    if isinstance(error, RetryAfter):
+        return error.seconds
+    if definition is None or definition.backoff is None or not isinstance(error, Exception):
+        return None
+    try:
+        seconds = definition.backoff(job, error)
+        if seconds is None:
+            return None
+        if not 0 <= seconds <= LONGEST_WAIT:
+            raise ValueError(f"it gave {seconds!r} instead of 0 to {LONGEST_WAIT} seconds")
+        return float(seconds)
+    except Exception as failure:
+        log.error("a retry function failed; the policy decides", job=job.name, job_id=job.id, error=repr(failure))
+        return None

@@ -1,0 +1,30 @@
+"""The gauges say what the queues hold."""
+
+from __future__ import annotations
+
+from adapters.metrics import Metrics
+from infra.health import refresh
+from tests.support.systems import TENANT, claimed, enqueued, job, reported, system
+
+
+async def test_the_gauges_count_jobs_by_queue_and_status(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        await enqueued(running, queue="media", max_attempts=1)
+        (grant,) = await claimed(running, queues=["media"])
+        await reported(running, grant, "failed")
+        newest = ""
+        for _ in range(2):
+            newest = await enqueued(running, queue="media")
+        await job(running, newest)
+        metrics = Metrics()
+        await refresh(metrics, running)
+        await refresh(metrics, running)
+        lane = {"tenant": TENANT, "queue": "media"}
+        value = metrics.registry.get_sample_value
+        assert value("millrace_jobs", {**lane, "status": "pending"}) == 2
+        assert value("millrace_jobs", {**lane, "status": "failed"}) == 1
+        assert value("millrace_dead_letters", lane) == 1
+        assert value("millrace_jobs_ready", lane) == 2
+        oldest = value("millrace_oldest_ready_seconds", lane)
+        assert oldest is not None
+        assert oldest >= 0
