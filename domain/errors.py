@@ -96,6 +96,34 @@ class UnknownParents(Refusal):
         return {"job_ids": list(self.job_ids[:100])}
 
 
+class UnknownBatch(Refusal):
+    """Raised when a job names a batch that does not exist."""
+
+    code = "unknown-batch"
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"there is no batch {batch_id!r}; create it before its jobs")
+        self.batch_id = batch_id
+
+
+class BatchIsSealed(Refusal):
+    """Raised when a job is to be added to a batch that takes no more."""
+
+    code = "batch-sealed"
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"batch {batch_id} is sealed; enqueue the job without it, or into a new one")
+        self.batch_id = batch_id
+
+
+class BatchEnded(Refusal):
+    """Raised when a batch whose jobs have all ended is to be cancelled."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("all jobs of the batch have ended")
+        self.stream = stream
+
+
 class NotParked(Refusal):
     """Raised when an event is released that the subscription has not parked."""
 

@@ -19,7 +19,7 @@ class JobEvent(Event):
 
 class Enqueued(JobEvent):
     TOPIC: ClassVar[str] = "job.enqueued"
-    class_version: ClassVar[int] = 3
+    class_version: ClassVar[int] = 4
     name: str
     data: dict[str, Any]
     queue: str
@@ -33,6 +33,7 @@ class Enqueued(JobEvent):
     after: list[str] | None
     on_parent_failure: str | None
     key: str | None
+    batch: str | None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -42,12 +43,17 @@ class Enqueued(JobEvent):
     def upcast_v2_v3(state: dict[str, Any]) -> None:
         state["key"] = None
 
+    @staticmethod
+    def upcast_v3_v4(state: dict[str, Any]) -> None:
+        state["batch"] = None
+
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
         job.queue_priority, job.key = self.queue_priority, self.key
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
+        job.batch = self.batch
         job.status = "pending" if self.run_at is None and not self.after else "delayed"
 
 
@@ -170,8 +176,8 @@ class Job(Aggregate):
     data before each change that stands, the oldest first. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
-    is whom the job is for, where queues share or limit by key. `checkpoint` is what the next
-    attempt continues from.
+    is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
+    `checkpoint` is what the next attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND
@@ -195,6 +201,7 @@ class Job(Aggregate):
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
+    batch: str | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
@@ -235,13 +242,14 @@ class Job(Aggregate):
         after: list[str] | None = None,
         on_parent_failure: str | None = None,
         key: str | None = None,
+        batch: str | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
             Enqueued(
                 stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
-                unique, after, on_parent_failure, key,
+                unique, after, on_parent_failure, key, batch,
             )
         )  # fmt: skip
 
@@ -358,6 +366,7 @@ class Job(Aggregate):
             "unique": self.unique,
             "after": self.after,
             "on_parent_failure": self.on_parent_failure,
+            "batch": self.batch,
             "worker": self.worker,
         }
 

@@ -99,6 +99,7 @@ class Work(NamedTuple):
         origin: metadata of the job's first event, which its starts continue.
         unique: the key that the job takes; the append is `KeyTaken` where another one has it.
         parents: what the new job has to wait for; the append is `ParentsMissing` where one does not exist.
+        batch: what the new job belongs to; the append is `BatchClosed` where that takes no job.
         key: whom the job is for, where the queue shares or limits by key.
         priority: the job's own and its queue's together.
     """
@@ -113,6 +114,7 @@ class Work(NamedTuple):
     origin: Metadata | None = None
     unique: UniqueKey | None = None
     parents: Parents | None = None
+    batch: StreamName | None = None
     name: str = ""
     key: str | None = None
     priority: int = 0
@@ -201,7 +203,15 @@ class ParentsMissing:
     job_ids: tuple[str, ...]
 
 
-Outcome = Appended | Duplicate | Conflict | Rejected | KeyTaken | ParentsMissing
+@dataclass(frozen=True, slots=True)
+class BatchClosed:
+    """The new job's batch takes no more jobs, or does not exist."""
+
+    batch_id: str
+    exists: bool
+
+
+Outcome = Appended | Duplicate | Conflict | Rejected | KeyTaken | ParentsMissing | BatchClosed
 
 
 class StoreUnavailable(Exception):
@@ -333,6 +343,14 @@ class WorkQueue(Protocol):
         """Waiting jobs that are to be cancelled because one that they wait for has failed."""
         ...
 
+    async def batches(self, limit: int) -> list[BatchCounts]:
+        """Sealed batches whose jobs have all ended and that have not been told so."""
+        ...
+
+    async def unwanted(self, limit: int) -> list[Unwanted]:
+        """Unfinished jobs of cancelled batches."""
+        ...
+
     async def move_due(self) -> float | None:
         """Moves waiting jobs that are due into the ready rows; returns seconds until the next is due, if any."""
         ...
@@ -426,6 +444,26 @@ class Orphan:
     tenant: str
     job_id: str
     parent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    tenant: str
+    job_id: str
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """A batch whose jobs have all ended. `is_complete` says that this was noted; then all have completed since."""
+
+    tenant: str
+    batch_id: str
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    is_complete: bool
 
 
 SubscriptionHold = Literal["held", "taken", "unknown"]

@@ -76,7 +76,7 @@ class Bulk:
         return sum(isinstance(answer, Accepted) for answer in answers)
 
 
-FILTERS = {"name", "queue", "status", "created_after", "created_before", "error"}
+FILTERS = {"name", "queue", "status", "created_after", "created_before", "error", "batch"}
 
 
 def operation_routes(finder: JobFinder, pipeline: Pipeline) -> dict[str, OperationRoute]:

@@ -67,6 +67,7 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             unique=None if command.unique is None else command.unique.kept(command.name, command.data),
             after=list(command.after) or None,
             on_parent_failure=command.on_parent_failure if command.after else None,
+            batch=command.batch,
             key=command.key,
         )
     return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on, "run_at": job.run_at})

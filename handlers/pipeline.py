@@ -14,10 +14,11 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from domain.errors import DuplicateJob, Refusal, UnknownParents, UnreadableHistory
+from domain.errors import BatchIsSealed, DuplicateJob, Refusal, UnknownBatch, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
     Appended,
+    BatchClosed,
     Clock,
     CommandKey,
     Conflict,
@@ -304,6 +305,10 @@ class Pipeline:
             return Append(None, 0, (), meta, item.key, item.text), held
         work = route.work(aggregate, status, origin) if route.work else None
         also = self._replaced(item, rival, *rival_before) if rival is not None else None
+        if decided.beside is not None:
+            stream, other, work_beside = decided.beside
+            first = self._metadata(context, origin)
+            also = Append(stream, 0, other.collected(), first, work=work_beside(other, None, first))
         append = Append(item.stream, before, events, meta, item.key, item.text, work, item.lapsed_attempt, also)
         return append, Held(aggregate, origin, 0)
 
@@ -342,6 +347,9 @@ class Pipeline:
                 return self._given_up(item)
             case ParentsMissing(job_ids):
                 item.objection = UnknownParents(job_ids)
+                return self._given_up(item)
+            case BatchClosed(batch_id, exists):
+                item.objection = BatchIsSealed(batch_id) if exists else UnknownBatch(batch_id)
                 return self._given_up(item)
             case Rejected(reason):
                 self._aggregates.evict(item.stream)

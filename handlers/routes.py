@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from domain.aggregate import Aggregate
-from domain.ports import Metadata, Work
+from domain.ports import Metadata, StreamName, Work
 from millrace.contracts.wire import Context, Message
 
 
@@ -29,11 +29,24 @@ class Moment(NamedTuple):
     epoch: str
 
 
+class Beside(NamedTuple):
+    """A new aggregate of another stream, with its pending events, and the inline rows that follow from it."""
+
+    stream: StreamName
+    aggregate: Aggregate
+    work: Callable[[Any, str | None, Metadata], Work]
+
+
 class Decided(NamedTuple):
-    """The aggregate with its pending events (none when the wish is already fulfilled), and what the caller is told."""
+    """The aggregate with its pending events (none when the wish is already fulfilled), and what the caller is told.
+
+    Attributes:
+        beside: what is stored with the events or not at all.
+    """
 
     aggregate: Aggregate
     result: dict[str, Any]
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from domain.job import KIND, NEVER_CONFIRMED, Job
-from domain.ports import LapsedLease, Orphan, StoreUnavailable, StreamName, WorkQueue
+from domain.ports import LapsedLease, StreamName, WorkQueue
+from handlers.followups import Followups
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.routes import CommandRoute, Decided, Moment
-from millrace.contracts.wire import Context, Identifier, Message, Refused
+from millrace.contracts.wire import Context, Identifier, Message
 from projections.work import work_of
 
 MOVE_SECONDS = 0.2
 SWEEP_SECONDS = 1.0
 SWEEP_LIMIT = 500
-ORPHAN_SECONDS = 0.2
 FORGET_SECONDS = 600.0
 FREE_RETURNS = 5
 log = structlog.get_logger("timers")
@@ -45,29 +45,12 @@ def lapse(job: Job, command: Lapse, at: Moment) -> Decided:
     return Decided(job, {"job_id": at.id, "status": job.status})
 
 
-class Disown(Message):
-    """`job.disown`, from inside only: a job that this one was to run after has failed."""
-
-    job_id: Identifier
-    parent_id: Identifier
-
-
-def disown(job: Job, command: Disown, at: Moment) -> Decided:
-    """Ends the job, unless its parent was retried and it has begun meanwhile."""
-    if job.waits and not job.attempt:
-        job.cancel(f"job {command.parent_id}, which it was to run after, has failed", at.now)
-    return Decided(job, {"job_id": at.id, "status": job.status})
-
-
 def command_routes() -> dict[str, CommandRoute]:
     """Commands that only the timers give."""
     return {
         "job.lapse": CommandRoute(
             Lapse, Job, lapse, lambda command, _: str(command.job_id), remembered=False, continues=True, work=work_of
-        ),
-        "job.disown": CommandRoute(
-            Disown, Job, disown, lambda command, _: str(command.job_id), remembered=False, continues=True, work=work_of
-        ),
+        )
     }
 
 
@@ -85,13 +68,14 @@ class Timers:
         forget: Callable[[], Awaitable[int]],
     ) -> None:
         self._queue, self._pipeline, self._forget = queue, pipeline, forget
+        self._followups = Followups(queue, pipeline)
 
     async def run(self) -> None:
         """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(persistently("mover", self._move))
             group.create_task(persistently("sweeper", self._sweep))
-            group.create_task(persistently("orphans", self._cancel_orphans))
+            group.create_task(persistently("followups", self._followups.run))
             group.create_task(persistently("forgetter", self._forget_often))
 
     async def _move(self) -> None:
@@ -118,22 +102,6 @@ class Timers:
             worker=lease.worker,
             answer=answer.to_wire()["ok"],
         )
-
-    async def _cancel_orphans(self) -> None:
-        while True:
-            orphans = await self._queue.orphans(SWEEP_LIMIT)
-            await asyncio.gather(*(self._cancel(orphan) for orphan in orphans))
-            # The children of those that were just cancelled come next.
-            await asyncio.sleep(0 if orphans else ORPHAN_SECONDS)
-
-    async def _cancel(self, orphan: Orphan) -> None:
-        """The child itself has ended where it is refused, and then it is no orphan any more."""
-        stream = StreamName(KIND, orphan.tenant, orphan.job_id)
-        context = Context(orphan.tenant, f"{stream.text}/orphan", principal="millrace", causation_id=orphan.parent_id)
-        command = Disown(job_id=orphan.job_id, parent_id=orphan.parent_id)
-        answer = await self._pipeline.execute_internal("job.disown", command, context)
-        if isinstance(answer, Refused) and answer.problem.code == "unavailable":
-            raise StoreUnavailable(answer.problem.detail)
 
     async def _forget_often(self) -> None:
         while True:

@@ -12,6 +12,7 @@ import structlog
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
+from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.due_schedules import PostgresDueSchedules
@@ -29,7 +30,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import bulk, event, job, job_logs, job_repair, queue, schedule, subscription, timers
+from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -70,6 +71,7 @@ def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC"
         **job_repair.command_routes(),
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
+        **batch.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -234,7 +236,14 @@ async def build(
     await follow_file(storage.commits, files)
     commands = public_commands(policy, files, jobs.scheduler.timezone)
     starting_runs, starts = schedule.jobs_of_runs(policy)
-    internal = {**timers.command_routes(), **queue.internal_routes(), **schedule.internal_routes(), **starts}
+    internal = {
+        **timers.command_routes(),
+        **followups.command_routes(),
+        **batch.internal_routes(policy),
+        **queue.internal_routes(),
+        **schedule.internal_routes(),
+        **starts,
+    }
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
@@ -259,6 +268,7 @@ async def build(
         **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
         **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
         **job_logs.query_routes(storage.job_logs),
+        **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **queues.routes(),

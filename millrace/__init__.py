@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
     from millrace.errors import (
+        BatchSealed,
         CheckpointRefused,
         Conflict,
         DuplicateJob,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         TooLarge,
         Unauthorized,
         Unavailable,
+        UnknownBatch,
         UnknownParent,
     )
     from millrace.events import Event
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from millrace.worker import Worker
 
 __all__ = [
+    "BatchSealed",
     "CheckpointRefused",
     "CloudEvent",
     "Conflict",
@@ -76,6 +79,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Unique",
+    "UnknownBatch",
     "UnknownParent",
     "Worker",
 ]

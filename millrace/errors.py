@@ -113,6 +113,18 @@ class UnknownParent(Refused):
     codes = ("unknown-parent",)
 
 
+class UnknownBatch(Refused):
+    """Raised when a job names a batch that does not exist."""
+
+    codes = ("unknown-batch",)
+
+
+class BatchSealed(Refused):
+    """Raised when a job is to be added to a batch that takes no more."""
+
+    codes = ("batch-sealed",)
+
+
 class IdempotencyMismatch(Refused):
     """Raised when a message id was used before with another content."""
 
@@ -264,6 +276,7 @@ BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
         NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, DuplicateJob, UnknownParent,
+        UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

@@ -30,6 +30,7 @@ def enqueue_body(
     unique: Unique | Mapping[str, Any] | str | bool | None = None,
     after: Job | str | Iterable[Job | str] | None = None,
     on_parent_failure: ParentPolicy | None = None,
+    batch: str | None = None,
     key: str | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
@@ -55,6 +56,7 @@ def enqueue_body(
         "unique": unique or None,
         "after": None if after is None else _ids(after),
         "on_parent_failure": on_parent_failure,
+        "batch": batch,
         "key": key,
     }
     own = as_data(data if data is not None else payload)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from millrace.batches import Batches
 from millrace.contracts.job import Job, JobStatus, ParentPolicy, Retry, Stats, Unique
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog
@@ -39,7 +40,7 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(ManyJobs, JobDecorators, JobExtensions):
+class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
@@ -67,6 +68,7 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
         after: Job | str | Iterable[Job | str] | None = None,
         on_parent_failure: ParentPolicy | None = None,
         key: str | None = None,
+        batch: str | None = None,
         message_id: str | None = None,
     ) -> Job:
         """Puts a job into a queue; when this returns, it is durable.
@@ -82,12 +84,15 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
             after: jobs, or their ids, that have to end first. Their results come with this job.
             on_parent_failure: what follows where one of them fails: `cancel` (default), `run` or `wait`.
             key: whom the job is for, where its queue shares or limits by key.
+            batch: id of the batch that it belongs to; see `batch`.
             message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
 
         Raises:
             ValueError: both `data` and `payload`, both `retry` and `backoff`, or a `run_at` without a zone.
             Invalid: the service does not accept a value.
             DuplicateJob: another job has the unique key.
+            BatchSealed: its batch takes no more jobs.
+            UnknownBatch: its batch does not exist.
             UnknownParent: one of the jobs of `after` does not exist.
             Unavailable: the job was not accepted.
             OutcomeUnknown: it may have been; repeating with the same `message_id` is safe.
@@ -95,7 +100,7 @@ class JobQueue(ManyJobs, JobDecorators, JobExtensions):
         body = enqueue_body(
             self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
             max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff, unique=unique, after=after,
-            on_parent_failure=on_parent_failure, key=key,
+            on_parent_failure=on_parent_failure, key=key, batch=batch,
         )  # fmt: skip
         answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
         return await self._enqueued(body, answer.result)

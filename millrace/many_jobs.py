@@ -26,6 +26,7 @@ class ManyJobs:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         error: str | None = None,
+        batch: str | None = None,
         reason: str | None = None,
         dry_run: bool = False,
     ) -> Bulk:
@@ -36,6 +37,7 @@ class ManyJobs:
 
         Args:
             error: part of the text of the last error.
+            batch: id of their batch.
             dry_run: only counts them.
 
         Raises:
@@ -43,7 +45,7 @@ class ManyJobs:
         """
         return await self._many(
             "job.cancel_many", name=name, queue=queue, status=status, created_after=created_after,
-            created_before=created_before, error=error, reason=reason, dry_run=dry_run,
+            created_before=created_before, error=error, batch=batch, reason=reason, dry_run=dry_run,
         )  # fmt: skip
 
     async def retry_many(
@@ -55,13 +57,14 @@ class ManyJobs:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         error: str | None = None,
+        batch: str | None = None,
         reason: str | None = None,
         dry_run: bool = False,
     ) -> Bulk:
         """Takes the dead letters that fit all filters out of the dead letters; else like `cancel_many`."""
         return await self._many(
             "job.retry_many", name=name, queue=queue, status=status, created_after=created_after,
-            created_before=created_before, error=error, reason=reason, dry_run=dry_run,
+            created_before=created_before, error=error, batch=batch, reason=reason, dry_run=dry_run,
         )  # fmt: skip
 
     async def _many(self, command: str, **wish: Any) -> Bulk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.aggregate import Aggregate
+from domain.batch import Batch
 from domain.event import Publication
 from domain.job import Job
 from domain.queue import Queue
@@ -13,7 +14,9 @@ from projections.projection import Projection
 from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
-AGGREGATES: dict[str, type[Aggregate]] = {cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule)}
+AGGREGATES: dict[str, type[Aggregate]] = {
+    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch)
+}
 
 
 def projections() -> list[Projection]:

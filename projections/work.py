@@ -38,6 +38,7 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
         origin=origin,
         unique=_taken_key(job, status_before) if job.unique else None,
         parents=_parents(job, origin.tenant) if job.after and status_before is None else None,
+        batch=StreamName("batch", origin.tenant, job.batch) if job.batch and status_before is None else None,
         name=job.name,
         key=job.key,
         priority=priority,

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.http.access import Access
+from adapters.http.batches import batch_routes
 from adapters.http.call import call_of
 from adapters.http.commands import command_routes
 from adapters.http.dead_letters import dead_letter_routes
@@ -86,6 +87,7 @@ def create_app(
         health_routes(access, health, metrics),
         job_routes(door),
         dead_letter_routes(door),
+        batch_routes(door),
         queue_routes(door),
         schedule_routes(door),
         event_routes(door),

@@ -21,6 +21,7 @@ from millrace.contracts.wire import Message
 
 SINGULAR = {
     "jobs": "job",
+    "batches": "batch",
     "notifications": "notification",
     "exports": "export",
     "documents": "document",

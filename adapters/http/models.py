@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from millrace.contracts.batch import Batch
 from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
@@ -104,6 +105,27 @@ class JobPage(BaseModel):
     """Answer to `job.list`."""
 
     jobs: list[Job]
+    cursor: str | None = None
+
+
+class BatchChanged(BaseModel):
+    """Answer to the commands on a batch."""
+
+    batch_id: str
+    is_sealed: bool
+    is_cancelled: bool
+
+
+class BatchAnswer(BaseModel):
+    """Answer to `batch.get`."""
+
+    batch: Batch
+
+
+class BatchPage(BaseModel):
+    """Answer to `batch.list`."""
+
+    batches: list[Batch]
     cursor: str | None = None
 
 
@@ -236,6 +258,9 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
     "job.log": Logged,
+    "batch.create": BatchChanged,
+    "batch.seal": BatchChanged,
+    "batch.cancel": BatchChanged,
     "schedule.create": ScheduleReply,
     "schedule.change": ScheduleReply,
     "schedule.pause": ScheduleReply,
@@ -265,6 +290,8 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "deadletter.get": DeadLetterDetail,
     "deadletter.preview": Preview,
     "job.logs": JobLog,
+    "batch.get": BatchAnswer,
+    "batch.list": BatchPage,
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,

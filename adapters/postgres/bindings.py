@@ -1,4 +1,4 @@
-"""What binds jobs to each other, as the append lock shows it: unique keys, and the jobs that others wait for."""
+"""What binds jobs to each other, as the append lock shows it: unique keys, parents, batches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 import asyncpg
 
 from adapters.postgres.rows import Link
+from domain.batch import BatchCancelled, BatchSealed
 from domain.job import KIND, Completed
-from domain.ports import Append, KeyTaken, ParentsMissing, StreamName
+from domain.ports import Append, BatchClosed, KeyTaken, ParentsMissing, StreamName
 
 State = Literal["open", "completed", "failed"]
 
@@ -29,6 +30,7 @@ SELECT p.stream, e.event_type
           AND event_type IN ('job.enqueued', 'job.completed', 'job.dead_lettered', 'job.cancelled', 'job.revived')
         ORDER BY originator_version DESC LIMIT 1) AS e
 """
+BATCHES = "SELECT stream, is_sealed FROM batches WHERE stream = ANY ($1::text[])"
 ENDINGS: dict[str, State] = {"job.completed": "completed", "job.dead_lettered": "failed", "job.cancelled": "failed"}
 
 
@@ -40,15 +42,18 @@ def parts_of(append: Append) -> tuple[Append, ...]:
 class Bindings:
     """Keys and parents as they are in the database and after the appends of the batch that were noted so far."""
 
-    def __init__(self, holders: dict[tuple[str, str], StreamName], states: dict[str, State]) -> None:
-        self._holders, self._states = holders, states
+    def __init__(
+        self, holders: dict[tuple[str, str], StreamName], states: dict[str, State], sealed: dict[str, bool]
+    ) -> None:
+        self._holders, self._states, self._sealed = holders, states, sealed
         self._ended: set[StreamName] = set()
 
     @classmethod
     async def looked_up(cls, connection: asyncpg.Connection[asyncpg.Record], appends: Sequence[Append]) -> Bindings:
-        """The keys and parents that some appends are about."""
+        """The keys, parents and batches that some appends are about."""
         keys = set()
         parents: set[str] = set()
+        batches: set[str] = set()
         for append in appends:
             if append.work is None or append.stream is None:
                 continue
@@ -56,13 +61,17 @@ class Bindings:
                 keys.add((append.stream.tenant, append.work.unique.key))
             if append.work.parents is not None:
                 parents.update(stream.text for stream in append.work.parents.streams)
+            if append.work.batch is not None:
+                batches.add(append.work.batch.text)
         holders = {}
         for row in await connection.fetch(HOLDERS, *zip(*keys, strict=True)) if keys else []:
             holders[row["tenant"], row["key"]] = StreamName(KIND, row["tenant"], row["job_id"])
         rows = await connection.fetch(STATES, list(parents)) if parents else []
-        return cls(holders, {row["stream"]: ENDINGS.get(row["event_type"], "open") for row in rows})
+        states = {row["stream"]: ENDINGS.get(row["event_type"], "open") for row in rows}
+        known = await connection.fetch(BATCHES, list(batches)) if batches else []
+        return cls(holders, states, {row["stream"]: row["is_sealed"] for row in known})
 
-    def objection(self, append: Append) -> KeyTaken | ParentsMissing | None:
+    def objection(self, append: Append) -> KeyTaken | ParentsMissing | BatchClosed | None:
         """What forbids to store the append now."""
         if append.work is None or append.stream is None:
             return None
@@ -76,11 +85,16 @@ class Bindings:
             missing = tuple(stream.id for stream in parents.streams if stream.text not in self._states)
             if missing:
                 return ParentsMissing(missing)
+        batch = append.work.batch
+        if batch is not None and self._sealed.get(batch.text, True):
+            return BatchClosed(batch.id, batch.text in self._sealed)
         return None
 
     def note(self, append: Append) -> None:
         """The append will be stored: what comes after it in the batch stands on it."""
         for part in parts_of(append):
+            if any(isinstance(event, BatchSealed | BatchCancelled) for event in part.events):
+                self._sealed[part.events[0].originator_id] = True
             if part.work is None or part.stream is None:
                 continue
             if part.work.place is not None:

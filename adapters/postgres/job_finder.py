@@ -10,7 +10,8 @@ from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.job_queries import READER
 from adapters.postgres.positions import ReaderPositions
-from domain.ports import FoundJob
+from domain.batch import KIND as BATCH
+from domain.ports import FoundJob, StreamName
 from handlers.service import BehindPosition
 
 CONDITIONS = {
@@ -22,6 +23,8 @@ CONDITIONS = {
     "created_after": "created_at >= {}",
     "created_before": "created_at < {}",
     "error": "strpos(error, {}) > 0",
+    # Of a batch those jobs are kept that have not ended, and the dead letters: the ones that can be changed.
+    "batch": "id IN (SELECT job_id FROM batch_members WHERE batch = {})",
 }
 
 
@@ -60,6 +63,6 @@ class PostgresJobFinder:
 def _where(tenant: str, filters: Mapping[str, object], after: int, until: int) -> tuple[str, list[object]]:
     conditions, values = ["tenant = $1", "position > $2", "position <= $3"], [tenant, after, until]
     for name, value in filters.items():
-        values.append(value)
+        values.append(StreamName(BATCH, tenant, str(value)).text if name == "batch" else value)
         conditions.append(CONDITIONS[name].format(f"${len(values)}"))
     return " AND ".join(conditions), values

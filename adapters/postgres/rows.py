@@ -13,10 +13,12 @@ from eventsourcing.persistence import StoredEvent
 from pydantic_core import to_json
 
 from domain.aggregate import Event
+from domain.batch import KIND as BATCH
+from domain.batch import BatchCreated
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
 
-APPEND_BATCH = "SELECT * FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+APPEND_BATCH = "SELECT * FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 # About what an event takes besides its state.
 ENVELOPE_BYTES = 500
 
@@ -46,6 +48,8 @@ class BatchRows:
     work: dict[str, tuple[StreamName, Work, int, int]] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
     links: dict[str, Sequence[Link]] = field(default_factory=dict)
+    members: list[tuple[Any, ...]] = field(default_factory=list)
+    batches: list[tuple[Any, ...]] = field(default_factory=list)
     id_prefix: str = field(default_factory=_random_prefix)
     leaves: dict[str, set[str]] = field(default_factory=lambda: {"ready": set(), "waiting": set(), "leases": set()})
 
@@ -82,6 +86,8 @@ class BatchRows:
                         extra,
                     )
                 )
+            if stream.kind == BATCH:
+                self._note_batch(stream, append.events)
         last = len(self.events) if append.events else None
         if append.key is not None:
             key = append.key
@@ -98,11 +104,19 @@ class BatchRows:
             if append.work.unique is not None:
                 name, until, ttl = append.work.unique
                 self.keys[stream.tenant, name] = (stream.tenant, name, stream.text, stream.id, until, ttl)
+            if append.work.batch is not None:
+                self.members.append((*stream_row(stream), append.work.batch.text))
             if links:
                 self.links[stream.text] = links
             elif self.links:
                 self._unlink(stream.text, append.work)
         return last
+
+    def _note_batch(self, stream: StreamName, events: Sequence[Event]) -> None:
+        for ordinal, event in enumerate(events, len(self.events) - len(events) + 1):
+            what = event.TOPIC.partition(".")[2]
+            name = event.name if isinstance(event, BatchCreated) else None
+            self.batches.append((ordinal, what, *stream_row(stream), name))
 
     def _unlink(self, child: str, work: Work) -> None:
         """A child that has ended in the batch in which it came waits for nobody."""
@@ -141,7 +155,8 @@ class BatchRows:
         links = [(child, *link) for child, parents in self.links.items() for link in parents]
         return [
             self.events, self.inbox, list(leaves["ready"]), list(leaves["waiting"]), list(leaves["leases"]), placed,
-            list(self.keys.values()), children, links,
+            list(self.keys.values()), children, links, self.members,
+            self.batches,
         ]  # fmt: skip
 
     def recorded(self, base: int, at: datetime) -> list[RecordedEvent]:
@@ -171,6 +186,11 @@ class BatchRows:
     def left(self) -> set[tuple[str, str]]:
         """The lanes whose jobs leave a place in which they may have held a slot."""
         return {(stream.tenant, work.queue) for stream, work, _, _ in self.work.values() if work.leaves}
+
+
+def stream_row(stream: StreamName) -> tuple[str, str, str]:
+    """A stream as rows name it."""
+    return stream.text, stream.tenant, stream.id
 
 
 def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None]:

@@ -42,7 +42,7 @@ def is_guarded(append: Append) -> bool:
     """Whether the append may only be stored under a condition that somebody has to look up."""
     work = append.work
     return append.lapsed_attempt is not None or (
-        work is not None and (work.unique is not None or work.parents is not None)
+        work is not None and (work.unique is not None or work.parents is not None or work.batch is not None)
     )
 
 

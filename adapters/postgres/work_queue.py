@@ -15,7 +15,7 @@ from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
 from domain import job as job_domain
 from domain.aggregate import Event
-from domain.ports import ClaimRequest, Granted, LapsedLease, Orphan, StreamName
+from domain.ports import BatchCounts, ClaimRequest, Granted, LapsedLease, Orphan, StreamName, Unwanted
 
 log = structlog.get_logger("leases")
 
@@ -54,6 +54,15 @@ ORPHANS = """
 SELECT p.tenant, p.job_id, min(d.parent_id) AS parent_id
   FROM dependencies d JOIN dependents p ON p.stream = d.child
  WHERE d.failed GROUP BY p.tenant, p.job_id LIMIT $1
+"""
+BATCHES = """
+SELECT tenant, id AS batch_id, total, completed, failed, cancelled, is_complete FROM batches
+ WHERE is_sealed AND open = 0 AND (NOT is_complete OR (completed = total AND NOT is_success AND NOT is_cancelled))
+ LIMIT $1
+"""
+UNWANTED = """
+SELECT m.tenant, m.job_id, b.id AS batch_id FROM batches b JOIN batch_members m ON m.batch = b.stream
+ WHERE b.is_cancelled AND b.open > 0 AND NOT m.failed LIMIT $1
 """
 MOVE_DUE = "SELECT move_due($1)"
 MOVED_AT_ONCE = 1_000
@@ -155,6 +164,14 @@ class PostgresWorkQueue:
     @translated
     async def orphans(self, limit: int) -> list[Orphan]:
         return [Orphan(**row) for row in await self._pool.fetch(ORPHANS, limit)]
+
+    @translated
+    async def batches(self, limit: int) -> list[BatchCounts]:
+        return [BatchCounts(**row) for row in await self._pool.fetch(BATCHES, limit)]
+
+    @translated
+    async def unwanted(self, limit: int) -> list[Unwanted]:
+        return [Unwanted(**row) for row in await self._pool.fetch(UNWANTED, limit)]
 
     @translated
     async def move_due(self) -> float | None:

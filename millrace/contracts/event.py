@@ -14,6 +14,7 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern
 RESERVED_MODULES = frozenset(
     {
         "job",
+        "batch",
         "progress",
         "notification",
         "export",

@@ -191,6 +191,7 @@ class Enqueue(Message):
         on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
             `run` runs it nevertheless, `wait` keeps it waiting until somebody retries the parent or cancels this job.
         key: whom the job is for (a customer, an account), where its queue shares or limits by key.
+        batch: id of the batch that it belongs to, which must not be sealed yet.
     """
 
     model_config = ConfigDict(json_schema_extra=_second_names)
@@ -213,6 +214,7 @@ class Enqueue(Message):
         tuple[Identifier, ...], BeforeValidator(_after), AfterValidator(_each_once), Field(max_length=1_000)
     ] = ()
     on_parent_failure: ParentPolicy = "cancel"
+    batch: Identifier | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -609,6 +611,7 @@ class JobEnqueued(Fact):
     after: list[str] | None = None
     on_parent_failure: str | None = None
     key: str | None = None
+    batch: str | None = None
 
 
 class JobChanged(Fact):
@@ -720,4 +723,4 @@ EVENTS: dict[str, type[Fact]] = {
     "job.removed": JobRemoved,
 }
 # Events that once had fewer fields; what is not named is of version 1.
-VERSIONS: dict[str, int] = {"job.enqueued": 3}
+VERSIONS: dict[str, int] = {"job.enqueued": 4}

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from millrace.contracts.job import JobStatus, Time
-from millrace.contracts.wire import Fact, Message, Name, Text
+from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 PAGE = 1_000
 
@@ -17,6 +17,7 @@ class _Many(Message):
 
     Attributes:
         error: part of the text of the last error.
+        batch: id of the batch that they belong to.
         dry_run: only counts.
         limit: most jobs to change in this call; where there are more, the answer has a `cursor`.
         cursor: of the call before, to go on behind it.
@@ -28,6 +29,7 @@ class _Many(Message):
     created_after: Time | None = None
     created_before: Time | None = None
     error: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    batch: Identifier | None = None
     reason: Text | None = None
     dry_run: bool = False
     limit: Annotated[int, Field(ge=1, le=10_000)] = PAGE
@@ -35,9 +37,11 @@ class _Many(Message):
 
     @model_validator(mode="after")
     def _is_chosen(self) -> _Many:
-        chosen = (self.name, self.queue, self.status, self.created_after, self.created_before, self.error)
+        chosen = (self.name, self.queue, self.status, self.created_after, self.created_before, self.error, self.batch)
         if all(value is None for value in chosen):
-            raise ValueError("give at least one filter: name, queue, status, created_after, created_before or error")
+            raise ValueError(
+                "give at least one filter: name, queue, status, created_after, created_before, error or batch"
+            )
         return self
 
 

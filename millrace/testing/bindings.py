@@ -9,6 +9,7 @@ from typing import Any
 from millrace.contracts import job as contract
 from millrace.contracts.deadletter import JobRetryUndone
 from millrace.contracts.wire import Context
+from millrace.testing.batches import Batches
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
@@ -34,6 +35,7 @@ class Bindings:
         place: Callable[[Stream, JobState], None],
     ) -> None:
         self._log, self._clock, self._recorded, self._place = log, clock, recorded, place
+        self.batches = Batches(log, clock, recorded)
         self._keys: dict[tuple[str, str], tuple[str, datetime | None]] = {}
         self._children: dict[Stream, dict[Stream, str]] = {}
         self._open: dict[Stream, set[Stream]] = {}
@@ -42,7 +44,7 @@ class Bindings:
         """The answer where the job that has the key is it; None where the new one may come.
 
         Raises:
-            Refusal: the key is taken, or a parent does not exist.
+            Refusal: the key is taken, a parent does not exist, or the batch takes no job.
         """
         parents = [Stream(KIND, stream.tenant, job_id) for job_id in command.after]
         missing = [parent.id for parent in parents if parent not in self._log.states]
@@ -55,11 +57,15 @@ class Bindings:
             if unique.on_conflict == "reject" or not job.waits:
                 self._refuse(unique.key_of(command.name, command.data), job)
             if not missing:
+                if command.batch is not None:
+                    self.batches.check(stream.tenant, command.batch)
                 self._cancel(held, f"replaced by {stream.id}", context)
         if missing:
             named = ", ".join(missing[:5])
             detail = f"`after` names jobs that do not exist: {named}; enqueue parents before their children"
             raise Refusal("unknown-parent", detail, job_ids=missing[:100])
+        if command.batch is not None:
+            self.batches.check(stream.tenant, command.batch)
         return None
 
     def revive(self, stream: Stream, job: JobState) -> None:

@@ -13,7 +13,7 @@ from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
 from millrace.testing.queue_state import QueueState
-from millrace.testing.states import State
+from millrace.testing.states import BatchState, State
 from millrace.testing.work import Lanes
 
 LEASE = 30.0
@@ -35,6 +35,11 @@ class Claims:
         if isinstance(state, JobState):
             waits = self.bindings.follow(stream, state)
             self.lanes(stream.tenant).place(state, self._clock.now(), waits)
+            owner = self.bindings.batches.of(stream, state)
+            if owner is not None:
+                self.bindings.batches.follow(*owner)
+        elif isinstance(state, BatchState):
+            self.bindings.batches.follow(stream, state)
         elif isinstance(state, QueueState):
             self.lanes(stream.tenant).rule(state, self._clock.now())
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from millrace.contracts import batch as batch_contract
 from millrace.contracts import deadletter as repair_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
@@ -14,6 +15,7 @@ from millrace.contracts import queue as queue_contract
 from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
 from millrace.testing import (
+    batches,
     job_decisions,
     job_repair,
     queue_decisions,
@@ -117,6 +119,23 @@ def repair_routes() -> dict[str, Route]:
     return {
         "job.edit": Route(repair_contract.EditDead, "job", _job_id, job_repair.edit, _status),
         "job.undo": Route(repair_contract.Undo, "job", _job_id, job_repair.undo, undone),
+    }
+
+
+def batch_routes() -> dict[str, Route]:
+    """Commands that a batch decides."""
+    contract = batch_contract
+
+    def named(command: Any, _: Context) -> str:
+        return str(command.batch_id)
+
+    def told(id: str, state: Any) -> dict[str, Any]:
+        return {"batch_id": id, "is_sealed": state.is_sealed, "is_cancelled": state.is_cancelled}
+
+    return {
+        "batch.create": Route(contract.CreateBatch, "batch", _derived, batches.create, told, creates=True),
+        "batch.seal": Route(contract.SealBatch, "batch", named, batches.seal, told),
+        "batch.cancel": Route(contract.CancelBatch, "batch", named, batches.cancel, told),
     }
 
 

@@ -18,7 +18,7 @@ QUEUE_PRIORITIES = {"high_priority": 10, "low_priority": -10}
 def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
     run_at = command.run_at if command.delay is None else now + timedelta(seconds=command.delay)
     due = None if run_at is None or run_at <= now else run_at
-    own = {"run_at", "unique", "after", "on_parent_failure"}
+    own = {"run_at", "unique", "after", "on_parent_failure", "batch"}
     settings = command.model_dump(include=set(contract.JobEnqueued.model_fields) - own)
     return [
         contract.JobEnqueued(
@@ -28,6 +28,7 @@ def enqueue(command: contract.Enqueue, now: datetime) -> list[Fact]:
             unique=None if command.unique is None else command.unique.kept(command.name, command.data),
             after=list(command.after) or None,
             on_parent_failure=command.on_parent_failure if command.after else None,
+            batch=command.batch,
         )
     ]
 

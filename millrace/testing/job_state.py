@@ -61,6 +61,7 @@ class JobState:
     unique: dict[str, Any] | None = None
     after: list[str] | None = None
     on_parent_failure: str | None = None
+    batch: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -84,6 +85,7 @@ class JobState:
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
                 self.unique, self.after, self.on_parent_failure = fact.unique, fact.after, fact.on_parent_failure
+                self.batch = fact.batch
                 self.status = "pending" if fact.run_at is None and not fact.after else "delayed"
             case contract.JobChanged():
                 self.priority, self.queue_priority, self.queue = fact.priority, fact.queue_priority, fact.queue
@@ -153,6 +155,7 @@ class JobState:
             "key": self.key,
             "after": self.after,
             "on_parent_failure": self.on_parent_failure,
+            "batch": self.batch,
         }
 
     def _shown(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from millrace.contracts.batch import EVENTS as BATCH_EVENTS
 from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
@@ -18,16 +19,15 @@ from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-TYPES = {
-    kind: name
-    for name, kind in {
-        **JOB_EVENTS,
-        **DEAD_LETTER_EVENTS,
-        **QUEUE_EVENTS,
-        **SCHEDULE_EVENTS,
-        **SUBSCRIPTION_EVENTS,
-    }.items()
+EVENTS = {
+    **JOB_EVENTS,
+    **BATCH_EVENTS,
+    **DEAD_LETTER_EVENTS,
+    **QUEUE_EVENTS,
+    **SCHEDULE_EVENTS,
+    **SUBSCRIPTION_EVENTS,
 }
+TYPES = {kind: name for name, kind in EVENTS.items()}
 ADVANCED = "subscription.advanced"
 
 

@@ -55,6 +55,7 @@ def _fits(job: JobState, wish: contract.CancelMany | contract.RetryMany) -> bool
         wish.name in (None, job.name)
         and wish.queue in (None, job.queue)
         and wish.status in (None, job.status)
+        and wish.batch in (None, job.batch)
         and (wish.created_after is None or job.created_at >= wish.created_after)
         and (wish.created_before is None or job.created_at < wish.created_before)
         and (wish.error is None or (error is not None and wish.error in error))

@@ -20,6 +20,7 @@ from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, M
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import (
+    batch_routes,
     event_routes,
     internal_routes,
     job_routes,
@@ -65,6 +66,7 @@ class InMemory:
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
+            **batch_routes(),
             **queue_routes(),
             **schedule_routes(),
             **event_routes(),

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from millrace.contracts import batch as batch_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
@@ -27,7 +28,7 @@ from millrace.testing.log import MemoryLog, Recorded, Stream
 from millrace.testing.queue_state import QueueState
 from millrace.testing.refusals import Refusal
 from millrace.testing.schedule_state import ScheduleState, recurring
-from millrace.testing.states import KINDS, State, new_state
+from millrace.testing.states import KINDS, BatchState, State, new_state
 from millrace.testing.stats import detailed
 from millrace.testing.subscription_state import SubscriptionState
 
@@ -56,6 +57,8 @@ class Queries:
             "job.graph": Query(GetGraph, self._graph),
             "job.stats": Query(job_contract.JobStats, self._stats),
             "job.logs": Query(GetLogs, self._job_logs.read),
+            "batch.get": Query(batch_contract.GetBatch, self._batch),
+            "batch.list": Query(batch_contract.ListBatches, self._batches),
             "schedule.get": Query(
                 schedule_contract.GetSchedule, lambda t, q: {"schedule": self._schedule(t, q.name).view()}
             ),
@@ -130,6 +133,34 @@ class Queries:
     def _all_jobs(self, tenant: str) -> list[JobState]:
         states = ((stream, state) for stream, state in self._log.states.items() if stream.tenant == tenant)
         return [state for _, state in states if isinstance(state, JobState) and not state.removed]
+
+    def _batch(self, tenant: str, query: batch_contract.GetBatch) -> dict[str, Any]:
+        stream = Stream("batch", tenant, query.batch_id)
+        batch = self._log.states.get(stream)
+        if not isinstance(batch, BatchState):
+            raise Refusal("not-found", f"there is no batch {query.batch_id!r}")
+        return {"batch": self._claims.bindings.batches.view(stream, batch)}
+
+    def _batches(self, tenant: str, query: batch_contract.ListBatches) -> dict[str, Any]:
+        before = self._log.head + 1
+        if query.cursor is not None:
+            if not (query.cursor.isascii() and query.cursor.isdigit()):
+                raise Refusal("invalid", "cursor: take it from the page before, as it is")
+            before = int(query.cursor)
+        found = [
+            (state.first_position, stream, state)
+            for stream, state in self._log.states.items()
+            if stream.tenant == tenant
+            and isinstance(state, BatchState)
+            and state.first_position < before
+            and query.name in (None, state.name)
+            and query.is_complete in (None, state.is_complete)
+        ]
+        found.sort(key=lambda each: -each[0])
+        page = found[: query.limit]
+        view = self._claims.bindings.batches.view
+        cursor = str(page[-1][0]) if len(found) > len(page) else None
+        return {"batches": [view(stream, state) for _, stream, state in page], "cursor": cursor}
 
     def _schedule(self, tenant: str, name: str) -> ScheduleState:
         schedule = self._log.states.get(Stream("schedule", tenant, name))

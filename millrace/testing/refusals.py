@@ -15,10 +15,12 @@ STATUS = {
     "unknown-query": 404,
     "refused": 409,
     "duplicate-job": 409,
+    "batch-sealed": 409,
     "stale-attempt": 409,
     "reset": 409,
     "too-large": 413,
     "unknown-parent": 422,
+    "unknown-batch": 422,
     "invalid": 422,
     "idempotency-mismatch": 422,
 }

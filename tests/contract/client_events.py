@@ -66,12 +66,12 @@ class EventsContract:
     async def test_own_events_of_the_service_are_cloud_events_too(self, bench: Bench) -> None:
         job = await bench.app.jobs.enqueue("n", {"a": 1}, priority=3)
         [event] = await bench.app.history("job", job.id)
-        assert (event.type, event.source) == ("millrace.job.enqueued.v3", "/millrace/job")
+        assert (event.type, event.source) == ("millrace.job.enqueued.v4", "/millrace/job")
         assert event.data == {
             "name": "n", "data": {"a": 1}, "queue": "default", "priority": 3, "max_attempts": 3, "timeout": 300.0,
             "retry": {"kind": "exponential", "delay": 1.0, "factor": 2.0, "max_delay": 3600.0, "jitter": 0.1},
             "run_at": None, "queue_priority": 0, "unique": None, "after": None, "on_parent_failure": None,
-            "key": None,
+            "key": None, "batch": None,
         }  # fmt: skip
 
     async def test_publishing_again_with_the_same_message_id_is_publishing_once(self, bench: Bench) -> None:

@@ -6,6 +6,7 @@ A subclass, with a fixture `bench` (see `tests.contract.bench`), runs all of it.
 from __future__ import annotations
 
 from tests.contract.client_arguments import ArgumentsContract
+from tests.contract.client_batches import BatchesContract
 from tests.contract.client_checkpoints import CheckpointsContract
 from tests.contract.client_control import ControlContract
 from tests.contract.client_dead_letters import DeadLettersContract
@@ -27,6 +28,7 @@ from tests.contract.client_why import WhyContract
 class ClientSuite(
     EnqueuingContract,
     IdentityContract,
+    BatchesContract,
     RunningContract,
     ArgumentsContract,
     CheckpointsContract,

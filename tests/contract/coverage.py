@@ -5,6 +5,8 @@ from __future__ import annotations
 OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
 HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
+HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
+AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
@@ -53,6 +55,11 @@ ROUTES: dict[str, str] = {
     "why": HTTP_JOBS,
     "history": HTTP_JOBS,
     "state": HTTP_JOBS,
+    "create_batch": HTTP_BATCHES,
+    "list_batches": HTTP_BATCHES,
+    "get_batch": HTTP_BATCHES,
+    "seal_batch": HTTP_BATCHES,
+    "cancel_batch": HTTP_BATCHES,
     "create_schedule": HTTP_SCHEDULES,
     "list_schedules": HTTP_SCHEDULES,
     "get_schedule": HTTP_SCHEDULES,
@@ -87,6 +94,9 @@ ROUTES: dict[str, str] = {
     "command_job_claim": HTTP_NAMES,
     "command_job_renew": HTTP_NAMES,
     "command_job_withdraw": HTTP_NAMES,
+    "command_batch_create": HTTP_NAMES,
+    "command_batch_seal": HTTP_NAMES,
+    "command_batch_cancel": HTTP_NAMES,
     "command_job_change": HTTP_NAMES,
     "command_queue_configure": HTTP_NAMES,
     "command_queue_pause": HTTP_NAMES,
@@ -114,6 +124,8 @@ ROUTES: dict[str, str] = {
     "query_deadletter_groups": HTTP_NAMES,
     "query_deadletter_get": HTTP_NAMES,
     "query_deadletter_preview": HTTP_NAMES,
+    "query_batch_get": HTTP_NAMES,
+    "query_batch_list": HTTP_NAMES,
     "query_queue_get": HTTP_NAMES,
     "query_queue_list": HTTP_NAMES,
     "query_schedule_get": HTTP_NAMES,
@@ -169,6 +181,16 @@ MESSAGES: dict[str, str] = {
     "job.graph": AMQP_JOBS,
     "job.cancel_many": AMQP_JOBS,
     "job.retry_many": AMQP_JOBS,
+    "batch.create": AMQP_BATCHES,
+    "batch.seal": AMQP_BATCHES,
+    "batch.cancel": AMQP_BATCHES,
+    "batch.get": AMQP_BATCHES,
+    "batch.list": AMQP_BATCHES,
+    "batch.created.event": AMQP_BATCHES,
+    "batch.sealed.event": AMQP_BATCHES,
+    "batch.cancelled.event": AMQP_BATCHES,
+    "batch.completed.event": AMQP_BATCHES,
+    "batch.succeeded.event": AMQP_BATCHES,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,

@@ -31,6 +31,7 @@ def wish(**changed: Any) -> dict[str, Any]:
         "unique": None,
         "after": None,
         "on_parent_failure": None,
+        "batch": None,
         "key": None,
     } | changed
 

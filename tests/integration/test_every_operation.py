@@ -174,6 +174,20 @@ async def test_the_event_of_a_lost_attempt_over_amqp(bench: Bench, service: Runn
     await bench.events("job.attempt_lost")
 
 
+async def test_batches_over_amqp(bench: Bench) -> None:
+    batch_id = (await bench.ask("batch.create", {"name": "import", "on_complete": "report"}))["result"]["batch_id"]
+    job_id = await bench.job(batch=batch_id)
+    assert (await bench.ask("batch.seal", {"batch_id": batch_id}))["result"]["is_sealed"]
+    assert (await bench.ask("batch.get", {"batch_id": batch_id}))["result"]["batch"]["open"] == 1
+    await bench.ask("batch.cancel", {"batch_id": batch_id, "reason": "wrong file"})
+    await bench.events("job.cancelled", "batch.completed")
+    assert (await bench.ask("job.get", {"job_id": job_id}))["result"]["job"]["status"] == "cancelled"
+    empty = (await bench.ask("batch.create", {"name": "empty"}))["result"]["batch_id"]
+    await bench.ask("batch.seal", {"batch_id": empty})
+    assert len((await bench.ask("batch.list", {"limit": 2}))["result"]["batches"]) == 2
+    await bench.events(*(name for name in EVENTS if name.startswith("batch.")))
+
+
 async def test_schedules_over_amqp(bench: Bench) -> None:
     name = uuid4().hex
     job = {"name": "resize", "queue": uuid4().hex}
@@ -298,6 +312,19 @@ async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.post(f"{prefix}/jobs/{dead}/undo"), prefix)["undone"] == "retry"
     gone = await client.delete(f"{prefix}/jobs/{dead}", params={"remove": True, "reason": "obsolete"})
     assert data_of(gone, prefix) == {"success": True}
+
+
+async def test_batches_over_http(bench: Bench, prefix: str) -> None:
+    client, name = bench.client, uuid4().hex
+    batch_id = data_of(await client.post(f"{prefix}/batches", json={"name": name}), prefix, 201)["batch_id"]
+    data_of(await client.post(f"{prefix}/jobs", json={"name": "resize", "batch": batch_id}), prefix, 201)
+    path = f"{prefix}/batches/{batch_id}"
+    assert data_of(await client.get(path), prefix)["total"] == 1
+    listed = data_of(await client.get(f"{prefix}/batches", params={"name": name}), prefix)
+    assert [batch["id"] for batch in listed] == [batch_id]
+    assert data_of(await client.post(f"{path}/seal"), prefix)["is_sealed"]
+    assert data_of(await client.delete(path, params={"reason": "wrong file"}), prefix)["is_cancelled"]
+    assert data_of(await client.get(f"{path}/history"), prefix)[2]["data"] == {"reason": "wrong file"}
 
 
 @versions

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from adapters.amqp.asyncapi import document
-from millrace.contracts import event, job, job_bulk, job_graph, log, queue
+from millrace.contracts import batch, event, job, job_bulk, job_graph, log, queue
 
 
 def references(node: object) -> Iterator[str]:
@@ -35,9 +35,11 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
     for name in {
         **job.COMMANDS,
         **job_bulk.COMMANDS,
+        **batch.COMMANDS,
         **event.COMMANDS,
         **job.QUERIES,
         **job_graph.QUERIES,
+        **batch.QUERIES,
         **event.QUERIES,
         **queue.QUERIES,
         **log.QUERIES,
@@ -49,7 +51,7 @@ def test_every_command_and_query_is_received_with_a_reply() -> None:
 
 def test_every_event_is_sent() -> None:
     whole = document()
-    for name in {**job.EVENTS, **event.EVENTS, **queue.EVENTS}:
+    for name in {**job.EVENTS, **batch.EVENTS, **event.EVENTS, **queue.EVENTS}:
         assert whole["operations"][f"{name}.event"]["action"] == "send"
 
 

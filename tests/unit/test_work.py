@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from domain import job
 from domain.aggregate import Event
 from domain.job import Job
-from domain.ports import Metadata
+from domain.ports import Metadata, Parents, StreamName, UniqueKey
 from projections.work import work_of
 from tests.controls.clock import later
 from tests.controls.jobs import (
@@ -91,3 +91,29 @@ def test_a_worker_is_told_what_the_job_is_and_who_caused_it() -> None:
     assert task["data"] == {"file": "a-17.wav", "speed": 1.1}
     assert (task["name"], task["queue"], task["priority"], task["timeout"]) == ("transcribe", "media", 7, 61.5)
     assert (task["company"], task["correlation_id"], task["traceparent"]) == ("north", "c-31", "00-aa-bb-01")
+
+
+UNIQUE = {"key": "k-7", "until": "done", "ttl": 90.5}
+
+
+def test_a_new_job_takes_its_key_and_a_revived_one_takes_it_again() -> None:
+    assert placed(enqueued(unique=UNIQUE)).unique == UniqueKey("k-7", "done", 90.5)
+    dead = (enqueued(unique=UNIQUE, max_attempts=1), *dead_lettered()[1:])
+    assert placed(*dead, status_before="processing").unique is None
+    assert placed(*dead, REVIVED, status_before="failed").unique == UniqueKey("k-7", "done", 90.5)
+
+
+def test_a_key_that_was_taken_until_the_start_is_not_taken_again() -> None:
+    until_started = {**UNIQUE, "until": "started"}
+    dead = (enqueued(unique=until_started, max_attempts=1), *dead_lettered()[1:])
+    assert placed(enqueued(unique=until_started)).unique == UniqueKey("k-7", "started", 90.5)
+    assert placed(*dead, REVIVED, status_before="failed").unique is None
+
+
+def test_only_a_new_job_waits_for_others_and_joins_its_batch() -> None:
+    new = placed(enqueued(after=["7", "9"], on_parent_failure="wait", batch="b-15"))
+    parents = (StreamName("job", "acme", "7"), StreamName("job", "acme", "9"))
+    assert (new.parents, new.batch) == (Parents(parents, "wait"), StreamName("batch", "acme", "b-15"))
+    assert from_json(new.task)["after"] == ["7", "9"]
+    retried = placed(enqueued(after=["7"], batch="b-15"), *RETRIED[1:], status_before="processing")
+    assert (retried.parents, retried.batch) == (None, None)

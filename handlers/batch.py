@@ -1,0 +1,116 @@
+"""Batches: creating, sealing and cancelling them, and the jobs that they enqueue in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from domain.batch import Batch
+from domain.job import KIND as JOB_KIND
+from domain.job import Job
+from domain.ports import StreamName
+from handlers.job import JobPolicy
+from handlers.routes import Beside, CommandRoute, Decided, Moment
+from millrace.contracts import batch as contract
+from millrace.contracts.wire import Context, Identifier, Message, derived_id
+from projections.work import work_of
+
+
+class Finish(Message):
+    """`batch.complete` and `batch.succeed`, from inside only: where the jobs of a sealed batch have got to."""
+
+    batch_id: Identifier
+    tenant: str
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+def create(batch: Batch | None, command: contract.CreateBatch, at: Moment) -> Decided:
+    if batch is None:
+        batch = Batch.create(
+            at.stream,
+            at.now,
+            name=command.name,
+            on_complete=command.on_complete.model_dump() if command.on_complete else None,
+            on_success=command.on_success.model_dump() if command.on_success else None,
+        )
+    return _told(batch, at)
+
+
+def seal(batch: Batch, command: contract.SealBatch, at: Moment) -> Decided:
+    batch.seal(at.now)
+    return _told(batch, at)
+
+
+def cancel(batch: Batch, command: contract.CancelBatch, at: Moment) -> Decided:
+    batch.cancel(command.reason, at.now)
+    return _told(batch, at)
+
+
+def complete(policy: JobPolicy, batch: Batch, command: Finish, at: Moment) -> Decided:
+    first = batch.complete(command.total, command.completed, command.failed, command.cancelled, at.now)
+    beside = _callback(policy, batch.on_complete, "on_complete", batch, command, at) if first else None
+    return _told(batch, at)._replace(beside=beside)
+
+
+def succeed(policy: JobPolicy, batch: Batch, command: Finish, at: Moment) -> Decided:
+    first = batch.succeed(command.total, at.now)
+    beside = _callback(policy, batch.on_success, "on_success", batch, command, at) if first else None
+    return _told(batch, at)._replace(beside=beside)
+
+
+def _callback(
+    policy: JobPolicy, wish: dict[str, Any] | None, which: str, batch: Batch, command: Finish, at: Moment
+) -> Beside | None:
+    """The job that follows, stored with the event that it follows from: both or neither, so exactly one."""
+    if wish is None:
+        return None
+    stream = StreamName(JOB_KIND, command.tenant, derived_id(command.tenant, f"{at.stream}/{which}", "millrace"))
+    counts = {"id": at.id, "name": batch.name, **command.model_dump(exclude={"batch_id", "tenant"})}
+    job = Job.enqueue(
+        stream.text,
+        at.now,
+        name=wish["name"],
+        data={**wish["data"], "batch": counts},
+        queue=wish["queue"],
+        priority=wish["priority"],
+        max_attempts=policy.max_attempts,
+        timeout=policy.timeout,
+        retry=policy.retry_data,
+        run_at=None,
+        queue_priority=policy.queue_priorities.get(wish["queue"], 0),
+    )
+    return Beside(stream, job, work_of)
+
+
+def _told(batch: Batch, at: Moment) -> Decided:
+    return Decided(batch, {"batch_id": at.id, "is_sealed": batch.is_sealed, "is_cancelled": batch.is_cancelled})
+
+
+def _named(command: Any, _: Context) -> str:
+    return str(command.batch_id)
+
+
+def _derived(_: Any, context: Context) -> str:
+    return derived_id(context.tenant, context.message_id, context.principal)
+
+
+def command_routes() -> dict[str, CommandRoute]:
+    """Commands that a batch decides."""
+    return {
+        "batch.create": CommandRoute(contract.CreateBatch, Batch, create, _derived, creates=True, required=False),
+        "batch.seal": CommandRoute(contract.SealBatch, Batch, seal, _named),
+        "batch.cancel": CommandRoute(contract.CancelBatch, Batch, cancel, _named),
+    }
+
+
+def internal_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
+    """Commands that only the timers give; repeating them changes nothing."""
+
+    def route(decide: Callable[..., Decided]) -> CommandRoute:
+        return CommandRoute(Finish, Batch, partial(decide, policy), _named, remembered=False, continues=True)
+
+    return {"batch.complete": route(complete), "batch.succeed": route(succeed)}
