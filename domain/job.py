@@ -176,8 +176,8 @@ class Job(Aggregate):
     data before each change that stands, the oldest first. `queue_priority` is what the queue added to every job's own
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
-    is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to. `checkpoint`
-    is what the next attempt continues from.
+    is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
+    `checkpoint` is what the next attempt continues from.
     """
 
     KIND: ClassVar[str] = KIND

@@ -30,19 +30,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import (
-    batch,
-    bulk,
-    event,
-    followups,
-    job,
-    job_logs,
-    job_repair,
-    queue,
-    schedule,
-    subscription,
-    timers,
-)
+from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -277,10 +265,10 @@ async def build(
     }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
-        **BatchQueries(storage.pool).routes(),
         **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
         **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
         **job_logs.query_routes(storage.job_logs),
+        **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **queues.routes(),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-import projections.registry  # noqa: F401 - with it every event is declared
+import domain
 from domain.aggregate import Event
 from infra.schema_compatibility import Direction
 from millrace.contracts.catalogue import COMMANDS, EVENTS, QUERIES
@@ -63,6 +65,9 @@ def declared_events() -> dict[str, type[Event]]:
     An application's own events are recorded under the type that the application gave, so they have no contract here.
     """
     found: dict[str, type[Event]] = {}
+    # A class is only known once its module has been imported.
+    for module in iter_modules(domain.__path__):
+        import_module(f"domain.{module.name}")
     waiting = list(Event.__subclasses__())
     while waiting:
         cls = waiting.pop()

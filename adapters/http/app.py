@@ -86,8 +86,8 @@ def create_app(
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
-        batch_routes(door),
         dead_letter_routes(door),
+        batch_routes(door),
         queue_routes(door),
         schedule_routes(door),
         event_routes(door),

@@ -19,17 +19,15 @@ from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
 
-TYPES = {
-    kind: name
-    for name, kind in {
-        **JOB_EVENTS,
-        **BATCH_EVENTS,
-        **DEAD_LETTER_EVENTS,
-        **QUEUE_EVENTS,
-        **SCHEDULE_EVENTS,
-        **SUBSCRIPTION_EVENTS,
-    }.items()
+EVENTS = {
+    **JOB_EVENTS,
+    **BATCH_EVENTS,
+    **DEAD_LETTER_EVENTS,
+    **QUEUE_EVENTS,
+    **SCHEDULE_EVENTS,
+    **SUBSCRIPTION_EVENTS,
 }
+TYPES = {kind: name for name, kind in EVENTS.items()}
 ADVANCED = "subscription.advanced"
 
 

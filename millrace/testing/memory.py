@@ -65,8 +65,8 @@ class InMemory:
         self.job_logs = MemoryJobLogs(self.log)
         routes = {
             **job_routes(self.claims.bindings),
-            **batch_routes(),
             **repair_routes(),
+            **batch_routes(),
             **queue_routes(),
             **schedule_routes(),
             **event_routes(),

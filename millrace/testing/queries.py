@@ -56,9 +56,9 @@ class Queries:
             "job.why": Query(why_contract.WhyWaiting, self._why_waiting),
             "job.graph": Query(GetGraph, self._graph),
             "job.stats": Query(job_contract.JobStats, self._stats),
+            "job.logs": Query(GetLogs, self._job_logs.read),
             "batch.get": Query(batch_contract.GetBatch, self._batch),
             "batch.list": Query(batch_contract.ListBatches, self._batches),
-            "job.logs": Query(GetLogs, self._job_logs.read),
             "schedule.get": Query(
                 schedule_contract.GetSchedule, lambda t, q: {"schedule": self._schedule(t, q.name).view()}
             ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 OPERATIONS = "tests/integration/test_every_operation.py"
 HTTP_JOBS = f"{OPERATIONS}::test_jobs_over_http"
+HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
 AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
-HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
@@ -119,13 +119,13 @@ ROUTES: dict[str, str] = {
     "query_job_list": HTTP_NAMES,
     "query_job_graph": HTTP_NAMES,
     "query_job_stats": HTTP_NAMES,
-    "query_batch_get": HTTP_NAMES,
-    "query_batch_list": HTTP_NAMES,
     "query_job_why": HTTP_NAMES,
     "query_deadletter_list": HTTP_NAMES,
     "query_deadletter_groups": HTTP_NAMES,
     "query_deadletter_get": HTTP_NAMES,
     "query_deadletter_preview": HTTP_NAMES,
+    "query_batch_get": HTTP_NAMES,
+    "query_batch_list": HTTP_NAMES,
     "query_queue_get": HTTP_NAMES,
     "query_queue_list": HTTP_NAMES,
     "query_schedule_get": HTTP_NAMES,

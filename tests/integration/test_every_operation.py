@@ -291,20 +291,6 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
 
 
 @versions
-async def test_batches_over_http(bench: Bench, prefix: str) -> None:
-    client, name = bench.client, uuid4().hex
-    batch_id = data_of(await client.post(f"{prefix}/batches", json={"name": name}), prefix, 201)["batch_id"]
-    data_of(await client.post(f"{prefix}/jobs", json={"name": "resize", "batch": batch_id}), prefix, 201)
-    path = f"{prefix}/batches/{batch_id}"
-    assert data_of(await client.get(path), prefix)["total"] == 1
-    listed = data_of(await client.get(f"{prefix}/batches", params={"name": name}), prefix)
-    assert [batch["id"] for batch in listed] == [batch_id]
-    assert data_of(await client.post(f"{path}/seal"), prefix)["is_sealed"]
-    assert data_of(await client.delete(path, params={"reason": "wrong file"}), prefix)["is_cancelled"]
-    assert data_of(await client.get(f"{path}/history"), prefix)[2]["data"] == {"reason": "wrong file"}
-
-
-@versions
 async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
     client = bench.client
     dead, attempt = await bench.claimed(max_attempts=1, data={"size": 2})
@@ -326,6 +312,19 @@ async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.post(f"{prefix}/jobs/{dead}/undo"), prefix)["undone"] == "retry"
     gone = await client.delete(f"{prefix}/jobs/{dead}", params={"remove": True, "reason": "obsolete"})
     assert data_of(gone, prefix) == {"success": True}
+
+
+async def test_batches_over_http(bench: Bench, prefix: str) -> None:
+    client, name = bench.client, uuid4().hex
+    batch_id = data_of(await client.post(f"{prefix}/batches", json={"name": name}), prefix, 201)["batch_id"]
+    data_of(await client.post(f"{prefix}/jobs", json={"name": "resize", "batch": batch_id}), prefix, 201)
+    path = f"{prefix}/batches/{batch_id}"
+    assert data_of(await client.get(path), prefix)["total"] == 1
+    listed = data_of(await client.get(f"{prefix}/batches", params={"name": name}), prefix)
+    assert [batch["id"] for batch in listed] == [batch_id]
+    assert data_of(await client.post(f"{path}/seal"), prefix)["is_sealed"]
+    assert data_of(await client.delete(path, params={"reason": "wrong file"}), prefix)["is_cancelled"]
+    assert data_of(await client.get(f"{path}/history"), prefix)[2]["data"] == {"reason": "wrong file"}
 
 
 @versions
