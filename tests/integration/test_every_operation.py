@@ -314,6 +314,7 @@ async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(gone, prefix) == {"success": True}
 
 
+@versions
 async def test_batches_over_http(bench: Bench, prefix: str) -> None:
     client, name = bench.client, uuid4().hex
     batch_id = data_of(await client.post(f"{prefix}/batches", json={"name": name}), prefix, 201)["batch_id"]
