@@ -57,7 +57,7 @@ class Storage:
         store = PostgresEventStore(pool, commits, mapper, tail)
         doorbell.start(await store.head())
         commits.start(queue.claims)
-        positions, job_logs, epoch = ReaderPositions(readers), PostgresJobLogs(pool), await store.epoch()
+        job_logs, epoch = PostgresJobLogs(pool), await store.epoch()
         return cls(pool, commits, store, queue, doorbell, readers, positions, clock, job_logs, epoch)
 
     async def stop(self) -> None:

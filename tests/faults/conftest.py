@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.faults.harness.bench import Bench, bench
+from tests.faults.harness.folders import temporary
 
 HERE = Path(__file__).parent
 
@@ -20,12 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def passable(tmp_path: Path) -> Path:
-    """A folder of the test's own; the PostgreSQL of root runs as another user, who has to pass through."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder == tmp_path or folder.name.startswith("pytest"):
-            folder.chmod(0o711)
-    return tmp_path
+def passable() -> Iterator[Path]:
+    """A folder of the test's own that every user can pass through: the PostgreSQL of root runs as another one.
+
+    Not among pytest's, which are closed to others, and are closed again whenever another run begins.
+    """
+    folder = temporary("millrace-faults-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest_asyncio.fixture

@@ -21,10 +21,10 @@ ROWS = 300
 
 
 @pytest_asyncio.fixture
-async def disk(tmp_path: Path) -> AsyncIterator[Volume]:
+async def disk(passable: Path) -> AsyncIterator[Volume]:
     if reason := volume.unavailable():
         pytest.skip(reason)
-    made = Volume(tmp_path)
+    made = Volume(passable)
     try:
         yield await made.start()
     finally:

@@ -35,10 +35,10 @@ pytestmark = [pytest.mark.slow]
 
 
 @pytest_asyncio.fixture
-async def disk(tmp_path: Path) -> AsyncIterator[Volume]:
+async def disk(passable: Path) -> AsyncIterator[Volume]:
     if reason := volume.unavailable():
         pytest.skip(reason)
-    made = Volume(tmp_path)
+    made = Volume(passable)
     try:
         yield await made.start()
     finally:
