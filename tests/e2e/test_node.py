@@ -237,9 +237,11 @@ async def test_a_worker_that_is_terminated_hands_its_job_back_and_takes_no_other
         for each in (job, follower):
             assert await app.jobs.result(each.id, timeout=20) == "ended elsewhere"
     ran = ["job.started", "job.completed"]
-    for each, events in ((job, ["job.started", "job.attempt_returned", *ran]), (follower, ran)):
-        history = await app.history("job", each.id)
-        assert [event.eventtype for event in history] == ["job.enqueued", *events]
+    handed_back = [event.eventtype for event in await app.history("job", job.id)]
+    # On a busy machine a grant may come too late to be started, and is returned as well.
+    assert handed_back[-3:] == ["job.attempt_returned", *ran]
+    assert handed_back.count("job.completed") == 1
+    assert [event.eventtype for event in await app.history("job", follower.id)] == ["job.enqueued", *ran]
 
 
 @pytest.mark.slow
