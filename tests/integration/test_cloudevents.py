@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import aio_pika
@@ -18,6 +18,9 @@ from millrace.contracts.log import CloudEvent
 from tests.integration.amqp.caller import Caller
 from tests.support.running import Running, running, until
 
+if TYPE_CHECKING:
+    from tests.conftest import Databases
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ONE = "application/cloudevents+json"
@@ -25,9 +28,12 @@ MANY = "application/cloudevents-batch+json"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(database_url: str, rabbitmq_url: str) -> AsyncIterator[Running]:
-    async with running(database_url, rabbitmq_url) as service:
+async def service(databases: Databases, rabbitmq_url: str) -> AsyncIterator[Running]:
+    # What other modules have left behind in a shared one, such as leases that lapse, would record events meanwhile.
+    url = databases.create()
+    async with running(url, rabbitmq_url) as service:
         yield service
+    databases.drop(url)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
