@@ -18,4 +18,5 @@ document=tests/integration/test_schemathesis.py
 python -m pytest -n 2 --dist loadfile tests/unit tests/contract tests/integration --ignore "$document" \
     --cov --cov-report=term:skip-covered --cov-fail-under=85
 python -m pytest "$document"
-exec python -m pytest -n 2 --dist loadfile -m "not soak" tests/e2e tests/faults
+python -m pytest -n 2 --dist loadfile tests/e2e
+exec python -m pytest -n 2 --dist loadfile -m "not soak" tests/faults
