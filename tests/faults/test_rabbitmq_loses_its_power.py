@@ -31,7 +31,7 @@ GONE = (AMQPError, ChannelInvalidStateError, OSError, asyncio.CancelledError)
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 CLASSIC: dict[str, Any] = {"x-queue-type": "classic", "x-queue-version": 2}
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.soak]
 
 
 @pytest_asyncio.fixture
