@@ -69,7 +69,7 @@ class AmqpSamples:
         await declaration.apply(connection, live())
         channel = connection.channel(publisher_confirms=False)
         await guarded(channel.initialize(), DEADLINE)
-        bounds = {"x-max-length": MOST_UNREAD, "x-overflow": "drop-head"}
+        bounds: dict[str, Any] = {"x-max-length": MOST_UNREAD, "x-overflow": "drop-head"}
         queue = await guarded(channel.declare_queue(exclusive=True, auto_delete=True, arguments=bounds), DEADLINE)
         await guarded(queue.bind(LIVE, "#"), DEADLINE)
         await guarded(queue.consume(self._arrived, no_ack=True), DEADLINE)
