@@ -23,7 +23,7 @@ from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.projector import Projector
-from adapters.postgres.queue_queries import QueueQueries, follow_file
+from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
@@ -237,6 +237,7 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
+    await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
     commands = public_commands(policy, files, jobs.scheduler.timezone)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
@@ -285,7 +286,7 @@ async def build(
         gateway = tracing.gateway(gateway, known)
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
+        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway, settings.amqp_claims())
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)

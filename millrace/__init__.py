@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from millrace.errors import (
         BatchSealed,
         CheckpointRefused,
+        ClaimsNotAllowed,
         Conflict,
         DuplicateJob,
         HeartbeatRefused,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchSealed",
     "CheckpointRefused",
+    "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
     "DuplicateJob",

@@ -7,6 +7,7 @@ import itertools
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika import DeliveryMode
@@ -23,6 +24,7 @@ ANSWER_SECONDS = 10.0
 COMMANDS = "millrace.commands"
 CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
+CLAIM = "job.claim"
 
 
 class AmqpTransport:
@@ -33,6 +35,7 @@ class AmqpTransport:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._user = unquote(urlsplit(url).username or "guest")
         self._session: Session | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -54,6 +57,9 @@ class AmqpTransport:
         transient = name in TRANSIENT
         message = self._message(name, body, origin, message_id)
         message.delivery_mode = DeliveryMode.NOT_PERSISTENT if transient else DeliveryMode.PERSISTENT
+        if name == CLAIM:
+            # Checked by the broker against the connection: whose jobs may be claimed depends on who asks.
+            message.user_id = self._user
         if transient:
             # Nobody waits for the answer any more.
             message.expiration = hold + timeout

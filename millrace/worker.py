@@ -47,6 +47,8 @@ class Worker:
             the worker takes while all have jobs.
         grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
             and their jobs handed back, which uses no attempt.
+        tenants: whose jobs to take, in turn by the weights that the service's configuration gives them; `["*"]` for
+            all, nothing for those of the application's tenant. The credential has to be allowed to.
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
             subscription is delivered by one of them at a time.
         max_memory: bytes that it and its handlers' processes may take; with more it stops as if told to.
@@ -63,6 +65,7 @@ class Worker:
         *,
         concurrency: int = 10,
         queues: Sequence[str] | Mapping[str, float] = ("default",),
+        tenants: Sequence[str] = (),
         grace: float = 30.0,
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
@@ -82,6 +85,7 @@ class Worker:
         self._concurrency = concurrency
         self._queues = tuple(queues)
         self._shares = Shares(queues) if isinstance(queues, Mapping) else None
+        self._tenants = tuple(tenants)
         self._grace = grace
         self._with_subscriptions = subscriptions
         self._subscription_lease = subscription_lease
@@ -89,6 +93,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._runs: dict[Key, Run] = {}
+        self._tenant_of: dict[Key, str | None] = {}
         self._leases = Leases()
         self._threads = Threads()
 
@@ -105,9 +110,18 @@ class Worker:
         self._reports = Reports(self._app.link, self._settled)
         self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
         self._claims = Claims(
-            self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept, self._shares
+            self._app.link,
+            self.id,
+            self._queues,
+            self._concurrency,
+            self._occupied,
+            self._accept,
+            self._shares,
+            self._tenants,
         )
-        renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
+        renewals = Renewals(
+            self._app.link, self.id, self._leases, self._lost, self._told, self._heard, self._tenant_of.get
+        )
         keeping = asyncio.create_task(renewals.run())
         declaring = asyncio.create_task(declare_schedules(self._app))
         deliveries = self._deliveries()
@@ -163,10 +177,12 @@ class Worker:
         now = lease_clock()
         for grant in grants:
             key = grant["job_id"], grant["attempt"]
+            tenant = grant.get("tenant")
             if self._leases.grant(key, sent=sent, held=held, lease=lease, now=now) and not self._stopping.is_set():
+                self._tenant_of[key] = tenant
                 self._runs[key] = self._runner.start(grant)
             else:
-                self._reports.add(key, worker_outcomes.returned(*key))
+                self._reports.add(key, worker_outcomes.returned(*key), tenant)
         if self._runs:
             self._idle.clear()
 
@@ -178,6 +194,7 @@ class Worker:
 
     def _settled(self, key: Key) -> None:
         self._leases.release(key)
+        self._tenant_of.pop(key, None)
         self._claims.wake()
 
     def _told(self, key: Key) -> dict[str, Any] | None:
@@ -192,6 +209,7 @@ class Worker:
 
     def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)
+        self._tenant_of.pop(key, None)
         run = self._runs.get(key)
         if run is not None and run.reason is not Stop.LOST:
             run.job.told(told.get("status"), told.get("reason"))

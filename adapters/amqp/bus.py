@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aio_pika.abc import AbstractConnection
 
 from adapters.amqp import declaration
@@ -21,10 +23,10 @@ class AmqpBus:
     answers.
     """
 
-    def __init__(self, url: str, gateway: Gateway) -> None:
+    def __init__(self, url: str, gateway: Gateway, claims_for: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
         self._publishing = Link(url, "millrace.events", _prepare_outbound)
-        self._ingress = Ingress(url, self._answering, gateway)
+        self._ingress = Ingress(url, self._answering, gateway, claims_for)
         self._serving = True
         self.publisher = AmqpPublisher(self._publishing)
         self.sender = BulkSender(self._publishing)
