@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millrace import DuplicateJob, Invalid, JobContext, JobStatus, Unique, UnknownParent
-from tests.contract.bench import Bench, claim, seen
+from millrace.testing.contracts.bench import Bench, claim, seen
 
 
 class IdentityContract:

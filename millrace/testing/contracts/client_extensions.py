@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millrace import Job, JobContext, JobPlugin, JobStatus, PluginUnusable
-from tests.contract.bench import Bench
+from millrace.testing.contracts.bench import Bench
 
 AT_ONCE = {"kind": "fixed", "delay": 0.05, "jitter": 0}
 

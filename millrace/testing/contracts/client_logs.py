@@ -9,7 +9,7 @@ import pytest
 
 from millrace import Job, JobContext, NotFound
 from millrace.contracts.job_logs import JobLog
-from tests.contract.bench import DEADLINE, Bench, claim
+from millrace.testing.contracts.bench import DEADLINE, Bench, claim
 
 AT = "2026-02-03T04:05:06.7Z"
 

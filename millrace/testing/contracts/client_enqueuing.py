@@ -10,7 +10,7 @@ import pytest
 
 from millrace import IdempotencyMismatch, Invalid, JobStatus, PartlyRefused, Retry, TooLarge
 from millrace.errors import UnknownMessage
-from tests.contract.bench import Bench, head, seen
+from millrace.testing.contracts.bench import Bench, head, seen
 
 
 class EnqueuingContract:

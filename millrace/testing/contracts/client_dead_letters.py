@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from millrace import Invalid, Job, JobStatus, NotFound, Refused
-from tests.contract.bench import Bench, claim, head, seen
+from millrace.testing.contracts.bench import Bench, claim, head, seen
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 TO_B = [{"op": "replace", "path": "/file", "value": "b.png"}]

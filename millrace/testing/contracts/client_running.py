@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from millrace import JobContext, JobFailed, JobStatus, NonRetryable, StaleAttempt
-from tests.contract.bench import DEADLINE, Bench, claim, seen, working
+from millrace.testing.contracts.bench import DEADLINE, Bench, claim, seen, working
 
 ONCE = {"kind": "none"}
 

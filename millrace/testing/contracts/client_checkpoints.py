@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from millrace import CheckpointRefused, Invalid, JobContext, JobStatus, StaleAttempt
-from tests.contract.bench import Bench, claim
+from millrace.testing.contracts.bench import Bench, claim
 
 AT_ONCE = {"kind": "fixed", "delay": 0.05, "jitter": 0}
 

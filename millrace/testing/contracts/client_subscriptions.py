@@ -10,7 +10,7 @@ import pytest
 from millrace import Event, Invalid, LogReset, NonRetryable, NotFound, Refused
 from millrace.contracts.event import Subscription
 from millrace.events import EventStream
-from tests.contract.bench import Bench, head
+from millrace.testing.contracts.bench import Bench, head
 
 
 async def found(bench: Bench, name: str) -> Subscription:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from millrace import HeartbeatRefused, Invalid, Job, JobContext, JobStatus
-from tests.contract.bench import DEADLINE, Bench, claim, seen, working
-from tests.support.running import until
+from millrace.testing.contracts.bench import DEADLINE, Bench, claim, seen, working
+from millrace.testing.contracts.eventually import eventually
 
 
 class HeartbeatsContract:
@@ -24,7 +24,7 @@ class HeartbeatsContract:
 
         job = await bench.app.jobs.enqueue("scan")
         async with working(bench.app), asyncio.timeout(DEADLINE):
-            await until(lambda: told(bench, job))
+            await eventually(lambda: told(bench, job))
             heartbeat = (await seen(bench.app, job.id)).heartbeat
             assert heartbeat is not None
             assert heartbeat.details == {"page": 2, "of": 7}

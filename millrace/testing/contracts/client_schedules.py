@@ -9,7 +9,7 @@ import pytest
 
 from millrace import Invalid, Job, JobStatus, NotFound
 from millrace.contracts.schedule import Schedule
-from tests.contract.bench import Bench, claim, seen, working
+from millrace.testing.contracts.bench import Bench, claim, seen, working
 
 
 async def found(bench: Bench, name: str) -> Schedule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from millrace import Invalid, JobStatus, NotFound, Refused
-from tests.contract.bench import Bench, claim, seen
+from millrace.testing.contracts.bench import Bench, claim, seen
 
 
 class QueuesContract:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from millrace import Job, JobFailed, Millrace, Worker
 from millrace.testing import MillraceTest
-from tests.support.eventually import eventually
+from millrace.testing.contracts.eventually import eventually
 
 T = TypeVar("T")
 DEADLINE = 15.0  # seconds within which something that was asked for has happened

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from millrace import JobStatus, NotFound, Refused
-from tests.contract.bench import DEADLINE, Bench, claim, head, seen, working
+from millrace.testing.contracts.bench import DEADLINE, Bench, claim, head, seen, working
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

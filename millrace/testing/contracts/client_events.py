@@ -9,7 +9,7 @@ import pytest
 
 from millrace import Invalid, LogReset, NotFound
 from millrace.events import EventStream
-from tests.contract.bench import DEADLINE, Bench, claim, head
+from millrace.testing.contracts.bench import DEADLINE, Bench, claim, head
 
 
 async def first(stream: EventStream, count: int) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from millrace import JobContext, JobStatus, NonRetryable, RetryAfter, Snooze, SoftTimeout
-from tests.contract.bench import DEADLINE, Bench, seen, working
+from millrace.testing.contracts.bench import DEADLINE, Bench, seen, working
 
 FAR = {"kind": "fixed", "delay": 3_000, "jitter": 0}
 

@@ -10,7 +10,7 @@ import pytest
 from millrace import Invalid, Job, JobStatus, LogReset
 from millrace.contracts.durations import Durations
 from millrace.contracts.job import Stats
-from tests.contract.bench import Bench, claim, head
+from millrace.testing.contracts.bench import Bench, claim, head
 
 
 async def failed_with(bench: Bench, message: str, **options: Any) -> Job:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millrace import BatchSealed, JobContext, JobStatus, NotFound, Refused, UnknownBatch
-from tests.contract.bench import DEADLINE, Bench, claim, head, seen
+from millrace.testing.contracts.bench import DEADLINE, Bench, claim, head, seen
 
 
 class BatchesContract:

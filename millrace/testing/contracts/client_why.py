@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from millrace import NotFound
-from tests.contract.bench import Bench, claim
+from millrace.testing.contracts.bench import Bench, claim
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 LATER = {"kind": "fixed", "delay": 600}

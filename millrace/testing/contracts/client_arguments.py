@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from millrace import JobContext, JobStatus
 from millrace.testing import MillraceTest
-from tests.contract.bench import Bench, working
+from millrace.testing.contracts.bench import Bench, working
 
 AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 ID = UUID("0199c2f0-0000-7000-8000-000000000001")
