@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         CheckpointRefused,
         ClaimsNotAllowed,
         Conflict,
+        DependencyCycle,
         DuplicateJob,
         HeartbeatRefused,
         IdempotencyMismatch,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         UnknownParent,
     )
     from millrace.events import Event
+    from millrace.graph import Graph
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
@@ -50,8 +52,10 @@ __all__ = [
     "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
+    "DependencyCycle",
     "DuplicateJob",
     "Event",
+    "Graph",
     "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
@@ -91,6 +95,7 @@ __all__ = [
 _HOMES = {
     "CloudEvent": "contracts.log",
     "Event": "events",
+    "Graph": "graph",
     "Job": "contracts.job",
     "JobContext": "job_context",
     "JobPlugin": "job_plugins",
