@@ -28,7 +28,9 @@ from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
+from domain.live import Samples
 from domain.ports import RecordedEvent
 from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
 from handlers.aggregates import Aggregates
@@ -87,6 +89,7 @@ class System:
     pipeline: Pipeline
     scheduler: Scheduler
     roles: Sequence[Role]
+    samples: Samples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -287,4 +290,7 @@ async def build(
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
-    return System(settings, storage, gateway, pipeline, scheduler, roles, (starting_runs, *reactions), bus, tracing)
+    samples: Samples = LocalSamples() if bus is None else bus.samples
+    return System(
+        settings, storage, gateway, pipeline, scheduler, roles, samples, (starting_runs, *reactions), bus, tracing
+    )

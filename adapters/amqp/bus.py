@@ -8,15 +8,17 @@ from adapters.amqp import declaration
 from adapters.amqp.connection import Link
 from adapters.amqp.ingress import Ingress
 from adapters.amqp.publisher import AmqpPublisher, BulkSender
+from adapters.amqp.samples import AmqpSamples
 from adapters.amqp.topology import EVENTS, EVENTS_LOG, Binding, inbound, outbound
 from handlers.gateway import Gateway
 
 
 class AmqpBus:
-    """Commands, claims and queries in; replies and events out.
+    """Commands, claims and queries in; replies and events out; samples both ways.
 
-    Three connections: one consumes, one answers and parks, one publishes events. A broker that blocks its publishers
-    (its disk or memory is full) stops reading from whole connections, and events must not hold up answers.
+    Four connections: one consumes, one answers and parks, one publishes events, one is for samples. A broker that
+    blocks its publishers (its disk or memory is full) stops reading from whole connections, and events must not hold up
+    answers.
     """
 
     def __init__(self, url: str, gateway: Gateway, *, events_log: bool = False) -> None:
@@ -31,6 +33,7 @@ class AmqpBus:
         # Without the log an event that nobody subscribed to goes to no queue, as it should.
         self.publisher = AmqpPublisher(self._publishing, mandatory=events_log)
         self.sender = BulkSender(self._publishing)
+        self.samples = AmqpSamples(url)
 
     @property
     def publishing(self) -> Link:
@@ -62,10 +65,12 @@ class AmqpBus:
         if serving:
             self._answering.start()
             self._ingress.start()
+            self.samples.start()
 
     async def stop(self) -> None:
         """Stops consuming first, answers what is under way, then disconnects; at most about 15 s."""
         await self._ingress.stop()
+        await self.samples.stop()
         await self._publishing.stop()
         await self._answering.stop()
 

@@ -134,7 +134,9 @@ async def _declare_on(channel: AbstractChannel, entity: Exchange | Queue, *, pas
     low_level = await channel.get_underlay_channel()
     try:
         if isinstance(entity, Exchange):
-            await low_level.exchange_declare(entity.name, exchange_type="topic", durable=True, passive=passive)
+            await low_level.exchange_declare(
+                entity.name, exchange_type="topic", durable=entity.durable, passive=passive
+            )
             return 0
         declared = await low_level.queue_declare(
             entity.name, durable=True, passive=passive, arguments=dict(entity.arguments)

@@ -16,6 +16,7 @@ CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
 EVENTS = "millrace.events"
 EVENTS_LOG = "millrace.events.log"
+LIVE = "millrace.live"
 RESERVED_PREFIX = "millrace."
 
 DELIVERY_LIMIT = 100
@@ -27,9 +28,10 @@ GIGABYTE = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A durable topic exchange."""
+    """A topic exchange; one that is not durable goes with the broker's restart and is declared again."""
 
     name: str
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Topology:
                     "name": exchange.name,
                     "vhost": vhost,
                     "type": "topic",
-                    "durable": True,
+                    "durable": exchange.durable,
                     "auto_delete": False,
                     "internal": False,
                     "arguments": {},
@@ -102,7 +104,7 @@ def topology(*, events_log: bool = True) -> Topology:
     """
     inwards, outwards = inbound(), outbound(events_log=events_log)
     return Topology(
-        inwards.exchanges + outwards.exchanges,
+        inwards.exchanges + outwards.exchanges + live().exchanges,
         inwards.queues + outwards.queues,
         inwards.bindings + outwards.bindings,
     )
@@ -119,6 +121,11 @@ def outbound(*, events_log: bool = True) -> Topology:
         "x-stream-max-segment-size-bytes": GIGABYTE // 10,
     }
     return Topology((Exchange(EVENTS),), (Queue(EVENTS_LOG, stream),), (Binding(EVENTS, EVENTS_LOG),))
+
+
+def live() -> Topology:
+    """What samples need: nothing that lasts. The queues are the listeners' own."""
+    return Topology((Exchange(LIVE, durable=False),), (), ())
 
 
 def inbound() -> Topology:
