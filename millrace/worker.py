@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import structlog
 
 from millrace import worker_outcomes
 from millrace.ids import uuid7
+from millrace.worker_ahead import PATIENCE_SECONDS, Ahead
 from millrace.worker_claims import Claims
 from millrace.worker_declarations import declare
 from millrace.worker_leases import Key, Leases, lease_clock
@@ -94,6 +96,9 @@ class Worker:
         self._idle.set()
         self._runs: dict[Key, Run] = {}
         self._tenant_of: dict[Key, str | None] = {}
+        # Granted and not begun, oldest first, with the time at which each came.
+        self._waiting: OrderedDict[Key, tuple[dict[str, Any], float]] = OrderedDict()
+        self._ahead = Ahead(concurrency)
         self._leases = Leases()
         self._threads = Threads()
 
@@ -114,7 +119,7 @@ class Worker:
             self._app.link,
             self.id,
             self._queues,
-            self._concurrency,
+            self._ahead.capacity,
             self._occupied,
             self._accept,
             self._shares,
@@ -172,7 +177,8 @@ class Worker:
 
     def _occupied(self) -> int:
         # With outcomes piling up there is no room, however idle the slots: memory is bounded too.
-        return self._concurrency if len(self._reports) >= MAX_UNREPORTED else len(self._runs)
+        held = len(self._runs) + len(self._waiting)
+        return max(held, self._ahead.capacity()) if len(self._reports) >= MAX_UNREPORTED else held
 
     def _accept(self, grants: list[dict[str, Any]], sent: float, held: float, lease: float) -> None:
         now = lease_clock()
@@ -181,14 +187,35 @@ class Worker:
             tenant = grant.get("tenant")
             if self._leases.grant(key, sent=sent, held=held, lease=lease, now=now) and not self._stopping.is_set():
                 self._tenant_of[key] = tenant
-                self._runs[key] = self._runner.start(grant)
+                self._waiting[key] = grant, now
             else:
                 self._reports.add(key, worker_outcomes.returned(*key), tenant)
+        self._begin()
+        if self._waiting:
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._give_back)
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._runs) < self._concurrency:
+            key, (grant, _) = self._waiting.popitem(last=False)
+            self._runs[key] = self._runner.start(grant)
         if self._runs:
             self._idle.clear()
 
+    def _give_back(self, patience: float = PATIENCE_SECONDS) -> None:
+        """What has waited for too long others may run; it uses no attempt."""
+        now = lease_clock()
+        while self._waiting:
+            key, (_, since) = next(iter(self._waiting.items()))
+            if now - since < patience:
+                return
+            del self._waiting[key]
+            self._reports.add(key, worker_outcomes.returned(*key), self._tenant_of.get(key))
+            self._ahead.misjudged()
+
     def _ended(self, run: Run) -> None:
-        self._runs.pop(run.key, None)
+        if self._runs.pop(run.key, None) is not None:
+            self._ahead.ended(asyncio.get_running_loop().time() - run.since)
+        self._begin()
         if not self._runs:
             self._idle.set()
         self._claims.wake()
@@ -211,6 +238,7 @@ class Worker:
     def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)
         self._tenant_of.pop(key, None)
+        self._waiting.pop(key, None)
         run = self._runs.get(key)
         if run is not None and run.reason is not Stop.LOST:
             run.job.told(told.get("status"), told.get("reason"))
@@ -228,6 +256,7 @@ class Worker:
         return SubscriptionLease(self._app.link, subscription, self.id, self._subscription_lease)
 
     async def _wind_down(self, delivering: list[asyncio.Task[None]]) -> None:
+        self._give_back(patience=0.0)
         await self._claims.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace):

@@ -185,7 +185,6 @@ async def test_several_workers_share_out_the_tenants_by_weight(fresh_database_ur
         for app in apps:
             await app.close()
     starts = [row["tenant"] for row in await connection.fetch(STARTS)]
-    assert Counter(starts) == dict.fromkeys(parts, number), "each ran once"
     # Until the first of them has no more jobs, each has its part of every beginning of the log, to within one job each.
     had, end = Counter[str](), 0
     while max(had.values(), default=0) < number:
