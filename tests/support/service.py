@@ -40,6 +40,8 @@ async def running_service(database_url: str, rabbitmq_url: str | None = None) ->
         access=Access(),
         health=SystemHealth(system),
         metrics=lambda: b"",
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=settings.allowed_hosts,
         version="0.0.0-test",
     )
