@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BatchSealed,
         CheckpointRefused,
         Conflict,
+        DependencyCycle,
         DuplicateJob,
         HeartbeatRefused,
         IdempotencyMismatch,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         UnknownParent,
     )
     from millrace.events import Event
+    from millrace.graph import Graph
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
@@ -48,8 +50,10 @@ __all__ = [
     "CheckpointRefused",
     "CloudEvent",
     "Conflict",
+    "DependencyCycle",
     "DuplicateJob",
     "Event",
+    "Graph",
     "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
@@ -89,6 +93,7 @@ __all__ = [
 _HOMES = {
     "CloudEvent": "contracts.log",
     "Event": "events",
+    "Graph": "graph",
     "Job": "contracts.job",
     "JobContext": "job_context",
     "JobPlugin": "job_plugins",

@@ -15,12 +15,12 @@ import structlog
 from millrace import worker_outcomes
 from millrace.ids import uuid7
 from millrace.worker_claims import Claims
+from millrace.worker_declarations import declare
 from millrace.worker_leases import Key, Leases, lease_clock
 from millrace.worker_memory import watch_memory
 from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
-from millrace.worker_schedules import declare_schedules
 from millrace.worker_shares import Shares
 from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_subscriptions import Delivery
@@ -102,6 +102,7 @@ class Worker:
         Args:
             signals: false leaves the process's signals alone.
         """
+        self._app.registry.complete()
         self._reports = Reports(self._app.link, self._settled)
         self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
         self._claims = Claims(
@@ -109,7 +110,7 @@ class Worker:
         )
         renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
         keeping = asyncio.create_task(renewals.run())
-        declaring = asyncio.create_task(declare_schedules(self._app))
+        declaring = asyncio.create_task(declare(self._app))
         deliveries = self._deliveries()
         delivering = [asyncio.create_task(delivery.run()) for delivery in deliveries]
         watching = asyncio.create_task(self._watch_memory())

@@ -14,6 +14,7 @@ from millrace.testing.contracts.client_ends import EndsContract
 from millrace.testing.contracts.client_enqueuing import EnqueuingContract
 from millrace.testing.contracts.client_events import EventsContract
 from millrace.testing.contracts.client_extensions import ExtensionsContract
+from millrace.testing.contracts.client_graphs import GraphsContract
 from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
@@ -28,6 +29,7 @@ from millrace.testing.contracts.client_why import WhyContract
 class ClientSuite(
     EnqueuingContract,
     IdentityContract,
+    GraphsContract,
     BatchesContract,
     RunningContract,
     ArgumentsContract,
