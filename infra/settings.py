@@ -19,7 +19,7 @@ from infra.settings_environment import CONFIG_VARIABLE, environment_tree
 from infra.settings_errors import KeyRequired, SettingsError, SettingsFileError, SettingsProblem
 from infra.settings_file import DEFAULT_FILE, read_settings_file
 from infra.settings_lookup import Modules
-from infra.settings_modules import Port, Section
+from infra.settings_modules import Count, Port, Seconds, Section
 from infra.settings_problems import problems
 from millrace.contracts.wire import DEFAULT_TENANT, TENANT_PATTERN
 
@@ -91,6 +91,29 @@ class Logging(Section):
     modules: dict[str, Level] = Field(default_factory=dict)
 
 
+class Live(Section):
+    """Bounds of the live feed, for each process of the service.
+
+    Attributes:
+        connections: WebSockets and event streams of one process.
+        tenant_connections: those of one tenant.
+        subscriptions: of one connection.
+        message_bytes: of one message that a client sends.
+        rate: messages per second that a client's are read at, once it has sent `burst`.
+        patience: seconds after which a client that takes nothing is cut.
+        heartbeat: seconds without news after which a subscriber is told the position.
+    """
+
+    connections: Count = 10_000
+    tenant_connections: Count = 5_000
+    subscriptions: Count = 64
+    message_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
+    rate: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    burst: Count = 100
+    patience: Seconds = 10.0
+    heartbeat: Seconds = 15.0
+
+
 class Settings(BaseSettings):
     """Every setting, checked. Making one directly reads neither environment nor file: see `load_settings`.
 
@@ -134,6 +157,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ("localhost", "127.0.0.1", "[::1]")
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
     logging: Logging = Logging()
+    live: Live = Live()
     modules: Modules = Modules()
 
     @classmethod

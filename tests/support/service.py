@@ -42,6 +42,8 @@ async def running_service(
         access=Access(),
         health=SystemHealth(system),
         metrics=lambda: b"",
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=settings.allowed_hosts,
         version="0.0.0-test",
     )
