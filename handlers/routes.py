@@ -69,6 +69,7 @@ class CommandRoute:
         resolve: what becomes of the command where another aggregate has the unique key that it wants: an answer without
             events, a `Refusal`, or None where it may go on; events that the other one records are stored with its own.
         lane: commands of one call that have the same lane are decided one after the other.
+        watched: the pipeline's watcher is told what was stored.
         siblings: commands of one call may name each other; they are carried out in the order that follows.
     """
 
@@ -86,6 +87,7 @@ class CommandRoute:
     resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
     lane: Callable[[Any], str | None] | None = None
     siblings: bool = False
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
