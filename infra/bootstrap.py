@@ -22,6 +22,7 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.notification_queries import NotificationQueries
 from adapters.postgres.projector import Projector
 from adapters.postgres.queue_queries import QueueQueries, follow_file
 from adapters.postgres.schedule_queries import ScheduleQueries
@@ -30,10 +31,25 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
 from domain.ports import RecordedEvent
-from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
+from handlers import (
+    batch,
+    bulk,
+    event,
+    followups,
+    inbox,
+    job,
+    job_logs,
+    job_repair,
+    notification,
+    queue,
+    schedule,
+    subscription,
+    timers,
+)
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
+from handlers.notification import NotificationPolicy
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -59,12 +75,18 @@ BEAT_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC") -> dict[str, CommandRoute]:
+def public_commands(
+    policy: JobPolicy,
+    files: queue.Files,
+    timezone: str = "UTC",
+    notifying: NotificationPolicy | None = None,
+) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
         files: settings of queues from the configuration file.
         timezone: of schedules that name none.
+        notifying: how notifications are sent; default to inboxes alone.
     """
     return {
         **job.command_routes(policy),
@@ -72,6 +94,8 @@ def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC"
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **notification.command_routes(notifying or NotificationPolicy()),
+        **inbox.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -271,6 +295,7 @@ async def build(
         **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
