@@ -206,9 +206,10 @@ class Notification(Aggregate):
         content = {name: getattr(self, name) for name in CONTENT}
         return content | {
             "timestamp": self.created_on,
+            "read": self.read_at is not None,
             "read_at": self.read_at,
             "snoozed_until": self.snoozed_until,
             "cancelled": self.cancelled,
             "removed": self.removed,
-            "deliveries": {channel: asdict(step) for channel, step in self.steps.items()},
+            "deliveries": [{"channel": channel, **asdict(step)} for channel, step in self.steps.items()],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ from adapters.cloudevents import outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
+from adapters.postgres.due_deliveries import PostgresDueDeliveries
 from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.expired_jobs import PostgresExpiredJobs
+from adapters.postgres.expired_notifications import PostgresExpiredNotifications
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
@@ -30,6 +32,7 @@ from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from domain.ports import RecordedEvent
 from handlers import (
     batch,
@@ -41,15 +44,19 @@ from handlers import (
     job_logs,
     job_repair,
     notification,
+    notification_steps,
     queue,
     schedule,
     subscription,
     timers,
 )
 from handlers.aggregates import Aggregates
+from handlers.deliverer import Deliverer
+from handlers.delivery import Deliveries
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.notification import NotificationPolicy
+from handlers.notification_retention import NotificationRetention
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -63,6 +70,7 @@ from handlers.timers import Timers
 from infra.migrate import migrate
 from infra.settings import Settings
 from infra.storage import Storage
+from projections.notifications import NotificationsProjection
 from projections.registry import projections
 from projections.schedules import SchedulesProjection
 
@@ -101,6 +109,20 @@ def public_commands(
     }
 
 
+def notification_policy(settings: Settings, through: Iterable[str]) -> NotificationPolicy:
+    """How notifications are sent, given the channels that have a provider."""
+    section = settings.modules.notifications
+    inbox_channel = section.channels.get("in-app")
+    inboxes = {"in-app"} if inbox_channel is None or inbox_channel.enabled else set()
+    return NotificationPolicy(
+        frozenset(inboxes | set(through)),
+        section.delivery.max_attempts,
+        section.delivery.backoff,
+        section.delivery.timeout,
+        section.delivery.concurrency,
+    )
+
+
 @dataclass(slots=True)
 class System:
     """The running service: a gateway for the entry points, and the loops of its roles."""
@@ -110,6 +132,7 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    deliverer: Deliverer
     roles: Sequence[Role]
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
@@ -169,6 +192,11 @@ class System:
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
+            loops.append(("deliverer", lambda: self._lead("deliverer", self.deliverer.run)))
+            kept = self.settings.modules.notifications.retention
+            old = PostgresExpiredNotifications(storage.pool)
+            sweeping = NotificationRetention(old, self.pipeline, kept.read, kept.unread)
+            loops.append(("notification retention", sweeping.run))
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -218,6 +246,7 @@ async def build(
     roles: Sequence[Role] = ROLES,
     *,
     reactions: Sequence[Reaction] = (),
+    channels: Sequence[Channel] = (),
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
@@ -227,6 +256,7 @@ async def build(
     Args:
         dsn: PostgreSQL, whether a server of its own or the embedded one.
         reactions: process managers besides the built-in ones.
+        channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
         tracing: puts spans around commands, appends, the relay and projections.
@@ -258,7 +288,9 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
-    commands = public_commands(policy, files, jobs.scheduler.timezone)
+    through = {channel.name: channel for channel in channels}
+    notifying = notification_policy(settings, through)
+    commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
@@ -266,6 +298,7 @@ async def build(
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **notification_steps.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
@@ -312,4 +345,15 @@ async def build(
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
-    return System(settings, storage, gateway, pipeline, scheduler, roles, (starting_runs, *reactions), bus, tracing)
+    index = PostgresDueDeliveries(storage.pool)
+    deliverer = Deliverer(
+        index,
+        Deliveries(index, storage.store, pipeline, storage.clock, through, notifying),
+        storage.store,
+        notifying,
+        lambda position: wait_for(NotificationsProjection.name, position),
+        storage.epoch,
+    )
+    return System(
+        settings, storage, gateway, pipeline, scheduler, deliverer, roles, (starting_runs, *reactions), bus, tracing
+    )

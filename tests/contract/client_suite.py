@@ -17,6 +17,7 @@ from tests.contract.client_extensions import ExtensionsContract
 from tests.contract.client_heartbeats import HeartbeatsContract
 from tests.contract.client_identity import IdentityContract
 from tests.contract.client_logs import LogsContract
+from tests.contract.client_notifications import NotificationsContract
 from tests.contract.client_queues import QueuesContract
 from tests.contract.client_reading import ReadingContract
 from tests.contract.client_running import RunningContract
@@ -42,6 +43,7 @@ class ClientSuite(
     ReadingContract,
     EventsContract,
     SchedulesContract,
+    NotificationsContract,
     SubscriptionsContract,
     WhyContract,
 ):

@@ -7,6 +7,7 @@ pytest.register_assert_rewrite(
     "tests.contract.client_control",
     "tests.contract.client_enqueuing",
     "tests.contract.client_events",
+    "tests.contract.client_notifications",
     "tests.contract.client_queues",
     "tests.contract.client_reading",
     "tests.contract.client_running",
