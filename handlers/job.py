@@ -148,6 +148,7 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
             work=work_of,
             resolve=uniqueness.resolve,
             lane=uniqueness.lane,
+            siblings=True,
         ),
         "job.change": CommandRoute(contract.Change, Job, partial(change_waiting, policy), _named, work=changed_work_of),
         "job.cancel": CommandRoute(contract.Cancel, Job, cancel, _named, work=work_of),

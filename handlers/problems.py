@@ -24,6 +24,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "gone": (410, "That part of the log has been archived"),
     "too-large": (413, "The message is too large"),
     "unknown-parent": (422, "A job to run after does not exist"),
+    "unknown-ref": (422, "No job of the call has that ref"),
+    "dependency-cycle": (422, "Jobs come after each other in a circle"),
     "unknown-batch": (422, "The job's batch does not exist"),
     "invalid": (422, "The message does not fit its contract"),
     "idempotency-mismatch": (422, "The same id was used for another message"),

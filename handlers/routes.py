@@ -74,6 +74,7 @@ class CommandRoute:
         lane: commands of one call that have the same lane are decided one after the other.
         reads: other aggregates that the decision is told of, as the store has them at this moment; it does not keep
             them from changing.
+        siblings: commands of one call may name each other; they are carried out in the order that follows.
     """
 
     model: type[Message]
@@ -90,6 +91,7 @@ class CommandRoute:
     resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
     lane: Callable[[Any], str | None] | None = None
     reads: Callable[[Any, Context], Mapping[StreamName, type[Aggregate]]] | None = None
+    siblings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,10 @@ from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.channels import Channel
+from domain.live import Samples
 from domain.ports import RecordedEvent
 from handlers import (
     batch,
@@ -134,6 +136,7 @@ class System:
     scheduler: Scheduler
     deliverer: Deliverer
     roles: Sequence[Role]
+    samples: Samples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -340,11 +343,12 @@ async def build(
         gateway = tracing.gateway(gateway, known)
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
+        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
+    samples: Samples = LocalSamples() if bus is None else bus.samples
     index = PostgresDueDeliveries(storage.pool)
     deliverer = Deliverer(
         index,
@@ -355,5 +359,15 @@ async def build(
         storage.epoch,
     )
     return System(
-        settings, storage, gateway, pipeline, scheduler, deliverer, roles, (starting_runs, *reactions), bus, tracing
+        settings,
+        storage,
+        gateway,
+        pipeline,
+        scheduler,
+        deliverer,
+        roles,
+        samples,
+        (starting_runs, *reactions),
+        bus,
+        tracing,
     )

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     Attributes:
         database_url: PostgreSQL; None runs the embedded one in `data`.
         rabbitmq_url: None means the PostgreSQL event bus.
+        events_log: RabbitMQ keeps a copy of the newest events (7 days, 1 GB) in the stream `millrace.events.log`.
         host, port: where HTTP listens.
         data: folder of everything that `millrace up` keeps.
         api_keys: keys of the HTTP interface; given as a mapping from key to tenant, or as text `key=tenant,key=tenant`.
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl | None = None
     rabbitmq_url: RabbitUrl | None = None
+    events_log: bool = False
     redis_url: RedisUrl | None = None
     weaviate_url: HttpUrl | None = None
     weaviate_api_key: SecretStr | None = None

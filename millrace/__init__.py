@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         BatchSealed,
         CheckpointRefused,
         Conflict,
+        DependencyCycle,
         DuplicateJob,
         HeartbeatRefused,
         IdempotencyMismatch,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         UnknownParent,
     )
     from millrace.events import Event
+    from millrace.graph import Graph
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
@@ -53,8 +55,10 @@ __all__ = [
     "CloudEvent",
     "Conflict",
     "DeliveryStatus",
+    "DependencyCycle",
     "DuplicateJob",
     "Event",
+    "Graph",
     "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
@@ -102,6 +106,7 @@ _HOMES = {
     "CloudEvent": "contracts.log",
     "DeliveryStatus": "contracts.notification",
     "Event": "events",
+    "Graph": "graph",
     "Job": "contracts.job",
     "JobContext": "job_context",
     "JobPlugin": "job_plugins",

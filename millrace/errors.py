@@ -109,9 +109,19 @@ class DuplicateJob(Refused):
 
 
 class UnknownParent(Refused):
-    """Raised when a job is to run after jobs that do not exist; parents are enqueued before their children."""
+    """Raised when a job is to run after jobs that neither exist nor are enqueued by the same call."""
 
-    codes = ("unknown-parent",)
+    codes = ("unknown-parent", "unknown-ref")
+
+
+class DependencyCycle(Refused):
+    """Raised when jobs of one call come after each other in a circle, which `cycle` names; none was enqueued."""
+
+    codes = ("dependency-cycle",)
+
+    @property
+    def cycle(self) -> Sequence[str]:
+        return tuple((self.problem.model_extra or {}).get("cycle", ()))
 
 
 class UnknownBatch(Refused):
@@ -277,7 +287,7 @@ BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
         NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, DuplicateJob, UnknownParent,
-        UnknownBatch, BatchSealed,
+        DependencyCycle, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

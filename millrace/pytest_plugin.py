@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from millrace.contracts.job import Job
     from millrace.testing.app import MillraceTest
 
+# Suites are not test modules by name; their assertions are to be explained all the same.
+pytest.register_assert_rewrite("millrace.testing.contracts")
+
 
 @pytest.fixture
 def millrace_app() -> MillraceTest:

@@ -20,7 +20,7 @@ from millrace.transport import Origin, Reply
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
-COMMANDS = "millrace.commands"
+CALLS = "millrace.calls"
 CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
 
@@ -50,14 +50,11 @@ class AmqpTransport:
         hold: float = 0.0,
         repeat: bool = True,
     ) -> Reply:
-        # A lease must not lapse because its renewal waits behind thousands of commands in their durable queue.
-        transient = name in TRANSIENT
         message = self._message(name, body, origin, message_id)
-        message.delivery_mode = DeliveryMode.NOT_PERSISTENT if transient else DeliveryMode.PERSISTENT
-        if transient:
-            # Nobody waits for the answer any more.
-            message.expiration = hold + timeout
-        exchange = CLAIMS if transient else COMMANDS
+        # Nobody waits for the answer any more.
+        message.expiration = hold + timeout
+        # A lease must not lapse because its renewal waits behind thousands of commands.
+        exchange = CLAIMS if name in TRANSIENT else CALLS
 
         async def attempt(remaining: float) -> Reply:
             return await self._request(exchange, name, origin, message, min(remaining, hold + ANSWER_SECONDS))

@@ -34,7 +34,8 @@ class Claims:
     message for each job.
 
     Args:
-        running: slots in use.
+        slots: how many jobs the worker may hold at this moment.
+        running: how many it holds.
         shares: what each queue gets of the slots while it has jobs; without it the order goes by priority alone.
         accept: called with grants, the time at which their claim was sent, `held` and `lease`.
     """
@@ -44,7 +45,7 @@ class Claims:
         link: Link,
         worker: str,
         queues: tuple[str, ...],
-        slots: int,
+        slots: Callable[[], int],
         running: Callable[[], int],
         accept: Callable[[list[dict[str, Any]], float, float, float], None],
         shares: Shares | None = None,
@@ -98,8 +99,9 @@ class Claims:
 
     def _ask(self) -> None:
         self._scheduled = False
-        free = min(self._slots - self._running() - self._asked, MAX_SLOTS)
-        enough = 1 if not self._tasks else max(1, self._slots // 2)
+        slots = self._slots()
+        free = min(slots - self._running() - self._asked, MAX_SLOTS)
+        enough = 1 if not self._tasks else max(1, slots // 2)
         if free < enough or len(self._tasks) >= MAX_CLAIMS or self._stopped:
             return
         self._asked += free

@@ -43,7 +43,7 @@ class Stop(Enum):
 class Run:
     """One attempt on its way through the worker."""
 
-    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "task", "timers")
+    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "since", "task", "timers")
     checkpoints: Checkpoints
 
     def __init__(self, job: JobContext, definition: JobDefinition | None) -> None:
@@ -51,6 +51,7 @@ class Run:
         self.key: Key = (job.id, job.attempt)
         self.definition = definition
         self.begun = False
+        self.since = 0.0
         self.reported = False
         self.reason: Stop | None = None
         self.task: asyncio.Task[None] | None = None
@@ -93,6 +94,7 @@ class Runner:
         run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
         job.keep(run.checkpoints, self.logs)
         loop = asyncio.get_running_loop()
+        run.since = loop.time()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())
         run.timers.append(loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT))

@@ -8,24 +8,32 @@ from adapters.amqp import declaration
 from adapters.amqp.connection import Link
 from adapters.amqp.ingress import Ingress
 from adapters.amqp.publisher import AmqpPublisher, BulkSender
-from adapters.amqp.topology import inbound, outbound
+from adapters.amqp.samples import AmqpSamples
+from adapters.amqp.topology import EVENTS, EVENTS_LOG, Binding, inbound, outbound
 from handlers.gateway import Gateway
 
 
 class AmqpBus:
-    """Commands, claims and queries in; replies and events out.
+    """Commands, claims and queries in; replies and events out; samples both ways.
 
-    Three connections: one consumes, one answers and parks, one publishes events. A broker that blocks its publishers
-    (its disk or memory is full) stops reading from whole connections, and events must not hold up answers.
+    Four connections: one consumes, one answers and parks, one publishes events, one is for samples. A broker that
+    blocks its publishers (its disk or memory is full) stops reading from whole connections, and events must not hold up
+    answers.
     """
 
-    def __init__(self, url: str, gateway: Gateway) -> None:
+    def __init__(self, url: str, gateway: Gateway, *, events_log: bool = False) -> None:
+        """
+        Args:
+            events_log: keeps a copy of the newest events in the stream `millrace.events.log`.
+        """
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
-        self._publishing = Link(url, "millrace.events", _prepare_outbound)
+        self._publishing = Link(url, "millrace.events", _with_log if events_log else _without_log)
         self._ingress = Ingress(url, self._answering, gateway)
         self._serving = True
-        self.publisher = AmqpPublisher(self._publishing)
+        # Without the log an event that nobody subscribed to goes to no queue, as it should.
+        self.publisher = AmqpPublisher(self._publishing, mandatory=events_log)
         self.sender = BulkSender(self._publishing)
+        self.samples = AmqpSamples(url)
 
     @property
     def publishing(self) -> Link:
@@ -57,10 +65,12 @@ class AmqpBus:
         if serving:
             self._answering.start()
             self._ingress.start()
+            self.samples.start()
 
     async def stop(self) -> None:
         """Stops consuming first, answers what is under way, then disconnects; at most about 15 s."""
         await self._ingress.stop()
+        await self.samples.stop()
         await self._publishing.stop()
         await self._answering.stop()
 
@@ -69,5 +79,10 @@ async def _prepare_inbound(connection: AbstractConnection) -> None:
     await declaration.apply(connection, inbound())
 
 
-async def _prepare_outbound(connection: AbstractConnection) -> None:
-    await declaration.apply(connection, outbound())
+async def _with_log(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, outbound(events_log=True))
+
+
+async def _without_log(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, outbound(events_log=False))
+    await declaration.unbind(connection, Binding(EVENTS, EVENTS_LOG))

@@ -11,13 +11,16 @@ from typing import Any
 
 COMMANDS = "millrace.commands"
 PARKED = "millrace.commands.parked"
+CALLS = "millrace.calls"
 CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
 EVENTS = "millrace.events"
 EVENTS_LOG = "millrace.events.log"
+LIVE = "millrace.live"
 RESERVED_PREFIX = "millrace."
 
 DELIVERY_LIMIT = 100
+CALL_TTL = 60.0
 CLAIM_TTL = 60.0
 QUERY_TTL = 10.0
 GIGABYTE = 1_000_000_000
@@ -25,9 +28,10 @@ GIGABYTE = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A durable topic exchange."""
+    """A topic exchange; one that is not durable goes with the broker's restart and is declared again."""
 
     name: str
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Topology:
                     "name": exchange.name,
                     "vhost": vhost,
                     "type": "topic",
-                    "durable": True,
+                    "durable": exchange.durable,
                     "auto_delete": False,
                     "internal": False,
                     "arguments": {},
@@ -92,18 +96,24 @@ class Topology:
         }
 
 
-def topology() -> Topology:
-    """The declared topology. Queues of subscriptions are not in it: they come and go with the subscriptions."""
-    inwards, outwards = inbound(), outbound()
+def topology(*, events_log: bool = True) -> Topology:
+    """The declared topology. Queues of subscriptions are not in it: they come and go with the subscriptions.
+
+    Args:
+        events_log: with the stream that keeps a copy of the newest events.
+    """
+    inwards, outwards = inbound(), outbound(events_log=events_log)
     return Topology(
-        inwards.exchanges + outwards.exchanges,
+        inwards.exchanges + outwards.exchanges + live().exchanges,
         inwards.queues + outwards.queues,
         inwards.bindings + outwards.bindings,
     )
 
 
-def outbound() -> Topology:
+def outbound(*, events_log: bool = True) -> Topology:
     """What events need on their way out: apart, so that trouble with them never keeps commands from coming in."""
+    if not events_log:
+        return Topology((Exchange(EVENTS),), (), ())
     stream = {
         "x-queue-type": "stream",
         "x-max-length-bytes": GIGABYTE,
@@ -113,10 +123,15 @@ def outbound() -> Topology:
     return Topology((Exchange(EVENTS),), (Queue(EVENTS_LOG, stream),), (Binding(EVENTS, EVENTS_LOG),))
 
 
+def live() -> Topology:
+    """What samples need: nothing that lasts. The queues are the listeners' own."""
+    return Topology((Exchange(LIVE, durable=False),), (), ())
+
+
 def inbound() -> Topology:
     """What commands, claims and queries need on their way in."""
     return Topology(
-        exchanges=(Exchange(COMMANDS), Exchange(CLAIMS), Exchange(QUERIES)),
+        exchanges=(Exchange(COMMANDS), Exchange(CALLS), Exchange(CLAIMS), Exchange(QUERIES)),
         queues=(
             # Bounded, and the oldest goes first: a parked command was refused or could not be read, and a full place
             # for such messages must not stop those that can.
@@ -136,12 +151,23 @@ def inbound() -> Topology:
                     "x-max-length-bytes": GIGABYTE,
                 },
             ),
+            # Their senders repeat them until they are answered, so that writing them to a disk first would be in vain.
+            Queue(
+                CALLS,
+                {
+                    "x-queue-type": "classic",
+                    "x-message-ttl": int(CALL_TTL * 1000),
+                    "x-overflow": "reject-publish",
+                    "x-max-length-bytes": GIGABYTE,
+                },
+            ),
             # Nobody waits for an old claim or query: messages are transient and expire, only the queues are durable.
             Queue(CLAIMS, {"x-queue-type": "classic", "x-message-ttl": int(CLAIM_TTL * 1000)}),
             Queue(QUERIES, {"x-queue-type": "classic", "x-message-ttl": int(QUERY_TTL * 1000)}),
         ),
         bindings=(
             Binding(COMMANDS, COMMANDS),
+            Binding(CALLS, CALLS),
             Binding(CLAIMS, CLAIMS),
             Binding(QUERIES, QUERIES),
         ),

@@ -42,6 +42,7 @@ def worker(
     app = load_app(target, Path.cwd())
     configure_logs()
     load_plugins(app)
+    app.registry.complete()
     if url is not None:
         app.settings = replace(app.settings, url=url)
     names = weighted_queues(queues) or queue_names(queues) or declared_queues(app)

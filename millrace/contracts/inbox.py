@@ -46,7 +46,7 @@ class NotificationPreferences(Message):
 
     channels: Channels | None = None
     categories: dict[Name, bool] = Field(default_factory=dict, max_length=500)
-    quiet_hours: QuietHours | None = Field(None, validation_alias=AliasChoices("quiet_hours", "quietHours"))
+    quiet_hours: QuietHours | None = Field(default=None, validation_alias=AliasChoices("quiet_hours", "quietHours"))
     matrix: dict[Name, Switches] = Field(default_factory=dict, max_length=500)
 
 

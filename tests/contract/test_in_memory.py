@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.bench import MemoryBench
-from tests.contract.client_suite import ClientSuite
+from millrace.testing.contracts.bench import MemoryBench
+from millrace.testing.contracts.client_suite import ClientSuite
 
 
 @pytest.fixture

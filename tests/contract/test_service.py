@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.contract.bench import ServiceBench
-from tests.contract.client_suite import ClientSuite
+from millrace.testing.contracts.bench import ServiceBench
+from millrace.testing.contracts.client_suite import ClientSuite
 from tests.support.channels import Recorder
 from tests.support.service import RunningService, running_service
 

@@ -38,7 +38,12 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    database_url: str, rabbitmq_url: str | None = None, *, http: bool = True, tracing: Tracing | None = None
+    database_url: str,
+    rabbitmq_url: str | None = None,
+    *,
+    http: bool = True,
+    tracing: Tracing | None = None,
+    events_log: bool = False,
 ) -> AsyncIterator[Running]:
     """The service with all roles, once it can work."""
     names: list[frozenset[str]] = []
@@ -47,7 +52,7 @@ async def running(
         names.append(known)
         return gateway
 
-    given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url}
+    given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url, "events_log": events_log}
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
     system = await build(settings, database_url, measured=noted, tracing=tracing)
     system.start()
