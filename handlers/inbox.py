@@ -22,12 +22,7 @@ def set_preferences(inbox: Inbox | None, command: contract.SetPreferences, at: M
 
 
 def set_contacts(inbox: Inbox | None, command: contract.SetContacts, at: Moment) -> Decided:
-    contacts = dict(inbox.contacts) if inbox is not None else {}
-    for channel, contact in command.contacts.items():
-        if contact is None:
-            contacts.pop(channel, None)
-        else:
-            contacts[channel] = contact.model_dump()
+    contacts = command.applied_to(inbox.contacts if inbox is not None else {})
     given = command.model_fields_set
     locale = command.locale if "locale" in given or inbox is None else inbox.locale
     timezone = command.timezone if "timezone" in given or inbox is None else inbox.timezone
@@ -63,5 +58,5 @@ def command_routes() -> dict[str, CommandRoute]:
             contract.SetPreferences, Inbox, set_preferences, _user, required=False
         ),
         "notification.set_contacts": CommandRoute(contract.SetContacts, Inbox, set_contacts, _user, required=False),
-        "notification.read_all": CommandRoute(MarkAllRead, Inbox, read_all, _user, required=False),
+        "notification.mark_all_read": CommandRoute(MarkAllRead, Inbox, read_all, _user, required=False),
     }

@@ -146,7 +146,7 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.send": CommandRoute(
             contract.Send, Notification, partial(send, policy), _derived, creates=True, required=False, reads=_inboxes
         ),
-        "notification.read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
+        "notification.mark_read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
         "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),

@@ -166,11 +166,11 @@ class Notifications(NotificationHooks):
         Raises:
             NotFound: there is no such notification, or it is not that user's.
         """
-        await self._execute("read", notification_id=notification_id, user_id=user_id)
+        await self._execute("mark_read", notification_id=notification_id, user_id=user_id)
 
     async def mark_all_as_read(self, user_id: str) -> None:
         """Marks everything that the user's inbox shows as read."""
-        await self._execute("read_all", user_id=user_id)
+        await self._execute("mark_all_read", user_id=user_id)
 
     async def cancel(self, notification_id: str, user_id: str | None = None, reason: str | None = None) -> None:
         """Keeps what has not gone out from going out, and takes it out of the inbox.

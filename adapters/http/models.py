@@ -217,7 +217,7 @@ class Unread(BaseModel):
 
 
 class InboxRead(BaseModel):
-    """Answer to `notification.read_all`."""
+    """Answer to `notification.mark_all_read`."""
 
     user_id: str
     success: Literal[True] = True
@@ -319,8 +319,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
     "notification.send": NotificationSent,
-    "notification.read": NotificationChanged,
-    "notification.read_all": InboxRead,
+    "notification.mark_read": NotificationChanged,
+    "notification.mark_all_read": InboxRead,
     "notification.cancel": NotificationChanged,
     "notification.snooze": NotificationChanged,
     "notification.receipt": NotificationChanged,

@@ -117,7 +117,7 @@ def notification_routes(door: Door) -> APIRouter:
     @router.post("/api/notifications/read", response_model=Success, operation_id="read_all_notifications")
     async def read_all(request: Request, whose: Annotated[Whose, Query()]) -> Response:
         """Marks everything in the user's inbox as read."""
-        done = await door.execute(request, "notification.read_all", {"user_id": whose.user_id})
+        done = await door.execute(request, "notification.mark_all_read", {"user_id": whose.user_id})
         return respond(call_of(request.scope), {"success": True}, position=done.position)
 
     @router.get("/api/notifications/preferences", response_model=Preferences, operation_id="get_preferences")
@@ -168,7 +168,7 @@ def notification_routes(door: Door) -> APIRouter:
     @router.post("/api/notifications/{id}/read", response_model=Success, operation_id="read_notification")
     async def read(request: Request, id: str, whose: Annotated[OfUser, Query()]) -> Response:
         """Marks one as read."""
-        return await _change(request, "read", {"notification_id": id, **whose.model_dump(exclude_none=True)})
+        return await _change(request, "mark_read", {"notification_id": id, **whose.model_dump(exclude_none=True)})
 
     @router.post(
         "/api/notifications/{id}/snooze",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AliasChoices, Field, StringConstraints, model_validator
 
 from millrace.contracts.notification import Address, ChannelName, Channels, UserId
 from millrace.contracts.schedule import Zone
@@ -63,16 +64,10 @@ class Contact(Message):
     verified: bool = False
 
 
-def _contact(value: object) -> object:
-    return {"address": value} if isinstance(value, str) else value
-
-
 class ContactChanges(Message):
     """Contact points by channel; a null takes one away, what is left out stays. A plain text is an address."""
 
-    contacts: dict[ChannelName, Annotated[Contact | None, BeforeValidator(_contact)]] = Field(
-        default_factory=dict, max_length=16
-    )
+    contacts: dict[ChannelName, Contact | Address | None] = Field(default_factory=dict, max_length=16)
     locale: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")] | None = None
     timezone: Zone | None = None
 
@@ -81,6 +76,19 @@ class ContactChanges(Message):
         if not self.model_fields_set & {"contacts", "locale", "timezone"}:
             raise ValueError("give `contacts`, `locale` or `timezone`")
         return self
+
+    def applied_to(self, contacts: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The contact points after the changes."""
+        changed = dict(contacts)
+        for channel, contact in self.contacts.items():
+            match contact:
+                case None:
+                    changed.pop(channel, None)
+                case str():
+                    changed[channel] = Contact(address=contact).model_dump()
+                case Contact():
+                    changed[channel] = contact.model_dump()
+        return changed
 
 
 class SetContacts(ContactChanges):

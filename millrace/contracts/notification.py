@@ -151,14 +151,14 @@ class Send(Message):
 
 
 class MarkRead(Message):
-    """`notification.read`: the user has read it. With `user_id` it must be that user's."""
+    """`notification.mark_read`: the user has read it. With `user_id` it must be that user's."""
 
     notification_id: Identifier
     user_id: UserId | None = None
 
 
 class MarkAllRead(Message):
-    """`notification.read_all`: everything that is in the user's inbox has been read."""
+    """`notification.mark_all_read`: everything that is in the user's inbox has been read."""
 
     user_id: UserId
 
@@ -283,8 +283,8 @@ class Notification(Fact):
 
 COMMANDS: dict[str, type[Message]] = {
     "notification.send": Send,
-    "notification.read": MarkRead,
-    "notification.read_all": MarkAllRead,
+    "notification.mark_read": MarkRead,
+    "notification.mark_all_read": MarkAllRead,
     "notification.cancel": CancelNotification,
     "notification.snooze": SnoozeNotification,
     "notification.receipt": Receipt,

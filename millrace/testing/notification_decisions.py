@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
@@ -118,12 +118,7 @@ def set_preferences(inbox: InboxState | None, command: inbox_contract.SetPrefere
 
 
 def set_contacts(inbox: InboxState | None, command: inbox_contract.SetContacts, now: datetime) -> list[Fact]:
-    contacts: dict[str, Any] = dict(inbox.contacts) if inbox is not None else {}
-    for channel, contact in command.contacts.items():
-        if contact is None:
-            contacts.pop(channel, None)
-        else:
-            contacts[channel] = contact.model_dump()
+    contacts = command.applied_to(inbox.contacts if inbox is not None else {})
     given = command.model_fields_set
     locale = command.locale if "locale" in given or inbox is None else inbox.locale
     timezone = command.timezone if "timezone" in given or inbox is None else inbox.timezone

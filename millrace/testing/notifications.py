@@ -86,11 +86,11 @@ class MemoryNotifications:
             "notification.send": Route(
                 contract.Send, KIND, derived, lambda state, command, now: [], sent, creates=True, decide_at=send
             ),
-            "notification.read": Route(contract.MarkRead, KIND, named, decisions.read, changed),
+            "notification.mark_read": Route(contract.MarkRead, KIND, named, decisions.read, changed),
             "notification.cancel": Route(contract.CancelNotification, KIND, named, decisions.cancel, changed),
             "notification.snooze": Route(contract.SnoozeNotification, KIND, named, decisions.snooze, changed),
             "notification.receipt": Route(contract.Receipt, KIND, named, decisions.receipt, changed),
-            "notification.read_all": inbox(contract.MarkAllRead, decisions.read_all, ("success",)),
+            "notification.mark_all_read": inbox(contract.MarkAllRead, decisions.read_all, ("success",)),
             "notification.set_preferences": inbox(
                 inbox_contract.SetPreferences,
                 decisions.set_preferences,

@@ -229,7 +229,7 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     assert shown["result"]["notification"]["title"] == "t"
     await bench.ask("notification.snooze", {"notification_id": notification_id, "seconds": 0.1})
     await bench.events("notification.woken")
-    await bench.ask("notification.read", {"notification_id": notification_id, "user_id": user})
+    await bench.ask("notification.mark_read", {"notification_id": notification_id, "user_id": user})
     mailed = await bench.ask("notification.send", {**send, "channels": ["email"]})
     by_mail = {"notification_id": mailed["result"]["notification_id"], "channel": "email"}
     await bench.events("notification.sent")
@@ -239,7 +239,7 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     await bench.ask("notification.send", {**send, "channels": ["email"], "digest": {"key": "d"}})
     await bench.ask("notification.send", {**send, "category": "news"})
     await bench.ask("notification.cancel", {"notification_id": notification_id})
-    reply = await bench.ask("notification.read_all", {"user_id": user})
+    reply = await bench.ask("notification.mark_all_read", {"user_id": user})
     unread = await bench.ask("notification.unread_count", {"user_id": user}, reply["position"])
     assert unread["result"]["unread"] == 0
     listed = await bench.ask("notification.list", {"user_id": user, "scope": "all"}, reply["position"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from adapters.http.app import create_app
 from adapters.http.server import serve
 from adapters.metrics import Metrics
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from handlers.gateway import Gateway
 from infra.bootstrap import System, build
 from infra.health import SystemHealth
@@ -44,6 +45,7 @@ async def running(
     http: bool = True,
     tracing: Tracing | None = None,
     events_log: bool = False,
+    channels: Sequence[Channel] = (),
 ) -> AsyncIterator[Running]:
     """The service with all roles, once it can work."""
     names: list[frozenset[str]] = []
@@ -54,7 +56,7 @@ async def running(
 
     given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url, "events_log": events_log}
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
-    system = await build(settings, database_url, measured=noted, tracing=tracing)
+    system = await build(settings, database_url, measured=noted, tracing=tracing, channels=channels)
     system.start()
     service = Running(system, names[0])
     try:
