@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,22 +11,21 @@ import structlog
 
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
-from adapters.cloudevents import outgoing
+from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
-from adapters.postgres.due_deliveries import PostgresDueDeliveries
 from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.expired_jobs import PostgresExpiredJobs
-from adapters.postgres.expired_notifications import PostgresExpiredNotifications
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.notification_queries import NotificationQueries
+from adapters.postgres.presence import PostgresPresence
 from adapters.postgres.projector import Projector
-from adapters.postgres.queue_queries import QueueQueries, follow_file
+from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
@@ -53,15 +52,15 @@ from handlers import (
     timers,
 )
 from handlers.aggregates import Aggregates
-from handlers.deliverer import Deliverer
-from handlers.delivery import Deliveries
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
+from handlers.live import Hub, live_event
+from handlers.live_topics import LiveEvent
 from handlers.notification import NotificationPolicy
-from handlers.notification_retention import NotificationRetention
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
+from handlers.presence import Presence
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.retention import Retention
@@ -70,9 +69,9 @@ from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
 from infra.migrate import migrate
+from infra.notifying import Notifying, notification_policy, notifying_of
 from infra.settings import Settings
 from infra.storage import Storage
-from projections.notifications import NotificationsProjection
 from projections.registry import projections
 from projections.schedules import SchedulesProjection
 
@@ -82,6 +81,8 @@ INBOX_DAYS = 7
 CLOCK_SECONDS = 10.0
 CLAIM_POLL_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+LIVE_PAGE = 500
+LIVE_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
@@ -111,20 +112,6 @@ def public_commands(
     }
 
 
-def notification_policy(settings: Settings, through: Iterable[str]) -> NotificationPolicy:
-    """How notifications are sent, given the channels that have a provider."""
-    section = settings.modules.notifications
-    inbox_channel = section.channels.get("in-app")
-    inboxes = {"in-app"} if inbox_channel is None or inbox_channel.enabled else set()
-    return NotificationPolicy(
-        frozenset(inboxes | set(through)),
-        section.delivery.max_attempts,
-        section.delivery.backoff,
-        section.delivery.timeout,
-        section.delivery.concurrency,
-    )
-
-
 @dataclass(slots=True)
 class System:
     """The running service: a gateway for the entry points, and the loops of its roles."""
@@ -134,7 +121,9 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
-    deliverer: Deliverer
+    notifying: Notifying
+    hub: Hub
+    presence: Presence
     roles: Sequence[Role]
     samples: Samples
     reactions: Sequence[Reaction] = ()
@@ -160,6 +149,7 @@ class System:
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
+            loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
                 traced = self.tracing.projection(projection) if self.tracing else projection
@@ -195,11 +185,10 @@ class System:
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
-            loops.append(("deliverer", lambda: self._lead("deliverer", self.deliverer.run)))
-            kept = self.settings.modules.notifications.retention
-            old = PostgresExpiredNotifications(storage.pool)
-            sweeping = NotificationRetention(old, self.pipeline, kept.read, kept.unread)
-            loops.append(("notification retention", sweeping.run))
+            loops += [
+                ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
+                ("notification retention", self.notifying.retention.run),
+            ]
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -291,6 +280,7 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
+    await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
     through = {channel.name: channel for channel in channels}
     notifying = notification_policy(settings, through)
     commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
@@ -343,31 +333,33 @@ async def build(
         gateway = tracing.gateway(gateway, known)
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway, events_log=settings.events_log)
+        url, claims_for = settings.rabbitmq_url.get_secret_value(), settings.amqp_claims()
+        bus = AmqpBus(url, gateway, claims_for, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
     samples: Samples = LocalSamples() if bus is None else bus.samples
-    index = PostgresDueDeliveries(storage.pool)
-    deliverer = Deliverer(
-        index,
-        Deliveries(index, storage.store, pipeline, storage.clock, through, notifying),
-        storage.store,
-        notifying,
-        lambda position: wait_for(NotificationsProjection.name, position),
-        storage.epoch,
-    )
+
+    async def following(position: int) -> list[LiveEvent]:
+        await storage.doorbell.wait(position, LIVE_POLL_SECONDS)
+        page = await storage.store.read(position, LIVE_PAGE)
+        return [live_event(recorded, lambda one: cloud_event(one, storage.epoch)) for recorded in page]
+
+    hub = Hub(lambda body, context: gateway.query("log.read", body, context), following, samples, storage.epoch)
+    presence = Presence(PostgresPresence(storage.pool))
     return System(
-        settings,
-        storage,
-        gateway,
-        pipeline,
-        scheduler,
-        deliverer,
-        roles,
-        samples,
-        (starting_runs, *reactions),
-        bus,
-        tracing,
+        settings=settings,
+        storage=storage,
+        gateway=gateway,
+        pipeline=pipeline,
+        scheduler=scheduler,
+        notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
+        hub=hub,
+        presence=presence,
+        roles=roles,
+        samples=samples,
+        reactions=(starting_runs, *reactions),
+        bus=bus,
+        tracing=tracing,
     )

@@ -62,7 +62,7 @@ class Runner:
     """Starts handlers and tells how they ended. `logs` has what they log.
 
     Args:
-        report: called once with an attempt's outcome, unless the attempt was lost.
+        report: called once with an attempt's outcome and its tenant, unless the attempt was lost.
         ended: called when the handler has returned; only then is its slot free.
     """
 
@@ -71,7 +71,7 @@ class Runner:
         link: Link,
         registry: Registry,
         threads: Threads,
-        report: Callable[[Key, bytes], None],
+        report: Callable[[Key, bytes, str | None], None],
         ended: Callable[[Run], None],
     ) -> None:
         self._link = link
@@ -91,8 +91,10 @@ class Runner:
         """Starts the granted attempt."""
         job = JobContext(grant)
         run = Run(job, self._registry.jobs.get(job.name))
-        run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
+        origin = self._origin.in_name_of(job.tenant)
+        run.checkpoints = Checkpoints(self._link, origin, run.key, partial(self.stop, run, Stop.LOST))
         job.keep(run.checkpoints, self.logs)
+        self.logs.begun(run.key, job.tenant)
         loop = asyncio.get_running_loop()
         run.since = loop.time()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
@@ -141,7 +143,7 @@ class Runner:
     async def _drive(self, run: Run) -> None:
         run.begun = True
         job = run.job
-        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent))
+        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent, job.tenant))
         outcome: bytes | None = None
         try:
             outcome = worker_outcomes.completed(job, await self._traced(run))
@@ -165,7 +167,7 @@ class Runner:
             return await self._call(run)
         job = run.job
         with self._spans.around(job) as span:
-            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent))
+            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent, job.tenant))
             return await self._call(run)
 
     async def _call(self, run: Run) -> Any:
@@ -204,7 +206,8 @@ class Runner:
         unsaved = run.checkpoints.close()
         if not run.reported:
             run.reported = True
-            self._report(run.key, outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved))
+            whole = outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved)
+            self._report(run.key, whole, run.job.tenant)
 
     @staticmethod
     def _in_thread(run: Run) -> bool:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from adapters.http.access import Access
 from adapters.http.app import create_app
+from adapters.http.live_session import LiveLimits
 from adapters.http.server import serve
 from adapters.metrics import Metrics
 from adapters.tracing import Tracing
@@ -73,14 +74,20 @@ async def running(
         await system.stop()
 
 
-def app_of(system: System) -> FastAPI:
-    """The HTTP entry point in front of a system, open as on a developer's machine."""
+def app_of(
+    system: System, *, access: Access | None = None, origins: Sequence[str] = (), limits: LiveLimits | None = None
+) -> FastAPI:
+    """The HTTP entry point in front of a system; without an access of its own open as on a developer's machine."""
     return create_app(
         system.gateway,
-        access=Access(),
+        access=access or Access(),
         health=SystemHealth(system),
         metrics=Metrics().text,
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=["localhost", "127.0.0.1", "testserver"],
+        allowed_origins=origins,
+        limits=limits,
         version="0.0.0-test",
     )
 

@@ -32,10 +32,14 @@ class RunningService:
 
 @asynccontextmanager
 async def running_service(
-    database_url: str, rabbitmq_url: str | None = None, *, channels: Sequence[Channel] = ()
+    database_url: str,
+    rabbitmq_url: str | None = None,
+    settings: Settings | None = None,
+    *,
+    channels: Sequence[Channel] = (),
 ) -> AsyncIterator[RunningService]:
     """All roles on a free port of the loopback interface, until the block ends."""
-    settings = Settings(rabbitmq_url=None if rabbitmq_url is None else SecretStr(rabbitmq_url))
+    settings = settings or Settings(rabbitmq_url=None if rabbitmq_url is None else SecretStr(rabbitmq_url))
     system = await build(settings, database_url, channels=channels)
     system.start()
     app = create_app(
@@ -43,6 +47,8 @@ async def running_service(
         access=Access(),
         health=SystemHealth(system),
         metrics=lambda: b"",
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=settings.allowed_hosts,
         version="0.0.0-test",
     )
