@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         MillraceError,
         NonRetryable,
         NotFound,
+        NotReadable,
+        NotSerializable,
         OutcomeUnknown,
         PartlyRefused,
         PluginUnusable,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
         UnknownBatch,
+        UnknownCodec,
         UnknownParent,
     )
     from millrace.events import Event
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
 __all__ = [
@@ -69,21 +73,26 @@ __all__ = [
     "MillraceError",
     "NonRetryable",
     "NotFound",
+    "NotReadable",
+    "NotSerializable",
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
     "Refused",
     "Retry",
     "RetryAfter",
+    "Serializer",
     "Snooze",
     "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
+    "TypedJson",
     "Unauthorized",
     "Unavailable",
     "Unique",
     "UnknownBatch",
+    "UnknownCodec",
     "UnknownParent",
     "Worker",
 ]
@@ -101,7 +110,9 @@ _HOMES = {
     "JobStatus": "contracts.job",
     "Millrace": "client",
     "Retry": "contracts.job",
+    "Serializer": "serializers",
     "Stats": "contracts.job",
+    "TypedJson": "serializers",
     "Unique": "contracts.job",
     "Worker": "worker",
 }
