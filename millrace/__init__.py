@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from millrace.errors import (
         BatchSealed,
         CheckpointRefused,
+        ClaimsNotAllowed,
         Conflict,
         DependencyCycle,
         DuplicateJob,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchSealed",
     "CheckpointRefused",
+    "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
     "DependencyCycle",

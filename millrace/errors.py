@@ -88,7 +88,13 @@ class TooLarge(Refused):
 class Unauthorized(Refused):
     """Raised when the credentials are missing or wrong, or do not reach as far as the request."""
 
-    codes = ("unauthorized", "forbidden")
+    codes: ClassVar[tuple[str, ...]] = ("unauthorized", "forbidden")
+
+
+class ClaimsNotAllowed(Unauthorized):
+    """Raised when a worker claims jobs of tenants that its credential may not work for."""
+
+    codes = ("claims-not-allowed",)
 
 
 class Conflict(Refused):
@@ -332,8 +338,8 @@ class PartlyRefused(MillraceError):
 BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
-        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, DuplicateJob, UnknownParent,
-        DependencyCycle, UnknownBatch, BatchSealed,
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, DuplicateJob,
+        UnknownParent, DependencyCycle, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

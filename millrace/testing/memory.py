@@ -200,6 +200,9 @@ class InMemory:
             return invalid(error)
         except Refusal as refusal:
             return refusal.answer()
+        if claim.tenants and claim.tenants != (context.tenant,):
+            wished = claim.worker, claim.queues, claim.slots
+            return Accepted(self.claims.claim_for_pool(context.tenant, claim.tenants, *wished))
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
 
     def _change_many(self, wish: Message, context: Context) -> Accepted:

@@ -113,8 +113,8 @@ class Running:
         if self._count > self._max_runs:
             raise EndlessWork(self._max_runs)
 
-    def _report(self, key: Key, body: bytes) -> None:
-        context = Context(self._tenant, f"report:{key[0]}:{key[1]}:{uuid7()}")
+    def _report(self, key: Key, body: bytes, tenant: str | None) -> None:
+        context = Context(tenant or self._tenant, f"report:{key[0]}:{key[1]}:{uuid7()}")
         self._memory.execute("job.report", from_json(body), context)
 
     def _ended(self, run: Run) -> None:
