@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         MillraceError,
         NonRetryable,
         NotFound,
+        NotReadable,
+        NotSerializable,
         OutcomeUnknown,
         PartlyRefused,
         PluginUnusable,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
         UnknownBatch,
+        UnknownCodec,
         UnknownParent,
     )
     from millrace.events import Event
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from millrace.jobs import JobQueue
     from millrace.notification_plugins import NotificationPlugin
     from millrace.notifications import Notifications
+    from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
 __all__ = [
@@ -76,6 +80,8 @@ __all__ = [
     "MillraceError",
     "NonRetryable",
     "NotFound",
+    "NotReadable",
+    "NotSerializable",
     "Notification",
     "NotificationChannel",
     "NotificationPlugin",
@@ -89,15 +95,18 @@ __all__ = [
     "Refused",
     "Retry",
     "RetryAfter",
+    "Serializer",
     "Snooze",
     "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
+    "TypedJson",
     "Unauthorized",
     "Unavailable",
     "Unique",
     "UnknownBatch",
+    "UnknownCodec",
     "UnknownParent",
     "Worker",
 ]
@@ -123,7 +132,9 @@ _HOMES = {
     "Notifications": "notifications",
     "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
+    "Serializer": "serializers",
     "Stats": "contracts.job",
+    "TypedJson": "serializers",
     "Unique": "contracts.job",
     "Worker": "worker",
 }

@@ -24,6 +24,7 @@ from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
 from millrace.testing.contracts.client_running import RunningContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
+from millrace.testing.contracts.client_serializers import SerializersContract
 from millrace.testing.contracts.client_subscriptions import SubscriptionsContract
 from millrace.testing.contracts.client_why import WhyContract
 
@@ -48,6 +49,7 @@ class ClientSuite(
     EventsContract,
     SchedulesContract,
     NotificationsContract,
+    SerializersContract,
     SubscriptionsContract,
     WhyContract,
 ):
