@@ -267,6 +267,25 @@ class Templates(Section):
     dir: str = "./templates/notifications"
 
 
+def _delivery_backoff() -> Retry:
+    return Retry(delay=5.0)
+
+
+class DeliverySettings(Section):
+    """How notifications are sent through each channel.
+
+    Attributes:
+        max_attempts: how often one is tried.
+        timeout: seconds that an attempt may take.
+        concurrency: attempts at the same time, for each channel.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
+    backoff: Annotated[Retry, BeforeValidator(_policy)] = Field(default_factory=_delivery_backoff)
+    timeout: Seconds = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
+
+
 class Notifications(Module):
     """Messages to users."""
 
@@ -275,6 +294,7 @@ class Notifications(Module):
     websocket: WebSocket = WebSocket()
     retention: InboxRetention = InboxRetention()
     templates: Templates = Templates()
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
 
     def vendors(self) -> dict[str, str]:
         """The read model's database and the provider of each enabled channel that names one."""
