@@ -1,4 +1,4 @@
-"""The circuit breaker of the jobs of a name: it opens when too many attempts fail, and closes when some succeed again."""
+"""The circuit breaker of a name's jobs: it opens when too many attempts fail, and closes when some succeed again."""
 
 from __future__ import annotations
 

@@ -94,9 +94,7 @@ def internal_routes(files: Policies) -> dict[str, CommandRoute]:
         "circuit.judge": CommandRoute(
             Judge, Circuit, partial(judge, files), _named, required=False, remembered=False, work=circuit_row
         ),
-        "circuit.half_open": CommandRoute(
-            HalfOpen, Circuit, half_open, _named, remembered=False, work=circuit_row
-        ),
+        "circuit.half_open": CommandRoute(HalfOpen, Circuit, half_open, _named, remembered=False, work=circuit_row),
     }
 
 
@@ -113,6 +111,7 @@ class CircuitWatch:
         self._watched: frozenset[tuple[str, str]] = frozenset()
         self._open: frozenset[tuple[str, str]] = frozenset()
         self._counts: Counter[tuple[str, str, datetime, datetime, bool]] = Counter()
+        self._looking = asyncio.Lock()
 
     def count(self, ended: Ended) -> None:
         """Takes one attempt that has ended."""
@@ -127,7 +126,11 @@ class CircuitWatch:
         await persistently("circuits", self.look, pause=WATCH_SECONDS)
 
     async def look(self) -> None:
-        """One round."""
+        """One round; rounds follow each other, so that none goes by what an earlier one has seen."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         counts, self._counts = self._counts, Counter()
         if counts:
             await self._book.add([AttemptCount(*key, number) for key, number in counts.items()])

@@ -13,6 +13,7 @@ from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.batch_queries import BatchQueries
+from adapters.postgres.circuits import PostgresCircuits
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.due_schedules import PostgresDueSchedules
@@ -38,6 +39,7 @@ from domain.ports import RecordedEvent
 from handlers import (
     batch,
     bulk,
+    circuit,
     event,
     followups,
     inbox,
@@ -52,6 +54,7 @@ from handlers import (
     timers,
 )
 from handlers.aggregates import Aggregates
+from handlers.circuit import CircuitWatch
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
@@ -104,6 +107,7 @@ def public_commands(
         **job.command_routes(policy),
         **job_repair.command_routes(),
         **queue.command_routes(files),
+        **circuit.command_routes(),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
         **notification.command_routes(notifying or NotificationPolicy()),
@@ -127,6 +131,7 @@ class System:
     presence: Presence
     roles: Sequence[Role]
     samples: Samples
+    circuits: CircuitWatch
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -147,7 +152,10 @@ class System:
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         storage = self.storage
-        loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
+        loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("clock", self._watch_clock),
+            ("circuits", self.circuits.run),
+        ]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
             loops += [("live", self.hub.run), ("presence", self.presence.run)]
@@ -243,7 +251,7 @@ async def build(
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
-    ended: Callable[[Ended], None] | None = None,
+    ended: Callable[[Ended], None] = lambda _: None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
@@ -288,21 +296,26 @@ async def build(
     notifying = notification_policy(settings, through)
     commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
+    circuit_policies = {name: own.circuit for name, own in jobs.names.items() if own.circuit is not None}
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
         **batch.internal_routes(policy),
+        **circuit.internal_routes(circuit_policies),
         **queue.internal_routes(),
         **schedule.internal_routes(),
         **notification_steps.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
+
+    def counted(attempt: Ended) -> None:
+        ended(attempt)
+        watch.count(attempt)
+
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
-    pipeline = Pipeline(
-        {**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(ended) if ended else None
-    )
+    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(counted))
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -310,6 +323,8 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    circuits = PostgresCircuits(storage.commits, storage.pool, circuit_policies)
+    watch = CircuitWatch(circuits, pipeline, circuit_policies)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
@@ -328,6 +343,7 @@ async def build(
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
+        **circuits.routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
@@ -364,6 +380,7 @@ async def build(
         presence=presence,
         roles=roles,
         samples=samples,
+        circuits=watch,
         reactions=(starting_runs, *reactions),
         bus=bus,
         tracing=tracing,

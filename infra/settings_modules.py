@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from infra.settings_vendors import require_vendor
+from millrace.contracts.circuit import CircuitPolicy
 from millrace.contracts.job import Retry
 from millrace.contracts.queue import Concurrency, Limit, Order, Rate, Weight
 from millrace.contracts.wire import Name
@@ -118,11 +119,13 @@ class NamedDefaults(Section):
 
     Attributes:
         timeout: seconds.
+        circuit: when jobs of the name pause, in every tenant that has not configured it by command.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] | None = None
     backoff: Annotated[Retry, BeforeValidator(_policy)] | None = None
     timeout: Seconds | None = None
+    circuit: CircuitPolicy | None = None
 
 
 class TenantShare(Section):

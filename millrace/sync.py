@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from millrace.batches import JobBatch
+from millrace.circuits import Circuits
 from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (Notifications, JobQueue, JobBatch, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (
+    Notifications,
+    JobQueue,
+    JobBatch,
+    DeadLetters,
+    Queues,
+    Circuits,
+    Schedules,
+    Subscriptions,
+    Endings,
+    JobFunction,
+)
 
 
 class Portal:

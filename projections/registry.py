@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.aggregate import Aggregate
 from domain.batch import Batch
+from domain.circuit import Circuit
 from domain.event import Publication
 from domain.inbox import Inbox
 from domain.job import Job
@@ -18,7 +19,7 @@ from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
-    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Notification, Inbox)
+    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Notification, Inbox, Circuit)
 }
 
 

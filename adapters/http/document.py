@@ -15,7 +15,7 @@ from adapters.http import cloudevents, dead_letters, envelope, jobs, notificatio
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import inbox, job, queue, schedule
+from millrace.contracts import circuit, inbox, job, queue, schedule
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
@@ -24,6 +24,7 @@ REST_BODIES: tuple[type[BaseModel], ...] = (
     dead_letters.Edit,
     job.JobChange,
     queue.QueueSettings,
+    circuit.CircuitPolicy,
     schedule.ScheduleChanges,
     notifications.Many,
     notifications.Snoozing,

@@ -10,10 +10,11 @@ from pydantic_core import from_json
 
 from adapters.postgres.errors import translated
 from adapters.postgres.group_commit import GroupCommit
+from adapters.postgres.log_queries import NoSuchAggregate
+from domain.circuit import KIND
 from domain.ports import AttemptCount, CircuitRow, CircuitSum
 from handlers.circuit import Policies
 from handlers.routes import QueryRoute
-from handlers.unknown import Unknown
 from millrace.contracts import circuit as contract
 from millrace.contracts.wire import Context
 
@@ -24,7 +25,8 @@ SELECT tenant, name, state, (policy ->> 'enabled')::boolean AS enabled,
 """
 ADD = """
 INSERT INTO circuit_counts AS c (tenant, name, started_at, ended_at, completed, failed)
-SELECT n.tenant, n.name, n.started_at, n.ended_at, sum(n.number) FILTER (WHERE n.ok), sum(n.number) FILTER (WHERE NOT n.ok)
+SELECT n.tenant, n.name, n.started_at, n.ended_at,
+       sum(n.number) FILTER (WHERE n.ok), sum(n.number) FILTER (WHERE NOT n.ok)
   FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::boolean[], $6::int[])
        AS n(tenant, name, started_at, ended_at, ok, number)
  GROUP BY 1, 2, 3, 4
@@ -46,10 +48,14 @@ SELECT k.tenant, k.name, coalesce(c.state, 'closed') AS state, c.policy::text AS
  GROUP BY 1, 2, 3, 4
 """
 LET_THROUGH = "SELECT let_through()"
-STANDING = "SELECT EXISTS (SELECT FROM waiting WHERE reason = 'circuit_open') OR EXISTS (SELECT FROM circuits WHERE state <> 'closed')"
+STANDING = """
+SELECT EXISTS (SELECT FROM waiting WHERE reason = 'circuit_open')
+    OR EXISTS (SELECT FROM circuits WHERE state <> 'closed')
+"""
 TOLD = """
 SELECT c.name, c.state, c.reason, c.until, c.policy::text AS policy,
-       (SELECT count(*) FROM waiting w WHERE w.tenant = c.tenant AND w.name = c.name AND w.reason = 'circuit_open') AS held
+       (SELECT count(*) FROM waiting w
+         WHERE w.tenant = c.tenant AND w.name = c.name AND w.reason = 'circuit_open') AS held
   FROM circuits c WHERE c.tenant = $1 AND ($2::text IS NULL OR c.name = $2) ORDER BY c.name
 """
 
@@ -88,7 +94,7 @@ class PostgresCircuits:
     async def _get(self, query: contract.GetCircuit, context: Context) -> dict[str, Any]:
         found = {each["name"]: each for each in await self._told(context.tenant, query.name)}
         if query.name not in found:
-            raise Unknown("circuit", query.name)
+            raise NoSuchAggregate(KIND, query.name)
         return {"circuit": found[query.name]}
 
     @translated

@@ -6,6 +6,7 @@ from types import ModuleType
 
 from millrace.contracts import (
     batch,
+    circuit,
     deadletter,
     event,
     inbox,
@@ -29,6 +30,7 @@ MODULES: tuple[ModuleType, ...] = (
     batch,
     deadletter,
     queue,
+    circuit,
     schedule,
     notification,
     inbox,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
+from millrace.testing.circuit_state import CircuitState
 from millrace.testing.job_state import JobState
 from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.queue_state import QueueState
@@ -102,6 +103,7 @@ KINDS: dict[
     type[JobState]
     | type[BatchState]
     | type[QueueState]
+    | type[CircuitState]
     | type[ScheduleState]
     | type[SubscriptionState]
     | type[NotificationState]
@@ -111,6 +113,7 @@ KINDS: dict[
     "job": JobState,
     "batch": BatchState,
     "queue": QueueState,
+    "circuit": CircuitState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "notification": NotificationState,

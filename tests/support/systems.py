@@ -26,6 +26,7 @@ async def system(
     unconfirmed: float = 5.0,
     queues: dict[str, Any] | None = None,
     tenants: dict[str, Any] | None = None,
+    names: dict[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
     modules = {
@@ -33,6 +34,7 @@ async def system(
             "leases": {"duration": lease, "unconfirmed": unconfirmed},
             "queues": queues or {},
             "tenants": tenants or {},
+            "names": names or {},
         }
     }
     built = await build(Settings.model_validate({"modules": modules}), dsn, roles, reactions=reactions)
