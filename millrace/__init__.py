@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
+    from millrace.contracts.inbox import NotificationPreferences, QuietHours
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
+    from millrace.contracts.notification import DeliveryStatus, Notification, NotificationChannel, NotificationType
     from millrace.errors import (
         BatchSealed,
         CheckpointRefused,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.notification_plugins import NotificationPlugin
+    from millrace.notifications import Notifications
     from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
@@ -56,6 +60,7 @@ __all__ = [
     "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
+    "DeliveryStatus",
     "DependencyCycle",
     "DuplicateJob",
     "Event",
@@ -77,9 +82,16 @@ __all__ = [
     "NotFound",
     "NotReadable",
     "NotSerializable",
+    "Notification",
+    "NotificationChannel",
+    "NotificationPlugin",
+    "NotificationPreferences",
+    "NotificationType",
+    "Notifications",
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
+    "QuietHours",
     "Refused",
     "Retry",
     "RetryAfter",
@@ -103,6 +115,7 @@ __all__ = [
 # package, and must not pay for a client that they do not use, so that nothing is imported before it is asked for.
 _HOMES = {
     "CloudEvent": "contracts.log",
+    "DeliveryStatus": "contracts.notification",
     "Event": "events",
     "Graph": "graph",
     "Job": "contracts.job",
@@ -111,6 +124,13 @@ _HOMES = {
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",
+    "Notification": "contracts.notification",
+    "NotificationChannel": "contracts.notification",
+    "NotificationPlugin": "notification_plugins",
+    "NotificationPreferences": "contracts.inbox",
+    "NotificationType": "contracts.notification",
+    "Notifications": "notifications",
+    "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
     "Serializer": "serializers",
     "Stats": "contracts.job",

@@ -9,6 +9,7 @@ from millrace.contracts.wire import Problem
 
 if TYPE_CHECKING:
     from millrace.contracts.job import Job
+    from millrace.contracts.notification import Notification
 
 
 class MillraceError(Exception):
@@ -323,13 +324,13 @@ class JobFailed(MillraceError):
 
 
 class PartlyRefused(MillraceError):
-    """Raised when some items of `enqueue_many` were not accepted; the others are durable.
+    """Raised when some items of `enqueue_many` or `send_bulk` were not accepted; the others are durable.
 
     Attributes:
-        outcomes: for each item in order the job, or the error that it met.
+        outcomes: for each item in order the job or notification, or the error that it met.
     """
 
-    def __init__(self, outcomes: Sequence[Job | MillraceError]) -> None:
+    def __init__(self, outcomes: Sequence[Job | Notification | MillraceError]) -> None:
         failed = [outcome for outcome in outcomes if isinstance(outcome, MillraceError)]
         super().__init__(f"{len(failed)} of {len(outcomes)} items were not accepted, the first because: {failed[0]}")
         self.outcomes = list(outcomes)

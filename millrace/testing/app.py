@@ -61,6 +61,11 @@ class MillraceTest(Millrace):
         self._deliveries = Deliveries(self)
         self._deliveries.declare()
 
+    @property
+    def outbox(self) -> list[dict[str, Any]]:
+        """What notifications have sent by mail, push and the like, oldest first; the inbox is none of it."""
+        return [sent for sent in self.memory.deliveries.outbox if sent["tenant"] == self.settings.tenant]
+
     def on(
         self, pattern: str, *, name: str | None = None, priority: int = 5, max_attempts: int = 5, start: str = "head"
     ) -> Callable[[F], F]:

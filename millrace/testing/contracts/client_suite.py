@@ -18,6 +18,7 @@ from millrace.testing.contracts.client_graphs import GraphsContract
 from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
+from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
@@ -47,6 +48,7 @@ class ClientSuite(
     ReadingContract,
     EventsContract,
     SchedulesContract,
+    NotificationsContract,
     SerializersContract,
     SubscriptionsContract,
     WhyContract,
