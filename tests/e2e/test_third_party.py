@@ -1,4 +1,4 @@
-"""A package of somebody else's with adapters, installed from its wheel beside ours: found by entry point, and under contract."""
+"""A package of somebody else's with adapters, installed from its wheel: found by entry point, and under contract."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def test_a_scheme_and_a_name_find_the_package(programs: Path) -> None:
     program = (
         "from millrace.transport import transport_for\n"
         "from millrace.serializers import serializer_of\n"
-        "print(type(transport_for('std+http://127.0.0.1:1', None)).__module__, type(serializer_of('packed')).__module__)\n"
+        "transport, serializer = transport_for('std+http://127.0.0.1:1', None), serializer_of('packed')\n"
+        "print(type(transport).__module__, type(serializer).__module__)\n"
         "try:\n"
         "    transport_for('ftp://host', None)\n"
         "except ValueError as error:\n"
