@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from domain.aggregate import Aggregate
+from domain.aggregate import Aggregate, Event
 from domain.errors import BatchIsSealed, DuplicateJob, Refusal, UnknownBatch, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
@@ -99,7 +99,11 @@ class OvertakenCopy(Exception):
 
 
 class Pipeline:
-    """Executes commands that aggregates decide. Never raises for what a caller did wrong: that is a `Refused`."""
+    """Executes commands that aggregates decide. Never raises for what a caller did wrong: that is a `Refused`.
+
+    Args:
+        watch: is told of each stored command whose route is watched: the tenant, the aggregate, its new events.
+    """
 
     def __init__(
         self,
@@ -108,7 +112,9 @@ class Pipeline:
         aggregates: Aggregates,
         clock: Clock,
         epoch: str,
+        watch: Callable[[str, Aggregate, Sequence[Event]], None] | None = None,
     ) -> None:
+        self._watch = watch
         self._routes, self._store, self._aggregates = routes, store, aggregates
         self._clock, self._epoch = clock, epoch
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
@@ -360,6 +366,8 @@ class Pipeline:
                 if append.stream is not None and held is not None and position is not None:
                     held.position = position
                     self._remember(item.stream, held, append.work)
+                    if item.route.watched and self._watch is not None:
+                        self._watch(item.stream.tenant, held.aggregate, append.events)
                 if isinstance(item.answer, Accepted) and position is not None:
                     item.answer = Accepted(item.answer.result, self._token(position))
                 return True

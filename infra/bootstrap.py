@@ -57,6 +57,7 @@ from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
 from handlers.live_topics import LiveEvent
 from handlers.notification import NotificationPolicy
+from handlers.outcomes import Ended, telling
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -242,6 +243,7 @@ async def build(
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
+    ended: Callable[[Ended], None] | None = None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
@@ -251,6 +253,7 @@ async def build(
         channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
+        ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
     database = Database(dsn)
@@ -297,7 +300,9 @@ async def build(
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
-    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch)
+    pipeline = Pipeline(
+        {**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(ended) if ended else None
+    )
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())

@@ -163,9 +163,14 @@ class Scheduler(Switch):
 
 
 class Monitoring(Switch):
-    """The port of Prometheus metrics."""
+    """The port of Prometheus metrics.
+
+    Attributes:
+        tenant_label: tells the series of jobs and queues apart by tenant too; everybody who may read metrics sees all.
+    """
 
     metrics_port: Port = 9090
+    tenant_label: bool = False
 
 
 class Jobs(Module):
