@@ -115,13 +115,10 @@ COUNT = _COUNT.replace(
     "{deltas}", "unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS d(tenant, queue, status, n)"
 )
 # New jobs, changed jobs and counts, where the reader has moved. A page has a job as new or as changed, never as both.
+_MOVED_DELTAS = """
+(SELECT d.* FROM moved, unnest($7::text[], $8::text[], $9::text[], $10::bigint[]) AS d(tenant, queue, status, n)) AS d
+"""
 AT_ONCE = (
     ", added AS (INSERT INTO jobs_v{v} SELECT n.* FROM moved, unnest($5::jobs_v{v}[]) AS n)"
-    ", changed AS ("
-    + _UPDATE.replace("{updates}", "moved, unnest($6::jobs_v{v}[]) AS u")
-    + ")"
-    + _COUNT.replace(
-        "{deltas}",
-        "(SELECT d.* FROM moved, unnest($7::text[], $8::text[], $9::text[], $10::bigint[]) AS d(tenant, queue, status, n)) AS d",
-    )
-)
+    ", changed AS (" + _UPDATE.replace("{updates}", "moved, unnest($6::jobs_v{v}[]) AS u") + ")"
+) + _COUNT.replace("{deltas}", _MOVED_DELTAS)

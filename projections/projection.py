@@ -76,8 +76,10 @@ class AtOnce(Protocol):
     and back instead of five, which is how much sooner the newest rows can be read."""
 
     async def at_once(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> Statement | None:
-        """The statement, or None where these events need `apply`. Afterwards the rows count as written: whoever does not
-        run it, or finds that it changed nothing, calls `forget`."""
+        """The statement, or None where these events need `apply`.
+
+        Afterwards the rows count as written: whoever does not run it, or finds that it changed nothing, calls `forget`.
+        """
         ...
 
 
