@@ -1,4 +1,4 @@
-"""What every event store does: an append is stored, a conflict or a duplicate, alone and beside others; and is read back."""
+"""What every event store does: stores appends, tells conflicts and duplicates apart, and reads back what is there."""
 
 from __future__ import annotations
 
