@@ -11,10 +11,12 @@ import structlog
 
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
+from adapters.amqp.samples import AmqpSamples
 from adapters.cloudevents import outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
+from adapters.postgres.due_progress import PostgresDueProgress
 from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
@@ -22,6 +24,7 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
 from adapters.postgres.queue_queries import QueueQueries, follow_file
 from adapters.postgres.schedule_queries import ScheduleQueries
@@ -32,13 +35,31 @@ from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.live import Samples
 from domain.ports import RecordedEvent
-from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
+from domain.progress import Window
+from handlers import (
+    batch,
+    bulk,
+    event,
+    followups,
+    job,
+    job_logs,
+    job_repair,
+    progress,
+    progress_family,
+    progress_timers,
+    queue,
+    schedule,
+    subscription,
+    timers,
+)
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
+from handlers.progress_samples import ProgressSamples
+from handlers.progress_timers import ProgressTimers
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.retention import Retention
@@ -61,7 +82,9 @@ BEAT_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC") -> dict[str, CommandRoute]:
+def public_commands(
+    policy: JobPolicy, files: queue.Files, samples: ProgressSamples, timezone: str = "UTC"
+) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
@@ -74,6 +97,7 @@ def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC"
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **progress.command_routes(samples),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -90,6 +114,7 @@ class System:
     scheduler: Scheduler
     roles: Sequence[Role]
     samples: Samples
+    progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -106,6 +131,7 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.progress_samples.record(self.pipeline)
         await self.storage.stop()
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
@@ -113,6 +139,7 @@ class System:
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
+            loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
         if "projector" in self.roles:
             for projection in projections():
                 traced = self.tracing.projection(projection) if self.tracing else projection
@@ -148,6 +175,9 @@ class System:
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
+            if (tracking := self.settings.modules.progress).enabled:
+                due = PostgresDueProgress(storage.pool)
+                loops.append(("progress", ProgressTimers(due, self.pipeline, tracking.cleanup.ages()).run))
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -237,7 +267,13 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
-    commands = public_commands(policy, files, jobs.scheduler.timezone)
+    broker = None
+    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
+        broker = settings.rabbitmq_url.get_secret_value()
+    carrier = None if broker is None else AmqpSamples(broker)
+    samples: Samples = carrier or LocalSamples()
+    progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
+    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
@@ -245,6 +281,9 @@ async def build(
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **progress.internal_routes(progress_samples),
+        **progress_family.internal_routes(),
+        **progress_timers.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
@@ -275,6 +314,7 @@ async def build(
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **queues.routes(),
+        **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
@@ -284,13 +324,22 @@ async def build(
     if tracing is not None:
         gateway = tracing.gateway(gateway, known)
     bus = None
-    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
+    if broker is not None:
+        bus = AmqpBus(broker, gateway, carrier)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
-    samples: Samples = LocalSamples() if bus is None else bus.samples
     return System(
-        settings, storage, gateway, pipeline, scheduler, roles, samples, (starting_runs, *reactions), bus, tracing
+        settings=settings,
+        storage=storage,
+        gateway=gateway,
+        pipeline=pipeline,
+        scheduler=scheduler,
+        roles=roles,
+        samples=samples,
+        progress_samples=progress_samples,
+        reactions=(starting_runs, progress_family.reaction(), *reactions),
+        bus=bus,
+        tracing=tracing,
     )

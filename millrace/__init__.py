@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
+    from millrace.contracts.progress import (
+        Progress,
+        ProgressOptions,
+        ProgressStage,
+        ProgressStatus,
+        ProgressUpdate,
+    )
     from millrace.errors import (
+        AlreadyExists,
         BatchSealed,
         CheckpointRefused,
         Conflict,
@@ -41,9 +49,11 @@ if TYPE_CHECKING:
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.progress import ProgressTracker
     from millrace.worker import Worker
 
 __all__ = [
+    "AlreadyExists",
     "BatchSealed",
     "CheckpointRefused",
     "CloudEvent",
@@ -68,6 +78,12 @@ __all__ = [
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
+    "Progress",
+    "ProgressOptions",
+    "ProgressStage",
+    "ProgressStatus",
+    "ProgressTracker",
+    "ProgressUpdate",
     "Refused",
     "Retry",
     "RetryAfter",
@@ -95,6 +111,12 @@ _HOMES = {
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",
+    "Progress": "contracts.progress",
+    "ProgressOptions": "contracts.progress",
+    "ProgressStage": "contracts.progress",
+    "ProgressStatus": "contracts.progress",
+    "ProgressTracker": "progress",
+    "ProgressUpdate": "contracts.progress",
     "Retry": "contracts.job",
     "Stats": "contracts.job",
     "Unique": "contracts.job",

@@ -13,6 +13,7 @@ from millrace.endings import Endings
 from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
 from millrace.link import Answer, Link
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.registry import Registry, SubscriptionDefinition
 from millrace.schedule_decorators import ScheduleDecorators
@@ -62,6 +63,7 @@ class Millrace:
         self.jobs = JobQueue(self)
         self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
+        self.progress = ProgressTracker(self)
         self.subscriptions = Subscriptions(self)
         self.endings = Endings(self)
         self.job = self.jobs.job

@@ -97,6 +97,12 @@ class Conflict(Refused):
     codes = ("conflict",)
 
 
+class AlreadyExists(Refused):
+    """Raised when something else has the id that was chosen."""
+
+    codes = ("already-exists",)
+
+
 class DuplicateJob(Refused):
     """Raised when another unfinished job has the unique key; `job_id` says which."""
 
@@ -275,8 +281,8 @@ class PartlyRefused(MillraceError):
 BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
-        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, DuplicateJob, UnknownParent,
-        UnknownBatch, BatchSealed,
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, AlreadyExists, DuplicateJob,
+        UnknownParent, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

@@ -14,6 +14,7 @@ from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, JobBatch, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (JobQueue, JobBatch, DeadLetters, Queues, ProgressTracker, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

@@ -21,14 +21,14 @@ class AmqpBus:
     answers.
     """
 
-    def __init__(self, url: str, gateway: Gateway) -> None:
+    def __init__(self, url: str, gateway: Gateway, samples: AmqpSamples | None = None) -> None:
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
         self._publishing = Link(url, "millrace.events", _prepare_outbound)
         self._ingress = Ingress(url, self._answering, gateway)
         self._serving = True
         self.publisher = AmqpPublisher(self._publishing)
         self.sender = BulkSender(self._publishing)
-        self.samples = AmqpSamples(url)
+        self.samples = samples or AmqpSamples(url)
 
     @property
     def publishing(self) -> Link:

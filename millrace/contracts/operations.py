@@ -19,4 +19,4 @@ OPERATIONS = frozenset(
 
 # Over RabbitMQ these go to the exchange `millrace.claims`, as transient messages: their senders repeat them until they
 # are answered, or have no use for a late answer. A durable queue would cost a write to disk and keep nothing.
-TRANSIENT = OPERATIONS | {"job.report"}
+TRANSIENT = OPERATIONS | {"job.report", "progress.update"}

@@ -13,6 +13,7 @@ from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
+from millrace.contracts.progress import EVENTS as PROGRESS_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
@@ -26,6 +27,7 @@ EVENTS = {
     **QUEUE_EVENTS,
     **SCHEDULE_EVENTS,
     **SUBSCRIPTION_EVENTS,
+    **PROGRESS_EVENTS,
 }
 TYPES = {kind: name for name, kind in EVENTS.items()}
 ADVANCED = "subscription.advanced"

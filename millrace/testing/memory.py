@@ -34,6 +34,8 @@ from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import change_many
 from millrace.testing.pipeline import Pipeline
+from millrace.testing.progress import MemoryProgress
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
@@ -63,6 +65,7 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
+        self._progress = MemoryProgress(self.log, self.clock)
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
@@ -70,6 +73,7 @@ class InMemory:
             **queue_routes(),
             **schedule_routes(),
             **event_routes(),
+            **self._progress.routes(),
             **subscription_routes(self.log),
         }
         self._commands = routes
@@ -80,6 +84,7 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self._progress.queries(),
         }
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -149,12 +154,15 @@ class InMemory:
     def _moved(self) -> None:
         with self._lock:
             self.scheduler.fire_due()
+            self._progress.note_stalls()
         self.changed()
 
     def _recorded(self, stream: Stream, state: State) -> None:
         self.claims.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
+        if isinstance(state, ProgressState):
+            self._progress.recorded(stream, state)
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
@@ -103,6 +104,7 @@ KINDS: dict[
     | type[QueueState]
     | type[ScheduleState]
     | type[SubscriptionState]
+    | type[ProgressState]
     | type[PublicationState],
 ] = {
     "job": JobState,
@@ -110,6 +112,7 @@ KINDS: dict[
     "queue": QueueState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
+    "progress": ProgressState,
     "event": PublicationState,
 }
 

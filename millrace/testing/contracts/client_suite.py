@@ -17,6 +17,7 @@ from millrace.testing.contracts.client_extensions import ExtensionsContract
 from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
+from millrace.testing.contracts.client_progress import ProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
 from millrace.testing.contracts.client_running import RunningContract
@@ -39,6 +40,7 @@ class ClientSuite(
     ControlContract,
     DeadLettersContract,
     QueuesContract,
+    ProgressContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,
