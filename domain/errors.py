@@ -28,6 +28,19 @@ class StaleAttempt(Refusal):
         self.attempt, self.current, self.status = attempt, current, status
 
 
+class ClaimsNotAllowed(Refusal):
+    """Raised when a credential claims jobs of tenants that it is not allowed to work for."""
+
+    code = "claims-not-allowed"
+
+    def __init__(self, tenants: Sequence[str]) -> None:
+        named = "all tenants" if "*" in tenants else ", ".join(tenants)
+        super().__init__(
+            f"this credential may not claim jobs of {named}; the setting claims_for of its key or user says whose"
+        )
+        self.tenants = tuple(tenants)
+
+
 class JobEnded(Refusal):
     """Raised when a job that has ended is asked to change."""
 

@@ -71,6 +71,7 @@ class CommandRoute:
         lane: commands of one call that have the same lane are decided one after the other.
         glance: what the caller is told where the state in memory says that nothing is to be recorded; then nothing is
             loaded, locked or stored, and another process may know better. None where the command has to be decided.
+        siblings: commands of one call may name each other; they are carried out in the order that follows.
     """
 
     model: type[Message]
@@ -87,6 +88,7 @@ class CommandRoute:
     resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
     lane: Callable[[Any], str | None] | None = None
     glance: Callable[[Any, Any, Context, datetime], dict[str, Any] | None] | None = None
+    siblings: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import structlog
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.amqp.samples import AmqpSamples
-from adapters.cloudevents import outgoing
+from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
@@ -24,9 +24,10 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.presence import PostgresPresence
 from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
-from adapters.postgres.queue_queries import QueueQueries, follow_file
+from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
@@ -55,9 +56,12 @@ from handlers import (
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
+from handlers.live import Hub, live_event
+from handlers.live_topics import LiveEvent
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
+from handlers.presence import Presence
 from handlers.progress_samples import ProgressSamples
 from handlers.progress_timers import ProgressTimers
 from handlers.reactions import Reaction, Reactor
@@ -79,6 +83,8 @@ INBOX_DAYS = 7
 CLOCK_SECONDS = 10.0
 CLAIM_POLL_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+LIVE_PAGE = 500
+LIVE_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
@@ -112,6 +118,8 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    hub: Hub
+    presence: Presence
     roles: Sequence[Role]
     samples: Samples
     progress_samples: ProgressSamples
@@ -140,6 +148,7 @@ class System:
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
             loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
+            loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
                 traced = self.tracing.projection(projection) if self.tracing else projection
@@ -267,6 +276,7 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
+    await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
     broker = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         broker = settings.rabbitmq_url.get_secret_value()
@@ -325,17 +335,27 @@ async def build(
         gateway = tracing.gateway(gateway, known)
     bus = None
     if broker is not None:
-        bus = AmqpBus(broker, gateway, carrier)
+        bus = AmqpBus(broker, gateway, settings.amqp_claims(), carrier, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
+
+    async def following(position: int) -> list[LiveEvent]:
+        await storage.doorbell.wait(position, LIVE_POLL_SECONDS)
+        page = await storage.store.read(position, LIVE_PAGE)
+        return [live_event(recorded, lambda one: cloud_event(one, storage.epoch)) for recorded in page]
+
+    hub = Hub(lambda body, context: gateway.query("log.read", body, context), following, samples, storage.epoch)
+    presence = Presence(PostgresPresence(storage.pool))
     return System(
         settings=settings,
         storage=storage,
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        hub=hub,
+        presence=presence,
         roles=roles,
         samples=samples,
         progress_samples=progress_samples,

@@ -125,6 +125,12 @@ class NamedDefaults(Section):
     timeout: Seconds | None = None
 
 
+class TenantShare(Section):
+    """What a tenant gets of the workers that it shares with others: so many times what one of weight 1 gets."""
+
+    weight: Weight = 1.0
+
+
 class Leases(Section):
     """How long a running attempt stays valid without renewal, in seconds."""
 
@@ -171,6 +177,7 @@ class Jobs(Module):
     )
     defaults: JobDefaults = JobDefaults()
     names: dict[str, NamedDefaults] = Field(default_factory=dict)
+    tenants: dict[Name, TenantShare] = Field(default_factory=dict)
     leases: Leases = Leases()
     retention: Retention = Retention()
     scheduler: Scheduler = Scheduler()

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         AlreadyExists,
         BatchSealed,
         CheckpointRefused,
+        ClaimsNotAllowed,
         Conflict,
+        DependencyCycle,
         DuplicateJob,
         HeartbeatRefused,
         IdempotencyMismatch,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         UnknownParent,
     )
     from millrace.events import Event
+    from millrace.graph import Graph
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
@@ -56,10 +59,13 @@ __all__ = [
     "AlreadyExists",
     "BatchSealed",
     "CheckpointRefused",
+    "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
+    "DependencyCycle",
     "DuplicateJob",
     "Event",
+    "Graph",
     "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
@@ -105,6 +111,7 @@ __all__ = [
 _HOMES = {
     "CloudEvent": "contracts.log",
     "Event": "events",
+    "Graph": "graph",
     "Job": "contracts.job",
     "JobContext": "job_context",
     "JobPlugin": "job_plugins",

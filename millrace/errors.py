@@ -88,7 +88,13 @@ class TooLarge(Refused):
 class Unauthorized(Refused):
     """Raised when the credentials are missing or wrong, or do not reach as far as the request."""
 
-    codes = ("unauthorized", "forbidden")
+    codes: ClassVar[tuple[str, ...]] = ("unauthorized", "forbidden")
+
+
+class ClaimsNotAllowed(Unauthorized):
+    """Raised when a worker claims jobs of tenants that its credential may not work for."""
+
+    codes = ("claims-not-allowed",)
 
 
 class Conflict(Refused):
@@ -114,9 +120,19 @@ class DuplicateJob(Refused):
 
 
 class UnknownParent(Refused):
-    """Raised when a job is to run after jobs that do not exist; parents are enqueued before their children."""
+    """Raised when a job is to run after jobs that neither exist nor are enqueued by the same call."""
 
-    codes = ("unknown-parent",)
+    codes = ("unknown-parent", "unknown-ref")
+
+
+class DependencyCycle(Refused):
+    """Raised when jobs of one call come after each other in a circle, which `cycle` names; none was enqueued."""
+
+    codes = ("dependency-cycle",)
+
+    @property
+    def cycle(self) -> Sequence[str]:
+        return tuple((self.problem.model_extra or {}).get("cycle", ()))
 
 
 class UnknownBatch(Refused):
@@ -281,8 +297,8 @@ class PartlyRefused(MillraceError):
 BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
-        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, AlreadyExists, DuplicateJob,
-        UnknownParent, UnknownBatch, BatchSealed,
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, AlreadyExists,
+        DuplicateJob, UnknownParent, DependencyCycle, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

@@ -39,6 +39,8 @@ class JobContext:
         attempt: fencing token: grows with every start of the job; pass it on to systems that can refuse older ones.
         attempts: attempts used so far, this one included.
         timeout: seconds that this attempt may take.
+        tenant: whose job it is.
+        key: whom the job is for, as it was enqueued.
         untold: what it has told with `heartbeat` and the service does not have.
         cancel_reason: what was given as reason when the job was canceled, while it ran.
         soft_timed_out: whether the soft time limit has passed. Plain functions look at it.
@@ -59,12 +61,14 @@ class JobContext:
         "correlation_id",
         "data",
         "id",
+        "key",
         "max_attempts",
         "name",
         "parents",
         "priority",
         "queue",
         "soft_timed_out",
+        "tenant",
         "timeout",
         "traceparent",
         "untold",
@@ -77,6 +81,8 @@ class JobContext:
         self.checkpoint_state: Any = grant.get("checkpoint")
         self.id: str = grant["job_id"]
         self.name: str = grant["name"]
+        self.tenant: str | None = grant.get("tenant")
+        self.key: str | None = grant.get("key")
         self.data: dict[str, Any] = grant["data"]
         self.queue: str = grant["queue"]
         self.priority: int = grant["priority"]

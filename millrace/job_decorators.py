@@ -69,7 +69,7 @@ class JobDecorators:
             soft_timeout: seconds after which a coroutine gets a `SoftTimeout` where it waits, and a plain function sees
                 `job.soft_timed_out`; holds for all jobs of the name, whoever enqueued them.
             retry: a policy, the name of its kind, or a function of (job, error) that gives the seconds to wait for the
-                next attempt, or None for the policy's; it runs in the worker.
+                next attempt, None for the policy's, or False for no other one; it runs in the worker.
             pool: where a plain function runs: `process` is for what computes, and must stand at the top of a module.
             version: of the arguments that the function takes.
             upcast: for each older version the function that makes its data that of the next one.

@@ -32,6 +32,7 @@ def enqueue_body(
     on_parent_failure: ParentPolicy | None = None,
     batch: str | None = None,
     key: str | None = None,
+    ref: str | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
 
@@ -58,6 +59,7 @@ def enqueue_body(
         "on_parent_failure": on_parent_failure,
         "batch": batch,
         "key": key,
+        "ref": ref,
     }
     own = as_data(data if data is not None else payload)
     body: dict[str, Any] = {"name": name, "data": own if definition is None else definition.versions.marked(own)}

@@ -39,11 +39,11 @@ def completed(job: JobContext, result: Any) -> bytes:
     return _report(job, b"completed", b',"result":' + text)
 
 
-def failed(job: JobContext, error: BaseException, retry_after: float | None = None) -> bytes:
+def failed(job: JobContext, error: BaseException, retry_after: float | bool | None = None) -> bytes:
     """The report of an exception, with its traceback from the handler on.
 
     Args:
-        retry_after: seconds to the next attempt, where it is not the policy that decides.
+        retry_after: seconds to the next attempt, where it is not the policy that decides; False where there is none.
     """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -55,8 +55,9 @@ def failed(job: JobContext, error: BaseException, retry_after: float | None = No
     if not isinstance(error, ArgumentMismatch):
         # Of data that does not fit, a trace through the worker would tell nobody anything.
         detail["traceback"] = clean(trace)[-MAX_TRACEBACK_CHARS:]
-    more = b',"retryable":false' if isinstance(error, NonRetryable) else b""
-    if retry_after is not None:
+    final = retry_after is False or isinstance(error, NonRetryable)
+    more = b',"retryable":false' if final else b""
+    if retry_after is not None and retry_after is not False:
         more += b',"retry_after":' + to_json(retry_after)
     return _report(job, b"failed", b',"error":' + to_json(detail) + more)
 

@@ -43,7 +43,7 @@ class Stop(Enum):
 class Run:
     """One attempt on its way through the worker."""
 
-    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "task", "timers")
+    __slots__ = ("begun", "checkpoints", "definition", "job", "key", "reason", "reported", "since", "task", "timers")
     checkpoints: Checkpoints
 
     def __init__(self, job: JobContext, definition: JobDefinition | None) -> None:
@@ -51,6 +51,7 @@ class Run:
         self.key: Key = (job.id, job.attempt)
         self.definition = definition
         self.begun = False
+        self.since = 0.0
         self.reported = False
         self.reason: Stop | None = None
         self.task: asyncio.Task[None] | None = None
@@ -61,7 +62,7 @@ class Runner:
     """Starts handlers and tells how they ended. `logs` has what they log.
 
     Args:
-        report: called once with an attempt's outcome, unless the attempt was lost.
+        report: called once with an attempt's outcome and its tenant, unless the attempt was lost.
         ended: called when the handler has returned; only then is its slot free.
     """
 
@@ -70,7 +71,7 @@ class Runner:
         link: Link,
         registry: Registry,
         threads: Threads,
-        report: Callable[[Key, bytes], None],
+        report: Callable[[Key, bytes, str | None], None],
         ended: Callable[[Run], None],
     ) -> None:
         self._link = link
@@ -90,9 +91,12 @@ class Runner:
         """Starts the granted attempt."""
         job = JobContext(grant)
         run = Run(job, self._registry.jobs.get(job.name))
-        run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
+        origin = self._origin.in_name_of(job.tenant)
+        run.checkpoints = Checkpoints(self._link, origin, run.key, partial(self.stop, run, Stop.LOST))
         job.keep(run.checkpoints, self.logs)
+        self.logs.begun(run.key, job.tenant)
         loop = asyncio.get_running_loop()
+        run.since = loop.time()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())
         run.timers.append(loop.call_later(job.timeout, self.stop, run, Stop.TIMEOUT))
@@ -139,7 +143,7 @@ class Runner:
     async def _drive(self, run: Run) -> None:
         run.begun = True
         job = run.job
-        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent))
+        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent, job.tenant))
         outcome: bytes | None = None
         try:
             outcome = worker_outcomes.completed(job, await self._traced(run))
@@ -163,7 +167,7 @@ class Runner:
             return await self._call(run)
         job = run.job
         with self._spans.around(job) as span:
-            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent))
+            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent, job.tenant))
             return await self._call(run)
 
     async def _call(self, run: Run) -> Any:
@@ -202,7 +206,8 @@ class Runner:
         unsaved = run.checkpoints.close()
         if not run.reported:
             run.reported = True
-            self._report(run.key, outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved))
+            whole = outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved)
+            self._report(run.key, whole, run.job.tenant)
 
     @staticmethod
     def _in_thread(run: Run) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from millrace.contracts.job import Priority
+from millrace.contracts.job_fields import Priority
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 

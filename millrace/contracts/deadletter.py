@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from millrace.contracts.job import Job, Time
+from millrace.contracts.job_fields import Time
+from millrace.contracts.job_reading import Job
 from millrace.contracts.json_patch import Patch
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 

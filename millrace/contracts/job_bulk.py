@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from millrace.contracts.job import JobStatus, Time
+from millrace.contracts.job_fields import JobStatus, Time
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 PAGE = 1_000

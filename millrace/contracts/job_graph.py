@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.contracts.job import JobStatus, ParentPolicy
+from millrace.contracts.job_fields import JobStatus, ParentPolicy
 from millrace.contracts.wire import Fact, Identifier, Message
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from millrace.contracts.job import PositiveSeconds
+from millrace.contracts.job_fields import PositiveSeconds
 from millrace.contracts.wire import Fact, Message, Name, Text
 
 Order = Literal["strict", "aging", "fair"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import to_json
 
-from millrace.contracts.job import Attempts, PositiveSeconds, Priority, Retry, Time, as_retry
+from millrace.contracts.job_fields import Attempts, PositiveSeconds, Priority, Retry, Time, as_retry
 from millrace.contracts.recurrence import normalized, zone_of
 from millrace.contracts.wire import Fact, Message, Name
 

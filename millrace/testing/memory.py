@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
+from millrace.contracts.siblings import name_siblings
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
@@ -40,6 +42,7 @@ from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.scheduler import Scheduler
+from millrace.testing.siblings import enqueue_siblings
 from millrace.testing.states import State
 from millrace.testing.subscription_leases import SubscriptionLeases
 
@@ -171,10 +174,19 @@ class InMemory:
             known = ", ".join(sorted([*self._commands, *OPERATIONS]))
             return refused("unknown-command", f"there is no command {name!r}; known are {known}")
         if not isinstance(body, list):
-            return self._pipeline.execute(name, body, context)
+            return self._carried_out(name, [(body, context)], single=True)
         if len(body) > MAX_BATCH_ITEMS:
             return refused("too-large", f"a batch has at most {MAX_BATCH_ITEMS} items, this one has {len(body)}")
-        return Batch([self._pipeline.execute(name, *_item(each, context, n)) for n, each in enumerate(body)])
+        return self._carried_out(name, [_item(each, context, n) for n, each in enumerate(body)])
+
+    def _carried_out(self, name: str, items: list[tuple[object, Context]], single: bool = False) -> Reply:
+        if name == "job.enqueue" and name_siblings([body for body, _ in items]):
+            answers: list[Accepted | Refused] | Refused = enqueue_siblings(partial(self._pipeline.execute, name), items)
+        else:
+            answers = [self._pipeline.execute(name, *item) for item in items]
+        if isinstance(answers, Refused):
+            return answers
+        return answers[0] if single else Batch(answers)
 
     def _operate(self, name: str, body: object, context: Context) -> Accepted | Refused:
         try:
@@ -196,6 +208,9 @@ class InMemory:
             return invalid(error)
         except Refusal as refusal:
             return refusal.answer()
+        if claim.tenants and claim.tenants != (context.tenant,):
+            wished = claim.worker, claim.queues, claim.slots
+            return Accepted(self.claims.claim_for_pool(context.tenant, claim.tenants, *wished))
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
 
     def _change_many(self, wish: Message, context: Context) -> Accepted:

@@ -30,9 +30,11 @@ class RunningService:
 
 
 @asynccontextmanager
-async def running_service(database_url: str, rabbitmq_url: str | None = None) -> AsyncIterator[RunningService]:
+async def running_service(
+    database_url: str, rabbitmq_url: str | None = None, settings: Settings | None = None
+) -> AsyncIterator[RunningService]:
     """All roles on a free port of the loopback interface, until the block ends."""
-    settings = Settings(rabbitmq_url=None if rabbitmq_url is None else SecretStr(rabbitmq_url))
+    settings = settings or Settings(rabbitmq_url=None if rabbitmq_url is None else SecretStr(rabbitmq_url))
     system = await build(settings, database_url)
     system.start()
     app = create_app(
@@ -40,6 +42,8 @@ async def running_service(database_url: str, rabbitmq_url: str | None = None) ->
         access=Access(),
         health=SystemHealth(system),
         metrics=lambda: b"",
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=settings.allowed_hosts,
         version="0.0.0-test",
     )

@@ -14,9 +14,11 @@ from millrace.testing.contracts.client_ends import EndsContract
 from millrace.testing.contracts.client_enqueuing import EnqueuingContract
 from millrace.testing.contracts.client_events import EventsContract
 from millrace.testing.contracts.client_extensions import ExtensionsContract
+from millrace.testing.contracts.client_graphs import GraphsContract
 from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
+from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
@@ -29,6 +31,7 @@ from millrace.testing.contracts.client_why import WhyContract
 class ClientSuite(
     EnqueuingContract,
     IdentityContract,
+    GraphsContract,
     BatchesContract,
     RunningContract,
     ArgumentsContract,
@@ -40,6 +43,7 @@ class ClientSuite(
     ControlContract,
     DeadLettersContract,
     QueuesContract,
+    PoolsContract,
     ProgressContract,
     ReadingContract,
     EventsContract,
