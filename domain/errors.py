@@ -250,3 +250,37 @@ class TooManyChildren(Refusal):
     def __init__(self, most: int) -> None:
         super().__init__(f"the progress has {most} children; group them under parents of their own")
         self.most = most
+
+
+class NoSuchNotification(Refusal):
+    """Raised when a notification is another user's, or has left the read models."""
+
+    code = "not-found"
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("there is no such notification of this user")
+        self.stream = stream
+
+
+class NothingToCancel(Refusal):
+    """Raised when a notification that has gone out altogether is to be cancelled."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("there is nothing to cancel: it has gone out through every channel, and no inbox shows it")
+        self.stream = stream
+
+
+class NotInInbox(Refusal):
+    """Raised when a notification that no inbox shows is to be snoozed."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("the inbox does not show this notification, so it cannot be snoozed")
+        self.stream = stream
+
+
+class NotSent(Refusal):
+    """Raised when a provider is said to have told about a message that was never sent through that channel."""
+
+    def __init__(self, stream: str, channel: str) -> None:
+        super().__init__(f"nothing was sent through {channel}, so nothing can have become of it")
+        self.stream, self.channel = stream, channel

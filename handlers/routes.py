@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domain.aggregate import Aggregate
@@ -20,6 +21,7 @@ class Moment(NamedTuple):
         stream: the aggregate's stream id.
         head: newest position of the log, 0 where the route does not need it.
         epoch: names the log; position tokens carry it.
+        read: the other aggregates that the route wants to know, by kind and id, as far as they exist.
     """
 
     now: datetime
@@ -27,6 +29,7 @@ class Moment(NamedTuple):
     stream: str
     head: int
     epoch: str
+    read: Mapping[tuple[str, str], Aggregate] = MappingProxyType({})
 
 
 class Beside(NamedTuple):
@@ -34,7 +37,7 @@ class Beside(NamedTuple):
 
     stream: StreamName
     aggregate: Aggregate
-    work: Callable[[Any, str | None, Metadata], Work]
+    work: Callable[[Any, str | None, Metadata], Work] | None = None
 
 
 class Decided(NamedTuple):
@@ -71,6 +74,9 @@ class CommandRoute:
         lane: commands of one call that have the same lane are decided one after the other.
         glance: what the caller is told where the state in memory says that nothing is to be recorded; then nothing is
             loaded, locked or stored, and another process may know better. None where the command has to be decided.
+        watched: the pipeline's watcher is told what was stored.
+        reads: other aggregates that the decision is told of, as the store has them at this moment; it does not keep
+            them from changing.
         siblings: commands of one call may name each other; they are carried out in the order that follows.
     """
 
@@ -88,7 +94,9 @@ class CommandRoute:
     resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
     lane: Callable[[Any], str | None] | None = None
     glance: Callable[[Any, Any, Context, datetime], dict[str, Any] | None] | None = None
+    reads: Callable[[Any, Context], Mapping[StreamName, type[Aggregate]]] | None = None
     siblings: bool = False
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

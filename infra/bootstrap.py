@@ -24,6 +24,7 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.notification_queries import NotificationQueries
 from adapters.postgres.presence import PostgresPresence
 from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
@@ -34,6 +35,7 @@ from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
 from domain.progress import Window
@@ -42,9 +44,12 @@ from handlers import (
     bulk,
     event,
     followups,
+    inbox,
     job,
     job_logs,
     job_repair,
+    notification,
+    notification_steps,
     progress,
     progress_family,
     progress_timers,
@@ -58,6 +63,8 @@ from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
 from handlers.live_topics import LiveEvent
+from handlers.notification import NotificationPolicy
+from handlers.outcomes import Ended, telling
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -72,6 +79,7 @@ from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
 from infra.migrate import migrate
+from infra.notifying import Notifying, notification_policy, notifying_of
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -89,13 +97,18 @@ log = structlog.get_logger("service")
 
 
 def public_commands(
-    policy: JobPolicy, files: queue.Files, samples: ProgressSamples, timezone: str = "UTC"
+    policy: JobPolicy,
+    files: queue.Files,
+    samples: ProgressSamples,
+    timezone: str = "UTC",
+    notifying: NotificationPolicy | None = None,
 ) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
         files: settings of queues from the configuration file.
         timezone: of schedules that name none.
+        notifying: how notifications are sent; default to inboxes alone.
     """
     return {
         **job.command_routes(policy),
@@ -104,6 +117,8 @@ def public_commands(
         **schedule.command_routes(timezone),
         **batch.command_routes(),
         **progress.command_routes(samples),
+        **notification.command_routes(notifying or NotificationPolicy()),
+        **inbox.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -118,6 +133,7 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    notifying: Notifying
     hub: Hub
     presence: Presence
     roles: Sequence[Role]
@@ -187,6 +203,10 @@ class System:
             if (tracking := self.settings.modules.progress).enabled:
                 due = PostgresDueProgress(storage.pool)
                 loops.append(("progress", ProgressTimers(due, self.pipeline, tracking.cleanup.ages()).run))
+            loops += [
+                ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
+                ("notification retention", self.notifying.retention.run),
+            ]
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -236,17 +256,21 @@ async def build(
     roles: Sequence[Role] = ROLES,
     *,
     reactions: Sequence[Reaction] = (),
+    channels: Sequence[Channel] = (),
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
+    ended: Callable[[Ended], None] | None = None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
     Args:
         dsn: PostgreSQL, whether a server of its own or the embedded one.
         reactions: process managers besides the built-in ones.
+        channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
+        ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
     database = Database(dsn)
@@ -283,7 +307,9 @@ async def build(
     carrier = None if broker is None else AmqpSamples(broker)
     samples: Samples = carrier or LocalSamples()
     progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
-    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone)
+    through = {channel.name: channel for channel in channels}
+    notifying = notification_policy(settings, through)
+    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
@@ -294,12 +320,15 @@ async def build(
         **progress.internal_routes(progress_samples),
         **progress_family.internal_routes(),
         **progress_timers.internal_routes(),
+        **notification_steps.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
-    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch)
+    pipeline = Pipeline(
+        {**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(ended) if ended else None
+    )
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -323,6 +352,7 @@ async def build(
         **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
         **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
@@ -354,6 +384,7 @@ async def build(
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
         hub=hub,
         presence=presence,
         roles=roles,

@@ -163,9 +163,14 @@ class Scheduler(Switch):
 
 
 class Monitoring(Switch):
-    """The port of Prometheus metrics."""
+    """The port of Prometheus metrics.
+
+    Attributes:
+        tenant_label: tells the series of jobs and queues apart by tenant too; everybody who may read metrics sees all.
+    """
 
     metrics_port: Port = 9090
+    tenant_label: bool = False
 
 
 class Jobs(Module):
@@ -282,6 +287,25 @@ class Templates(Section):
     dir: str = "./templates/notifications"
 
 
+def _delivery_backoff() -> Retry:
+    return Retry(delay=5.0)
+
+
+class DeliverySettings(Section):
+    """How notifications are sent through each channel.
+
+    Attributes:
+        max_attempts: how often one is tried.
+        timeout: seconds that an attempt may take.
+        concurrency: attempts at the same time, for each channel.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
+    backoff: Annotated[Retry, BeforeValidator(_policy)] = Field(default_factory=_delivery_backoff)
+    timeout: Seconds = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
+
+
 class Notifications(Module):
     """Messages to users."""
 
@@ -290,6 +314,7 @@ class Notifications(Module):
     websocket: WebSocket = WebSocket()
     retention: InboxRetention = InboxRetention()
     templates: Templates = Templates()
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
 
     def vendors(self) -> dict[str, str]:
         """The read model's database and the provider of each enabled channel that names one."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
+    from millrace.contracts.inbox import NotificationPreferences, QuietHours
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
+    from millrace.contracts.notification import DeliveryStatus, Notification, NotificationChannel, NotificationType
     from millrace.contracts.progress import (
         Progress,
         ProgressOptions,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
         MillraceError,
         NonRetryable,
         NotFound,
+        NotReadable,
+        NotSerializable,
         OutcomeUnknown,
         PartlyRefused,
         PluginUnusable,
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
         UnknownBatch,
+        UnknownCodec,
         UnknownParent,
     )
     from millrace.events import Event
@@ -52,7 +57,10 @@ if TYPE_CHECKING:
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.notification_plugins import NotificationPlugin
+    from millrace.notifications import Notifications
     from millrace.progress import ProgressTracker
+    from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
 __all__ = [
@@ -62,6 +70,7 @@ __all__ = [
     "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
+    "DeliveryStatus",
     "DependencyCycle",
     "DuplicateJob",
     "Event",
@@ -81,6 +90,14 @@ __all__ = [
     "MillraceError",
     "NonRetryable",
     "NotFound",
+    "NotReadable",
+    "NotSerializable",
+    "Notification",
+    "NotificationChannel",
+    "NotificationPlugin",
+    "NotificationPreferences",
+    "NotificationType",
+    "Notifications",
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
@@ -90,18 +107,22 @@ __all__ = [
     "ProgressStatus",
     "ProgressTracker",
     "ProgressUpdate",
+    "QuietHours",
     "Refused",
     "Retry",
     "RetryAfter",
+    "Serializer",
     "Snooze",
     "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
+    "TypedJson",
     "Unauthorized",
     "Unavailable",
     "Unique",
     "UnknownBatch",
+    "UnknownCodec",
     "UnknownParent",
     "Worker",
 ]
@@ -110,6 +131,7 @@ __all__ = [
 # package, and must not pay for a client that they do not use, so that nothing is imported before it is asked for.
 _HOMES = {
     "CloudEvent": "contracts.log",
+    "DeliveryStatus": "contracts.notification",
     "Event": "events",
     "Graph": "graph",
     "Job": "contracts.job",
@@ -124,8 +146,17 @@ _HOMES = {
     "ProgressStatus": "contracts.progress",
     "ProgressTracker": "progress",
     "ProgressUpdate": "contracts.progress",
+    "Notification": "contracts.notification",
+    "NotificationChannel": "contracts.notification",
+    "NotificationPlugin": "notification_plugins",
+    "NotificationPreferences": "contracts.inbox",
+    "NotificationType": "contracts.notification",
+    "Notifications": "notifications",
+    "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
+    "Serializer": "serializers",
     "Stats": "contracts.job",
+    "TypedJson": "serializers",
     "Unique": "contracts.job",
     "Worker": "worker",
 }

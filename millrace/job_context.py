@@ -182,7 +182,7 @@ class JobContext:
             "attempt": self.attempt, "attempts": self.attempts, "max_attempts": self.max_attempts,
             "timeout": self.timeout, "correlation_id": self.correlation_id, "traceparent": self.traceparent,
             "created_at": self._created_at, "checkpoint": self.checkpoint_state,
-            "parents": [parent.model_dump(mode="json") for parent in self.parents],
+            "parents": [parent.model_dump() for parent in self.parents],
         }  # fmt: skip
 
     def told(self, status: str | None, reason: str | None) -> None:

@@ -146,7 +146,7 @@ class Runner:
         CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent, job.tenant))
         outcome: bytes | None = None
         try:
-            outcome = worker_outcomes.completed(job, await self._traced(run))
+            outcome = worker_outcomes.completed(job, await self._traced(run), partial(self._written, run))
             if run.reason is not Stop.TIMEOUT:
                 run.checkpoints.close()
         except NoHandler as error:
@@ -173,7 +173,9 @@ class Runner:
     async def _call(self, run: Run) -> Any:
         if run.definition is None:
             raise NoHandler(run.job.name)
-        run.job.data = run.definition.versions.brought_up(run.job.name, run.job.data)
+        job, codecs = run.job, self._registry.codecs
+        job.parents = tuple(codecs.parent(parent) for parent in job.parents)
+        job.data = run.definition.versions.brought_up(job.name, codecs.arguments(job.data))
         work = self._handle(run.job)
         if run.definition.soft_timeout is None or self._in_thread(run):
             return await work
@@ -182,12 +184,18 @@ class Runner:
     async def _invoke(self, job: JobContext) -> Any:
         definition = self._registry.jobs[job.name]
         if definition.pool == "process":
-            return await self._threads.run(self.processes.call, {"job": job, "definition": definition})
+            plain = self._registry.codecs.is_plain(definition.serializer)
+            call = {"job": job, "definition": definition, "plain": plain}
+            return await self._threads.run(self.processes.call, call)
         arguments = definition.binding.arguments(job)
         if definition.binding.is_async:
             return await definition.function(**arguments)
         result = await self._threads.run(definition.function, arguments)
         return await result if inspect.isawaitable(result) else result
+
+    def _written(self, run: Run, result: Any) -> Any:
+        serializer = None if run.definition is None else run.definition.serializer
+        return self._registry.codecs.written(serializer, result, "result")
 
     def _finish(self, run: Run, outcome: bytes | None) -> None:
         self.logs.ended(run.key)

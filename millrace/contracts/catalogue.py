@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from millrace.contracts import batch, deadletter, event, job, job_bulk, job_graph, log, progress, queue, schedule, why
+from millrace.contracts import (
+    batch,
+    deadletter,
+    event,
+    inbox,
+    job,
+    job_bulk,
+    job_graph,
+    log,
+    notification,
+    notification_events,
+    progress,
+    queue,
+    schedule,
+    why,
+)
 from millrace.contracts.wire import Fact, Message
 
 MODULES: tuple[ModuleType, ...] = (
@@ -17,6 +32,9 @@ MODULES: tuple[ModuleType, ...] = (
     queue,
     schedule,
     progress,
+    notification,
+    inbox,
+    notification_events,
     event,
     log,
 )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.progress_state import ProgressState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
@@ -105,6 +106,8 @@ KINDS: dict[
     | type[ScheduleState]
     | type[SubscriptionState]
     | type[ProgressState]
+    | type[NotificationState]
+    | type[InboxState]
     | type[PublicationState],
 ] = {
     "job": JobState,
@@ -113,6 +116,8 @@ KINDS: dict[
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "progress": ProgressState,
+    "notification": NotificationState,
+    "inbox": InboxState,
     "event": PublicationState,
 }
 

@@ -10,6 +10,7 @@ AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_PROGRESS = f"{OPERATIONS}::test_progress_over_http"
 AMQP_PROGRESS = f"{OPERATIONS}::test_progress_over_amqp"
+HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
@@ -20,6 +21,7 @@ AMQP_DEAD = f"{OPERATIONS}::test_dead_letters_over_amqp"
 AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
+AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
@@ -82,6 +84,20 @@ ROUTES: dict[str, str] = {
     "fail_progress": HTTP_PROGRESS,
     "cancel_progress": HTTP_PROGRESS,
     "checkpoint_progress": HTTP_PROGRESS,
+    "send_notification": HTTP_NOTIFICATIONS,
+    "send_notifications": HTTP_NOTIFICATIONS,
+    "list_notifications": HTTP_NOTIFICATIONS,
+    "count_unread_notifications": HTTP_NOTIFICATIONS,
+    "read_all_notifications": HTTP_NOTIFICATIONS,
+    "get_preferences": HTTP_NOTIFICATIONS,
+    "set_preferences": HTTP_NOTIFICATIONS,
+    "get_contacts": HTTP_NOTIFICATIONS,
+    "set_contacts": HTTP_NOTIFICATIONS,
+    "get_notification": HTTP_NOTIFICATIONS,
+    "read_notification": HTTP_NOTIFICATIONS,
+    "snooze_notification": HTTP_NOTIFICATIONS,
+    "acknowledge_notification": HTTP_NOTIFICATIONS,
+    "cancel_notification": HTTP_NOTIFICATIONS,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -130,6 +146,14 @@ ROUTES: dict[str, str] = {
     "command_progress_fail": HTTP_NAMES,
     "command_progress_cancel": HTTP_NAMES,
     "command_progress_checkpoint": HTTP_NAMES,
+    "command_notification_send": HTTP_NAMES,
+    "command_notification_mark_read": HTTP_NAMES,
+    "command_notification_mark_all_read": HTTP_NAMES,
+    "command_notification_cancel": HTTP_NAMES,
+    "command_notification_snooze": HTTP_NAMES,
+    "command_notification_receipt": HTTP_NAMES,
+    "command_notification_set_preferences": HTTP_NAMES,
+    "command_notification_set_contacts": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -155,6 +179,11 @@ ROUTES: dict[str, str] = {
     "query_schedule_next": HTTP_NAMES,
     "query_progress_get": HTTP_NAMES,
     "query_progress_list": HTTP_NAMES,
+    "query_notification_get": HTTP_NAMES,
+    "query_notification_list": HTTP_NAMES,
+    "query_notification_unread_count": HTTP_NAMES,
+    "query_notification_preferences": HTTP_NAMES,
+    "query_notification_contacts": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -237,6 +266,35 @@ MESSAGES: dict[str, str] = {
     "progress.checkpointed.event": AMQP_PROGRESS,
     "progress.stalled.event": AMQP_PROGRESS,
     "progress.removed.event": AMQP_PROGRESS,
+    "notification.send": AMQP_NOTIFICATIONS,
+    "notification.mark_read": AMQP_NOTIFICATIONS,
+    "notification.mark_all_read": AMQP_NOTIFICATIONS,
+    "notification.cancel": AMQP_NOTIFICATIONS,
+    "notification.snooze": AMQP_NOTIFICATIONS,
+    "notification.receipt": AMQP_NOTIFICATIONS,
+    "notification.set_preferences": AMQP_NOTIFICATIONS,
+    "notification.set_contacts": AMQP_NOTIFICATIONS,
+    "notification.get": AMQP_NOTIFICATIONS,
+    "notification.list": AMQP_NOTIFICATIONS,
+    "notification.unread_count": AMQP_NOTIFICATIONS,
+    "notification.preferences": AMQP_NOTIFICATIONS,
+    "notification.contacts": AMQP_NOTIFICATIONS,
+    "notification.created.event": AMQP_NOTIFICATIONS,
+    "notification.queued.event": AMQP_NOTIFICATIONS,
+    "notification.deferred.event": AMQP_NOTIFICATIONS,
+    "notification.suppressed.event": AMQP_NOTIFICATIONS,
+    "notification.sent.event": AMQP_NOTIFICATIONS,
+    "notification.delivered.event": AMQP_NOTIFICATIONS,
+    "notification.attempt_failed.event": AMQP_NOTIFICATIONS,
+    "notification.failed.event": AMQP_NOTIFICATIONS,
+    "notification.read.event": AMQP_NOTIFICATIONS,
+    "notification.cancelled.event": AMQP_NOTIFICATIONS,
+    "notification.snoozed.event": AMQP_NOTIFICATIONS,
+    "notification.woken.event": AMQP_NOTIFICATIONS,
+    "notification.removed.event": AMQP_NOTIFICATIONS,
+    "notification.preferences_set.event": AMQP_NOTIFICATIONS,
+    "notification.contacts_set.event": AMQP_NOTIFICATIONS,
+    "notification.all_read.event": AMQP_NOTIFICATIONS,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,
