@@ -468,6 +468,7 @@ async def test_progress_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.post(f"{prefix}/progress/{other}/cancel"), prefix)["status"] == "cancelled"
 
 
+@versions
 async def test_notifications_over_http(bench: Bench, prefix: str) -> None:
     client, user = bench.client, uuid4().hex
     path, whose = f"{prefix}/notifications", {"user_id": user}
