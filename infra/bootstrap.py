@@ -12,6 +12,7 @@ import structlog
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.cloudevents import outgoing
+from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
@@ -32,8 +33,22 @@ from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.live import Samples
 from domain.ports import RecordedEvent
-from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
+from handlers import (
+    archive,
+    batch,
+    bulk,
+    event,
+    followups,
+    job,
+    job_logs,
+    job_repair,
+    queue,
+    schedule,
+    subscription,
+    timers,
+)
 from handlers.aggregates import Aggregates
+from handlers.archive import Archiver
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.persistence import persistently
@@ -46,7 +61,9 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.job_policy import job_policy
 from infra.migrate import migrate
+from infra.objects import archiver_of, object_store
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -88,6 +105,7 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    archiver: Archiver | None
     roles: Sequence[Role]
     samples: Samples
     reactions: Sequence[Reaction] = ()
@@ -147,6 +165,8 @@ class System:
             if ages := self.settings.modules.jobs.retention.ages():
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
+            if self.archiver is not None:
+                loops.append(("archive", self.archiver.run))
             loops.append(("timers", timer.run))
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
@@ -221,20 +241,7 @@ async def build(
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
     jobs = settings.modules.jobs
-    policy = JobPolicy(
-        jobs.defaults.max_attempts,
-        jobs.defaults.timeout,
-        jobs.defaults.backoff,
-        {name: queue.priority for name, queue in jobs.queues.items()},
-        {
-            name: JobPolicy(
-                own.max_attempts or jobs.defaults.max_attempts,
-                own.timeout or jobs.defaults.timeout,
-                own.backoff or jobs.defaults.backoff,
-            )
-            for name, own in jobs.names.items()
-        },
-    )
+    policy = job_policy(jobs)
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     commands = public_commands(policy, files, jobs.scheduler.timezone)
@@ -242,6 +249,7 @@ async def build(
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **archive.command_routes(),
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
@@ -258,6 +266,8 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    objects = object_store(settings)
+    archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
@@ -275,7 +285,7 @@ async def build(
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **queues.routes(),
-        **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+        **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
     known = frozenset([*commands, *operations, *queries])
@@ -292,5 +302,6 @@ async def build(
     )
     samples: Samples = LocalSamples() if bus is None else bus.samples
     return System(
-        settings, storage, gateway, pipeline, scheduler, roles, samples, (starting_runs, *reactions), bus, tracing
-    )
+        settings, storage, gateway, pipeline, scheduler, archiver, roles, samples, (starting_runs, *reactions), bus,
+        tracing,
+    )  # fmt: skip

@@ -110,3 +110,17 @@ USING unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS d(tenant, queu
  WHEN MATCHED THEN UPDATE SET n = c.n + d.n
  WHEN NOT MATCHED THEN INSERT (tenant, queue, status, n) VALUES (d.tenant, d.queue, d.status, d.n)
 """
+# Everything about some jobs of a tenant, whatever was written of them so far.
+ARCHIVE = (
+    """
+WITH gone AS (DELETE FROM jobs_v{v} WHERE tenant = $1 AND id = ANY ($2::text[]) RETURNING tenant, queue, status)
+MERGE INTO job_counts_v{v} AS c
+USING (SELECT tenant, queue, status, count(*) AS n FROM gone GROUP BY tenant, queue, status) AS d
+   ON c.tenant = d.tenant AND c.queue = d.queue AND c.status = d.status
+ WHEN MATCHED AND c.n = d.n THEN DELETE
+ WHEN MATCHED THEN UPDATE SET n = c.n - d.n
+""",
+    "DELETE FROM job_errors_v{v} WHERE tenant = $1 AND job_id = ANY ($2::text[])",
+    "DELETE FROM job_parents_v{v} WHERE tenant = $1 AND job_id = ANY ($2::text[])",
+    "DELETE FROM dead_letters_v{v} WHERE tenant = $1 AND id = ANY ($2::text[])",
+)

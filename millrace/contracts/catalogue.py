@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from millrace.contracts import batch, deadletter, event, job, job_bulk, job_graph, log, queue, schedule, why
+from millrace.contracts import archive, batch, deadletter, event, job, job_bulk, job_graph, log, queue, schedule, why
 from millrace.contracts.wire import Fact, Message
 
-MODULES: tuple[ModuleType, ...] = (job, job_bulk, job_graph, why, batch, deadletter, queue, schedule, event, log)
+MODULES: tuple[ModuleType, ...] = (
+    job,
+    job_bulk,
+    job_graph,
+    why,
+    batch,
+    deadletter,
+    queue,
+    schedule,
+    event,
+    log,
+    archive,
+)
 
 COMMANDS: dict[str, type[Message]] = {
     name: model for module in MODULES for name, model in getattr(module, "COMMANDS", {}).items()

@@ -12,7 +12,7 @@ from domain.aggregate import Event
 from domain.event import Published
 from domain.ports import Append, CommandKey, Metadata, StreamName
 from infra.migrate import migrate
-from infra.settings_modules import Leases
+from infra.settings_jobs import Leases
 from infra.storage import Storage
 from projections.registry import projections
 from tests.controls.clock import NOW
