@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from infra.settings_modules import Module, Port, Seconds, Section, Switch
+from infra.settings_modules import Backoff, Module, Port, Seconds, Section, Switch
 from millrace.contracts.job import Retry
 from millrace.contracts.queue import Concurrency, Limit, Order, Rate, Weight
 from millrace.contracts.wire import Name
@@ -24,10 +24,6 @@ def _known_zone(name: str) -> str:
     if name != "UTC" and name not in available_timezones():
         raise ValueError("is not an IANA time zone")
     return name
-
-
-def _policy(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
 
 
 def _with_default_queues(value: Any) -> Any:
@@ -70,7 +66,7 @@ class JobDefaults(Section):
     """What a job gets that does not say otherwise; `timeout` in seconds."""
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 3
-    backoff: Annotated[Retry, BeforeValidator(_policy)] = Retry()
+    backoff: Backoff = Retry()
     timeout: Seconds = 300.0
 
 
@@ -82,8 +78,14 @@ class NamedDefaults(Section):
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    backoff: Annotated[Retry, BeforeValidator(_policy)] | None = None
+    backoff: Backoff | None = None
     timeout: Seconds | None = None
+
+
+class TenantShare(Section):
+    """What a tenant gets of the workers that it shares with others: so many times what one of weight 1 gets."""
+
+    weight: Weight = 1.0
 
 
 class Leases(Section):
@@ -140,9 +142,14 @@ class Scheduler(Switch):
 
 
 class Monitoring(Switch):
-    """The port of Prometheus metrics."""
+    """The port of Prometheus metrics.
+
+    Attributes:
+        tenant_label: tells the series of jobs and queues apart by tenant too; everybody who may read metrics sees all.
+    """
 
     metrics_port: Port = 9090
+    tenant_label: bool = False
 
 
 class Jobs(Module):
@@ -154,6 +161,7 @@ class Jobs(Module):
     )
     defaults: JobDefaults = JobDefaults()
     names: dict[str, NamedDefaults] = Field(default_factory=dict)
+    tenants: dict[Name, TenantShare] = Field(default_factory=dict)
     leases: Leases = Leases()
     retention: Retention = Retention()
     archive: Archiving = Archiving()

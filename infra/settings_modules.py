@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from infra.settings_vendors import require_vendor
+from millrace.contracts.job import Retry
 
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -20,6 +21,14 @@ class Section(BaseModel):
     """Base of every part of the settings: unknown keys are refused, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _policy(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+# A retry policy, or the name of its kind.
+Backoff = Annotated[Retry, BeforeValidator(_policy)]
 
 
 class Switch(Section):
@@ -123,6 +132,25 @@ class Templates(Section):
     dir: str = "./templates/notifications"
 
 
+def _delivery_backoff() -> Retry:
+    return Retry(delay=5.0)
+
+
+class DeliverySettings(Section):
+    """How notifications are sent through each channel.
+
+    Attributes:
+        max_attempts: how often one is tried.
+        timeout: seconds that an attempt may take.
+        concurrency: attempts at the same time, for each channel.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
+    backoff: Backoff = Field(default_factory=_delivery_backoff)
+    timeout: Seconds = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
+
+
 class Notifications(Module):
     """Messages to users."""
 
@@ -131,6 +159,7 @@ class Notifications(Module):
     websocket: WebSocket = WebSocket()
     retention: InboxRetention = InboxRetention()
     templates: Templates = Templates()
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
 
     def vendors(self) -> dict[str, str]:
         """The read model's database and the provider of each enabled channel that names one."""

@@ -67,11 +67,12 @@ class LogQueries:
             position = await self._store.archived()
         while True:
             until = min(head, position + WINDOW)
-            events = await self._store.read_matching(context.tenant, expression, position, until, query.limit, quiet)
+            events, reached = await self._store.read_matching(
+                context.tenant, expression, position, until, query.limit, quiet, query.subject
+            )
             # Asked afterwards, so that nothing that was archived meanwhile is missing unnoticed.
             if (mark := await self._store.archived()) > position:
                 raise LogArchived(position, mark, self._epoch)
-            reached = events[-1].position if len(events) == query.limit else until
             left = deadline - time.monotonic()
             if events or reached < head or left <= 0:
                 return {

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from millrace.contracts import archive, batch, deadletter, event, job, job_bulk, job_graph, log, queue, schedule, why
+from millrace.contracts import (
+    archive,
+    batch,
+    deadletter,
+    event,
+    inbox,
+    job,
+    job_bulk,
+    job_graph,
+    log,
+    notification,
+    notification_events,
+    queue,
+    schedule,
+    why,
+)
 from millrace.contracts.wire import Fact, Message
 
 MODULES: tuple[ModuleType, ...] = (
@@ -16,6 +31,9 @@ MODULES: tuple[ModuleType, ...] = (
     deadletter,
     queue,
     schedule,
+    notification,
+    inbox,
+    notification_events,
     event,
     log,
     archive,

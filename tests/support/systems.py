@@ -26,10 +26,15 @@ async def system(
     lease: float = 30.0,
     unconfirmed: float = 5.0,
     queues: dict[str, Any] | None = None,
+    tenants: dict[str, Any] | None = None,
     storage: Path | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
-    jobs = {"leases": {"duration": lease, "unconfirmed": unconfirmed}, "queues": queues or {}}
+    jobs: dict[str, Any] = {
+        "leases": {"duration": lease, "unconfirmed": unconfirmed},
+        "queues": queues or {},
+        "tenants": tenants or {},
+    }
     if storage is not None:
         jobs["storage"] = {"path": str(storage)}
     settings = Settings.model_validate({"modules": {"jobs": jobs}, "database_url": dsn})
