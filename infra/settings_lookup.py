@@ -12,12 +12,12 @@ from infra.settings_modules import (
     Exports,
     Jobs,
     Module,
-    Notifications,
     Progress,
     Seconds,
     Section,
     Switch,
 )
+from infra.settings_notifications import Notifications
 
 
 class MemoryLevel(Switch):
