@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,8 @@ class Apprise:
 
     def __init__(self, url: str, *, timeout: float = 10.0) -> None:
         self._url, self._timeout = url, timeout
+        # Below that, Apprise logs whole requests, tokens included.
+        logging.getLogger("apprise").setLevel(logging.WARNING)
 
     async def send(self, delivery: Delivery) -> Outcome:
         if not PLAIN.fullmatch(delivery.address):

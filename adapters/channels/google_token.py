@@ -11,8 +11,8 @@ from typing import NamedTuple
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from adapters.channels.vendor_api import VendorApi
-from domain.channels import Rejected, Unavailable
+from adapters.channels.vendor_api import VendorApi, retry_after
+from domain.channels import Unavailable
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFETIME = 3_600
@@ -81,7 +81,7 @@ class GoogleToken:
         """The token was refused; the next one is fetched anew."""
         self._until = 0.0
 
-    async def get(self) -> str | Rejected | Unavailable:
+    async def get(self) -> str | Unavailable:
         """The token, or why there is none."""
         async with self._lock:
             if time.monotonic() < self._until:
@@ -93,7 +93,8 @@ class GoogleToken:
             token, seconds = answer.at("access_token"), answer.at("expires_in")
             if not answer.ok or not isinstance(token, str) or not isinstance(seconds, int | float):
                 said = self._api.reason(f"{answer.status}: {answer.at('error_description') or answer.at('error')}")
-                return Unavailable(self._api.provider, f"no access token was given: {said}")
+                wait = retry_after(answer.headers.get("Retry-After"))
+                return Unavailable(self._api.provider, f"no access token was given: {said}", wait)
             self._token, self._until = token, time.monotonic() + seconds - EARLY
             return token
 

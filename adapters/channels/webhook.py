@@ -165,6 +165,8 @@ class WebhookChannel:
     def _url(self, address: str) -> httpx.URL:
         if len(address) > MAX_URL:
             raise BadUrl(f"the address is longer than {MAX_URL} characters")
+        if any(sign.isspace() or not sign.isprintable() for sign in address):
+            raise BadUrl("the address is no URL: it has spaces or control characters in it")
         try:
             url = httpx.URL(address)
         except (httpx.InvalidURL, TypeError):
