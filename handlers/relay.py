@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from domain.ports import Doorbell, EventPublisher, EventStore, Outgoing, Readers, RecordedEvent
@@ -10,6 +11,8 @@ from handlers.persistence import persistently
 NAME = "relay"
 PAGE = 1_000
 POLL_SECONDS = 1.0
+# Events of one moment travel together, and the answers of that moment before them.
+GATHER_SECONDS = 0.005
 
 
 class Relay:
@@ -40,7 +43,8 @@ class Relay:
         async with self._readers.leadership(NAME):
             position = await self._readers.position(NAME)
             while True:
-                await self._doorbell.wait(position, POLL_SECONDS)
+                if await self._doorbell.wait(position, POLL_SECONDS) > position:
+                    await asyncio.sleep(GATHER_SECONDS)
                 events = await self._store.read(position, PAGE)
                 if not events:
                     continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from domain.ports import StoreOverloaded, StoreUnavailable
 from handlers.pipeline import Pipeline
 from handlers.problems import invalid, problem, refused
 from handlers.routes import CommandRoute, OperationRoute, QueryRoute
+from handlers.siblings import are_siblings, enqueue_siblings
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 
 log = structlog.get_logger("gateway")
@@ -56,11 +58,13 @@ class Service:
             known = ", ".join(sorted([*self._commands, *self._operations]))
             return refused("unknown-command", f"there is no command {name!r}; known are {known}")
         if not isinstance(body, list):
-            return (await self._pipelined(name, [(body, context)]))[0]
+            answers = await self._carried_out(name, [(body, context)])
+            return answers if isinstance(answers, Refused) else answers[0]
         if len(body) > MAX_BATCH_ITEMS:
             return refused("too-large", f"a batch has at most {MAX_BATCH_ITEMS} items, this one has {len(body)}")
         items = [_unwrapped(item, context, index) for index, item in enumerate(body)]
-        return Batch(await self._pipelined(name, items))
+        answers = await self._carried_out(name, items)
+        return answers if isinstance(answers, Refused) else Batch(answers)
 
     async def query(
         self, name: str, body: object, context: Context, min_position: str | None = None
@@ -79,6 +83,13 @@ class Service:
             return Refused(problem(refusal.code, str(refusal)))
         except (StoreUnavailable, StoreOverloaded) as error:
             return refused("unavailable", str(error), retry_after=1.0)
+
+    async def _carried_out(
+        self, name: str, items: Sequence[tuple[object, Context]]
+    ) -> list[Accepted | Refused] | Refused:
+        if self._commands[name].siblings and are_siblings(items):
+            return await enqueue_siblings(partial(self._pipelined, name), items)
+        return await self._pipelined(name, items)
 
     async def _pipelined(self, name: str, items: Sequence[tuple[object, Context]]) -> list[Accepted | Refused]:
         answers = await self._pipeline.execute(name, items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,8 @@ import structlog
 
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
-from adapters.cloudevents import outgoing
+from adapters.channels.failover import Failover
+from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
@@ -22,23 +23,46 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.notification_queries import NotificationQueries
+from adapters.postgres.presence import PostgresPresence
 from adapters.postgres.projector import Projector
-from adapters.postgres.queue_queries import QueueQueries, follow_file
+from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
-from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
+from handlers import (
+    batch,
+    bulk,
+    event,
+    followups,
+    inbox,
+    job,
+    job_logs,
+    job_repair,
+    notification,
+    notification_steps,
+    queue,
+    schedule,
+    subscription,
+    timers,
+)
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
+from handlers.live import Hub, live_event
+from handlers.live_topics import LiveEvent
+from handlers.notification import NotificationPolicy
+from handlers.outcomes import Ended, telling
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
+from handlers.presence import Presence
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.retention import Retention
@@ -46,7 +70,9 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.channels import build_channels
 from infra.migrate import migrate
+from infra.notifying import Notifying, notification_policy, notifying_of
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -58,15 +84,23 @@ INBOX_DAYS = 7
 CLOCK_SECONDS = 10.0
 CLAIM_POLL_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+LIVE_PAGE = 500
+LIVE_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC") -> dict[str, CommandRoute]:
+def public_commands(
+    policy: JobPolicy,
+    files: queue.Files,
+    timezone: str = "UTC",
+    notifying: NotificationPolicy | None = None,
+) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
         files: settings of queues from the configuration file.
         timezone: of schedules that name none.
+        notifying: how notifications are sent; default to inboxes alone.
     """
     return {
         **job.command_routes(policy),
@@ -74,6 +108,8 @@ def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC"
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **notification.command_routes(notifying or NotificationPolicy()),
+        **inbox.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -88,8 +124,12 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    notifying: Notifying
+    hub: Hub
+    presence: Presence
     roles: Sequence[Role]
     samples: Samples
+    channels: Mapping[str, Failover]
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -106,6 +146,8 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for channel in self.channels.values():
+            await channel.close()
         await self.storage.stop()
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
@@ -113,6 +155,7 @@ class System:
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
+            loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
                 traced = self.tracing.projection(projection) if self.tracing else projection
@@ -148,6 +191,10 @@ class System:
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
+            loops += [
+                ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
+                ("notification retention", self.notifying.retention.run),
+            ]
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -197,19 +244,24 @@ async def build(
     roles: Sequence[Role] = ROLES,
     *,
     reactions: Sequence[Reaction] = (),
+    channels: Sequence[Channel] = (),
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
+    ended: Callable[[Ended], None] | None = None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
     Args:
         dsn: PostgreSQL, whether a server of its own or the embedded one.
         reactions: process managers besides the built-in ones.
+        channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
+        ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
+    configured = build_channels(settings)
     database = Database(dsn)
     connection = await database.connect(command_timeout=None)
     try:
@@ -237,7 +289,10 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
-    commands = public_commands(policy, files, jobs.scheduler.timezone)
+    await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
+    through: dict[str, Channel] = {**configured, **{channel.name: channel for channel in channels}}
+    notifying = notification_policy(settings, through)
+    commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
@@ -245,12 +300,15 @@ async def build(
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **notification_steps.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
-    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch)
+    pipeline = Pipeline(
+        {**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(ended) if ended else None
+    )
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -274,6 +332,7 @@ async def build(
         **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
@@ -285,12 +344,34 @@ async def build(
         gateway = tracing.gateway(gateway, known)
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway)
+        url, claims_for = settings.rabbitmq_url.get_secret_value(), settings.amqp_claims()
+        bus = AmqpBus(url, gateway, claims_for, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
     samples: Samples = LocalSamples() if bus is None else bus.samples
+
+    async def following(position: int) -> list[LiveEvent]:
+        await storage.doorbell.wait(position, LIVE_POLL_SECONDS)
+        page = await storage.store.read(position, LIVE_PAGE)
+        return [live_event(recorded, lambda one: cloud_event(one, storage.epoch)) for recorded in page]
+
+    hub = Hub(lambda body, context: gateway.query("log.read", body, context), following, samples, storage.epoch)
+    presence = Presence(PostgresPresence(storage.pool))
     return System(
-        settings, storage, gateway, pipeline, scheduler, roles, samples, (starting_runs, *reactions), bus, tracing
+        settings=settings,
+        storage=storage,
+        gateway=gateway,
+        pipeline=pipeline,
+        scheduler=scheduler,
+        notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
+        channels=configured,
+        hub=hub,
+        presence=presence,
+        roles=roles,
+        samples=samples,
+        reactions=(starting_runs, *reactions),
+        bus=bus,
+        tracing=tracing,
     )

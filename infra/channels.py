@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from importlib.metadata import entry_points
+from typing import NamedTuple
 
 from adapters.channels.failover import Failover
-from adapters.channels.provider import Provider, Unconfigured
+from adapters.channels.provider import Provider
 from infra.channel_providers import BUILDERS, Wanted, build_provider
 from infra.settings import Settings
 from infra.settings_errors import SettingsError, SettingsProblem
-from infra.settings_notifications import NotificationChannel
 
 ENTRY_POINTS = "millrace.channels"
-INBOX = "in-app"
+
+
+class Checked(NamedTuple):
+    """One provider of one channel, and what is wrong with it, or None."""
+
+    channel: str
+    provider: str
+    problem: str | None
+
+
+async def check_channels(settings: Settings) -> list[Checked]:
+    """Connects and signs in at every provider, without sending anything.
+
+    Raises:
+        SettingsError: a provider is not known, or one of its settings cannot be used.
+    """
+    channels = build_channels(settings)
+    providers = [(name, provider) for name, channel in channels.items() for provider in channel.providers]
+    try:
+        problems = await asyncio.gather(*(provider.check() for _, provider in providers))
+    finally:
+        for channel in channels.values():
+            await channel.close()
+    return [
+        Checked(name, provider.name, problem) for (name, provider), problem in zip(providers, problems, strict=True)
+    ]
 
 
 def build_channels(settings: Settings) -> dict[str, Failover]:
-    """Each enabled channel that leaves the house, by name.
+    """Each enabled channel that leaves the house and has a provider, by name.
 
     Raises:
         SettingsError: a provider is not known, or one of its settings cannot be used.
@@ -26,28 +52,25 @@ def build_channels(settings: Settings) -> dict[str, Failover]:
     if not notifications.enabled:
         return {}
     notifications.require_supported()
-    return {
-        name: Failover(name, _providers(settings, name, section), time.monotonic)
-        for name, section in notifications.channels.items()
-        if section.enabled and name != INBOX
-    }
-
-
-def _providers(settings: Settings, channel: str, section: NotificationChannel) -> list[Provider]:
-    first = section.provider or _built_in(settings, channel)
-    if first is None:
-        return [Unconfigured(channel, f"modules.notifications.channels.{channel}.provider is not set")]
-    return [
-        _provider(name, Wanted(settings, channel, section, first=place == 0))
-        for place, name in enumerate([first, *section.fallbacks])
-    ]
+    channels: dict[str, Failover] = {}
+    for name, section in notifications.channels.items():
+        first = section.provider or _built_in(settings, name)
+        if section.enabled and first is not None:
+            names = [first, *section.fallbacks]
+            wanted = [Wanted(settings, name, section, first=place == 0) for place in range(len(names))]
+            channels[name] = Failover(name, list(map(_provider, names, wanted)), time.monotonic)
+    return channels
 
 
 def _built_in(settings: Settings, channel: str) -> str | None:
+    """The provider of a channel that names none."""
+    providers = settings.modules.notifications.providers
     match channel:
-        case "email":
-            return "smtp" if settings.modules.notifications.providers.smtp.host else "file"
-        case "webhook":
+        case "email" if providers.smtp.host is not None:
+            return "smtp"
+        case "email" if settings.database_url is None:
+            return "file"
+        case "webhook" if providers.webhook.secrets or providers.webhook.tenant_secrets:
             return "built-in"
         case _:
             return None

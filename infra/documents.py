@@ -7,12 +7,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from adapters.amqp import asyncapi
 from adapters.http.access import Access
 from adapters.http.app import create_app
 from adapters.http.health import Part
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
+from adapters.samples import LocalSamples
+from domain.presence import Connected, Present
+from handlers.live import Hub
+from handlers.live_topics import LiveEvent
+from handlers.presence import Presence
 from infra.document_pages import configuration_page, events_page
 from infra.document_schemas import FOLDER, event_versions, schema_file, schemas
 from infra.schema_compatibility import breaks
@@ -32,8 +38,16 @@ class IncompatibleSchema(Exception):
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI document of this release."""
+    nobody = _Nobody()
     app = create_app(
-        _Nobody(), access=Access(), health=_Nobody(), metrics=lambda: b"", allowed_hosts=(), version=VERSION
+        nobody,
+        access=Access(),
+        health=nobody,
+        metrics=lambda: b"",
+        hub=Hub(nobody.read, nobody.following, LocalSamples(), ""),
+        presence=Presence(nobody),
+        allowed_hosts=(),
+        version=VERSION,
     )
     return app.openapi()
 
@@ -95,6 +109,21 @@ class _Nobody:
         raise NotImplementedError
 
     async def parts(self) -> Sequence[Part]:
+        raise NotImplementedError
+
+    async def read(self, body: dict[str, Any], context: Context) -> Refused:
+        raise NotImplementedError
+
+    async def following(self, position: int) -> Sequence[LiveEvent]:
+        raise NotImplementedError
+
+    async def renew(self, connections: Sequence[Connected], seconds: float) -> None:
+        raise NotImplementedError
+
+    async def remove(self, connections: Sequence[UUID]) -> None:
+        raise NotImplementedError
+
+    async def present(self, tenants: Sequence[str], limit: int) -> dict[str, list[Present]]:
         raise NotImplementedError
 
 

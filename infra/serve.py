@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 
 from adapters.http.access import Access, ApiKey
 from adapters.http.app import create_app
+from adapters.http.live_session import LiveLimits
 from adapters.http.server import serve as serve_http
 from adapters.metrics import MeasuredGateway, Metrics
 from adapters.tracing import Tracing
@@ -65,13 +66,15 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
 
 
 async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: asyncio.Event, embedded: bool) -> None:
-    metrics = Metrics()
+    metrics = Metrics(tenants=settings.modules.jobs.monitoring.tenant_label)
     spans = tracer_provider()
 
     def observed(gateway: Gateway, known: frozenset[str]) -> Gateway:
         return LoggedGateway(MeasuredGateway(gateway, metrics, known))
 
-    system = await build(settings, dsn, roles, measured=observed, tracing=Tracing(spans) if spans else None)
+    system = await build(
+        settings, dsn, roles, measured=observed, tracing=Tracing(spans) if spans else None, ended=metrics.times.count
+    )
     system.start()
     gauges = asyncio.create_task(_refresh_gauges(metrics, system))
     log.info("started", action="started", roles=list(roles), version=VERSION)
@@ -110,14 +113,17 @@ def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
 
 
 async def _serve_http(settings: Settings, system: System, metrics: Metrics, shutdown: asyncio.Event) -> None:
-    keys = [ApiKey.of(key.key.get_secret_value(), key.tenant) for key in settings.api_keys]
+    keys = [ApiKey.of(key.key.get_secret_value(), key.tenant, claims_for=key.claims_for) for key in settings.api_keys]
     app = create_app(
         system.gateway,
         access=Access(keys),
         health=SystemHealth(system),
         metrics=metrics.text,
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=[*settings.allowed_hosts, settings.host],
         allowed_origins=settings.allowed_origins,
+        limits=LiveLimits(**settings.live.model_dump()),
         version=VERSION,
     )
     await serve_http(
@@ -126,6 +132,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         settings.port,
         shutdown,
         ready=lambda port: log.info("listening", action="listening", host=settings.host, port=port),
+        message_bytes=settings.live.message_bytes,
     )
 
 

@@ -19,7 +19,7 @@ from infra.settings_environment import CONFIG_VARIABLE, environment_tree
 from infra.settings_errors import KeyRequired, SettingsError, SettingsFileError, SettingsProblem
 from infra.settings_file import DEFAULT_FILE, read_settings_file
 from infra.settings_lookup import Modules
-from infra.settings_modules import Port, Section
+from infra.settings_modules import Count, Port, Seconds, Section
 from infra.settings_problems import problems
 from millrace.contracts.wire import DEFAULT_TENANT, TENANT_PATTERN
 
@@ -69,11 +69,19 @@ RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 HttpUrl = Annotated[SecretStr, _url("http", "https")]
 
 
+Claimable = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+
+
 class ApiKey(Section):
-    """A key of the HTTP interface and the tenant it acts for."""
+    """A key of the HTTP interface and the tenant it acts for.
+
+    Attributes:
+        claims_for: other tenants whose jobs workers with the key may claim; `["*"]` is all.
+    """
 
     key: Annotated[SecretStr, Field(min_length=8)]
     tenant: Annotated[str, StringConstraints(pattern=TENANT_PATTERN)] = DEFAULT_TENANT
+    claims_for: tuple[Claimable, ...] = ()
 
 
 class Logging(Section):
@@ -83,15 +91,41 @@ class Logging(Section):
     modules: dict[str, Level] = Field(default_factory=dict)
 
 
+class Live(Section):
+    """Bounds of the live feed, for each process of the service.
+
+    Attributes:
+        connections: WebSockets and event streams of one process.
+        tenant_connections: those of one tenant.
+        subscriptions: of one connection.
+        message_bytes: of one message that a client sends.
+        rate: messages per second that a client's are read at, once it has sent `burst`.
+        patience: seconds after which a client that takes nothing is cut.
+        heartbeat: seconds without news after which a subscriber is told the position.
+    """
+
+    connections: Count = 10_000
+    tenant_connections: Count = 5_000
+    subscriptions: Count = 64
+    message_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = 65_536
+    rate: Annotated[float, Field(gt=0, le=10_000)] = 20.0
+    burst: Count = 100
+    patience: Seconds = 10.0
+    heartbeat: Seconds = 15.0
+
+
 class Settings(BaseSettings):
     """Every setting, checked. Making one directly reads neither environment nor file: see `load_settings`.
 
     Attributes:
         database_url: PostgreSQL; None runs the embedded one in `data`.
         rabbitmq_url: None means the PostgreSQL event bus.
+        events_log: RabbitMQ keeps a copy of the newest events (7 days, 1 GB) in the stream `millrace.events.log`.
         host, port: where HTTP listens.
         data: folder of everything that `millrace up` keeps.
         api_keys: keys of the HTTP interface; given as a mapping from key to tenant, or as text `key=tenant,key=tenant`.
+        amqp_claims_for: tenants whose jobs each user of RabbitMQ may claim besides those of the tenant it asks for;
+            `["*"]` is all. While there is none here and no API key, everybody may claim everybody's.
         allowed_hosts: names accepted in the Host header, besides `host`.
         allowed_origins: web origins accepted for CORS and WebSockets, besides the service's own.
         modules: one section for each module.
@@ -101,6 +135,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl | None = None
     rabbitmq_url: RabbitUrl | None = None
+    events_log: bool = False
     redis_url: RedisUrl | None = None
     weaviate_url: HttpUrl | None = None
     weaviate_api_key: SecretStr | None = None
@@ -118,9 +153,11 @@ class Settings(BaseSettings):
     port: Port = 8000
     data: Path = Path(".millrace")
     api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(_api_keys)] = ()
+    amqp_claims_for: dict[str, tuple[Claimable, ...]] = Field(default_factory=dict)
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ("localhost", "127.0.0.1", "[::1]")
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
     logging: Logging = Logging()
+    live: Live = Live()
     modules: Modules = Modules()
 
     @classmethod
@@ -134,6 +171,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what code gives."""
         return (init_settings,)
+
+    def amqp_claims(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Tenants whose jobs each user of RabbitMQ may claim; None where nobody is asked who they are."""
+        return self.amqp_claims_for if self.amqp_claims_for or self.api_keys else None
 
     def require_key_off_loopback(self) -> None:
         """Return when `host` is this machine only, or a key protects the service.

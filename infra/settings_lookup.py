@@ -110,11 +110,11 @@ class Search(Module):
 
 
 class Modules(Section):
-    """Every module. One that has no section is off, except jobs."""
+    """Every module. One that has no section is off, except jobs and notifications."""
 
     jobs: Jobs = Jobs()
     progress: Progress = Progress(enabled=False)
-    notifications: Notifications = Notifications(enabled=False)
+    notifications: Notifications = Notifications()
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)
     search: Search = Search(enabled=False)

@@ -37,7 +37,8 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _policy(value: Any) -> Any:
+def as_policy(value: Any) -> Any:
+    """A retry policy that is given by the name of its kind alone."""
     return {"kind": value} if isinstance(value, str) else value
 
 
@@ -108,7 +109,7 @@ class JobDefaults(Section):
     """What a job gets that does not say otherwise; `timeout` in seconds."""
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 3
-    backoff: Annotated[Retry, BeforeValidator(_policy)] = Retry()
+    backoff: Annotated[Retry, BeforeValidator(as_policy)] = Retry()
     timeout: Seconds = 300.0
 
 
@@ -120,8 +121,14 @@ class NamedDefaults(Section):
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    backoff: Annotated[Retry, BeforeValidator(_policy)] | None = None
+    backoff: Annotated[Retry, BeforeValidator(as_policy)] | None = None
     timeout: Seconds | None = None
+
+
+class TenantShare(Section):
+    """What a tenant gets of the workers that it shares with others: so many times what one of weight 1 gets."""
+
+    weight: Weight = 1.0
 
 
 class Leases(Section):
@@ -156,9 +163,14 @@ class Scheduler(Switch):
 
 
 class Monitoring(Switch):
-    """The port of Prometheus metrics."""
+    """The port of Prometheus metrics.
+
+    Attributes:
+        tenant_label: tells the series of jobs and queues apart by tenant too; everybody who may read metrics sees all.
+    """
 
     metrics_port: Port = 9090
+    tenant_label: bool = False
 
 
 class Jobs(Module):
@@ -170,6 +182,7 @@ class Jobs(Module):
     )
     defaults: JobDefaults = JobDefaults()
     names: dict[str, NamedDefaults] = Field(default_factory=dict)
+    tenants: dict[Name, TenantShare] = Field(default_factory=dict)
     leases: Leases = Leases()
     retention: Retention = Retention()
     scheduler: Scheduler = Scheduler()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
-from infra.settings_modules import DAY, Module, Seconds, Section, Storage, Switch
+from infra.settings_modules import DAY, Module, Seconds, Section, Storage, Switch, as_policy
 from infra.settings_providers import Providers
 from infra.settings_vendors import require_vendor
+from millrace.contracts.job import Retry
 
 Channel = Literal["in-app", "email", "push", "sms", "webhook"]
 
@@ -17,7 +18,8 @@ class NotificationChannel(Switch):
     """One way to reach a user.
 
     Attributes:
-        provider: None means the one that is built in: for mail SMTP where it has a host, else a folder.
+        provider: None means the one that is built in: SMTP where it has a host; a folder for the mail of an embedded
+            service; signed calls for webhooks where there is a secret; nobody otherwise.
         fallbacks: providers that help out while the one before them is unavailable.
         api_key, credentials_path: of `provider`; the same can be said under `providers`.
         from_address: of mail; `Name <address>` or an address.
@@ -33,7 +35,7 @@ class NotificationChannel(Switch):
     timeout: Seconds = 10.0
 
 
-def _without_providers() -> dict[Channel, NotificationChannel]:
+def _built_in_channels() -> dict[Channel, NotificationChannel]:
     return {"in-app": NotificationChannel(), "email": NotificationChannel(), "webhook": NotificationChannel()}
 
 
@@ -57,15 +59,35 @@ class Templates(Section):
     dir: str = "./templates/notifications"
 
 
+def _delivery_backoff() -> Retry:
+    return Retry(delay=5.0)
+
+
+class DeliverySettings(Section):
+    """How notifications are sent through each channel.
+
+    Attributes:
+        max_attempts: how often one is tried.
+        timeout: seconds that an attempt may take.
+        concurrency: attempts at the same time, for each channel.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
+    backoff: Annotated[Retry, BeforeValidator(as_policy)] = Field(default_factory=_delivery_backoff)
+    timeout: Seconds = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
+
+
 class Notifications(Module):
     """Messages to users."""
 
     storage: Storage = Storage()
-    channels: dict[Channel, NotificationChannel] = Field(default_factory=_without_providers)
+    channels: dict[Channel, NotificationChannel] = Field(default_factory=_built_in_channels)
     providers: Providers = Providers()
     websocket: WebSocket = WebSocket()
     retention: InboxRetention = InboxRetention()
     templates: Templates = Templates()
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
 
     def vendors(self) -> dict[str, str]:
         """The read model's database and the provider of each enabled channel that names one."""

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
+    from millrace.contracts.inbox import NotificationPreferences, QuietHours
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
+    from millrace.contracts.notification import DeliveryStatus, Notification, NotificationChannel, NotificationType
     from millrace.errors import (
         BatchSealed,
         CheckpointRefused,
+        ClaimsNotAllowed,
         Conflict,
+        DependencyCycle,
         DuplicateJob,
         HeartbeatRefused,
         IdempotencyMismatch,
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
         MillraceError,
         NonRetryable,
         NotFound,
+        NotReadable,
+        NotSerializable,
         OutcomeUnknown,
         PartlyRefused,
         PluginUnusable,
@@ -35,21 +41,30 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
         UnknownBatch,
+        UnknownCodec,
         UnknownParent,
     )
     from millrace.events import Event
+    from millrace.graph import Graph
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.notification_plugins import NotificationPlugin
+    from millrace.notifications import Notifications
+    from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
 __all__ = [
     "BatchSealed",
     "CheckpointRefused",
+    "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
+    "DeliveryStatus",
+    "DependencyCycle",
     "DuplicateJob",
     "Event",
+    "Graph",
     "HeartbeatRefused",
     "IdempotencyMismatch",
     "Invalid",
@@ -65,21 +80,33 @@ __all__ = [
     "MillraceError",
     "NonRetryable",
     "NotFound",
+    "NotReadable",
+    "NotSerializable",
+    "Notification",
+    "NotificationChannel",
+    "NotificationPlugin",
+    "NotificationPreferences",
+    "NotificationType",
+    "Notifications",
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
+    "QuietHours",
     "Refused",
     "Retry",
     "RetryAfter",
+    "Serializer",
     "Snooze",
     "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
+    "TypedJson",
     "Unauthorized",
     "Unavailable",
     "Unique",
     "UnknownBatch",
+    "UnknownCodec",
     "UnknownParent",
     "Worker",
 ]
@@ -88,15 +115,26 @@ __all__ = [
 # package, and must not pay for a client that they do not use, so that nothing is imported before it is asked for.
 _HOMES = {
     "CloudEvent": "contracts.log",
+    "DeliveryStatus": "contracts.notification",
     "Event": "events",
+    "Graph": "graph",
     "Job": "contracts.job",
     "JobContext": "job_context",
     "JobPlugin": "job_plugins",
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",
+    "Notification": "contracts.notification",
+    "NotificationChannel": "contracts.notification",
+    "NotificationPlugin": "notification_plugins",
+    "NotificationPreferences": "contracts.inbox",
+    "NotificationType": "contracts.notification",
+    "Notifications": "notifications",
+    "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
+    "Serializer": "serializers",
     "Stats": "contracts.job",
+    "TypedJson": "serializers",
     "Unique": "contracts.job",
     "Worker": "worker",
 }

@@ -52,6 +52,10 @@ class JobBatch:
         """Adds many jobs; see `app.jobs.enqueue_many`."""
         return await self._app.jobs.enqueue_many({**item, "batch": self.id} for item in items)
 
+    async def enqueue_graph(self, items: Iterable[Mapping[str, Any]]) -> list[Job]:
+        """Adds jobs that come after each other; see `app.jobs.enqueue_graph`."""
+        return await self._app.jobs.enqueue_graph({**item, "batch": self.id} for item in items)
+
     async def seal(self) -> None:
         """The batch takes no more jobs, and completes when all that it has have ended."""
         await self._app.link.execute("batch.seal", {"batch_id": self.id})

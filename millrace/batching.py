@@ -13,7 +13,7 @@ from millrace.errors import MillraceError, Unavailable
 from millrace.ids import uuid7
 from millrace.transport import Origin, Reply
 
-CONTENT_REFUSALS = frozenset({"malformed", "invalid", "too-large"})
+CONTENT_REFUSALS = frozenset({"malformed", "invalid", "too-large", "unknown-ref", "dependency-cycle"})
 
 Send = Callable[[str, bytes, Origin, str], Awaitable[Reply]]
 

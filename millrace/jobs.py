@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import builtins
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from millrace.batches import Batches
-from millrace.contracts.job import Job, JobStatus, ParentPolicy, Retry, Stats, Unique
+from millrace.contracts.job import Job, JobStatus, Stats
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog
 from millrace.contracts.why import Why
-from millrace.errors import MillraceError, NotFound, PartlyRefused, Refused
+from millrace.enqueuing import Enqueuing
+from millrace.errors import NotFound, Refused
 from millrace.job_decorators import JobDecorators
 from millrace.job_extensions import JobExtensions
-from millrace.job_options import enqueue_body, enqueued_job
-from millrace.link import Answer
 from millrace.many_jobs import ManyJobs
 from millrace.schedules import Schedules
 
@@ -40,7 +36,7 @@ class JobPage:
     cursor: str | None
 
 
-class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
+class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
     """The jobs of one application. `JobQueue(broker=url_or_app)` is the same as `Millrace(url).jobs`."""
 
     def __init__(self, broker: Millrace | str | None = None) -> None:
@@ -49,84 +45,6 @@ class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
         super().__init__(broker if isinstance(broker, Millrace) else Millrace(broker))
         self.plugin_failures = Counter()
         self.schedules = Schedules(self._app)
-
-    async def enqueue(
-        self,
-        name: str,
-        data: Mapping[str, Any] | BaseModel | None = None,
-        *,
-        payload: Mapping[str, Any] | BaseModel | None = None,
-        queue: str | None = None,
-        priority: int | None = None,
-        delay: float | None = None,
-        run_at: datetime | None = None,
-        max_attempts: int | None = None,
-        timeout: float | None = None,
-        retry: Retry | Mapping[str, Any] | str | None = None,
-        backoff: Retry | Mapping[str, Any] | str | None = None,
-        unique: Unique | Mapping[str, Any] | str | bool | None = None,
-        after: Job | str | Iterable[Job | str] | None = None,
-        on_parent_failure: ParentPolicy | None = None,
-        key: str | None = None,
-        batch: str | None = None,
-        message_id: str | None = None,
-    ) -> Job:
-        """Puts a job into a queue; when this returns, it is durable.
-
-        Options that are not given come from the job's decorator, if this application has it, else from the service.
-
-        Args:
-            delay: seconds before the job may run.
-            run_at: time, with its zone, before which it does not run; instead of `delay`.
-            timeout: seconds that one attempt may take.
-            unique: what no other unfinished job may have: a key, `True` for one made of name and data, or a `Unique`
-                that also says what a second one meets and how long the key is taken.
-            after: jobs, or their ids, that have to end first. Their results come with this job.
-            on_parent_failure: what follows where one of them fails: `cancel` (default), `run` or `wait`.
-            key: whom the job is for, where its queue shares or limits by key.
-            batch: id of the batch that it belongs to; see `batch`.
-            message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
-
-        Raises:
-            ValueError: both `data` and `payload`, both `retry` and `backoff`, or a `run_at` without a zone.
-            Invalid: the service does not accept a value.
-            DuplicateJob: another job has the unique key.
-            BatchSealed: its batch takes no more jobs.
-            UnknownBatch: its batch does not exist.
-            UnknownParent: one of the jobs of `after` does not exist.
-            Unavailable: the job was not accepted.
-            OutcomeUnknown: it may have been; repeating with the same `message_id` is safe.
-        """
-        body = enqueue_body(
-            self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
-            max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff, unique=unique, after=after,
-            on_parent_failure=on_parent_failure, key=key, batch=batch,
-        )  # fmt: skip
-        answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
-        return await self._enqueued(body, answer.result)
-
-    async def enqueue_many(self, items: Iterable[Mapping[str, Any]]) -> Jobs:
-        """Enqueues many jobs in few messages; each item has the arguments of `enqueue`.
-
-        Not a transaction: every item is accepted or refused for itself.
-
-        Raises:
-            PartlyRefused: some items were not accepted; it has the outcome of each.
-        """
-        bodies = [enqueue_body(self._app.registry, **item) for item in items]
-        outcomes: builtins.list[Job | MillraceError] = []
-        for body, outcome in zip(bodies, await self._app.link.execute_many("job.enqueue", bodies), strict=True):
-            outcomes.append(await self._enqueued(body, outcome.result) if isinstance(outcome, Answer) else outcome)
-        jobs = [outcome for outcome in outcomes if isinstance(outcome, Job)]
-        if len(jobs) < len(outcomes):
-            raise PartlyRefused(outcomes)
-        return jobs
-
-    async def schedule(
-        self, name: str, data: Mapping[str, Any] | BaseModel | None, scheduled_at: datetime, **options: Any
-    ) -> Job:
-        """Enqueues a job that runs at `scheduled_at` or as soon as possible after it."""
-        return await self.enqueue(name, data, run_at=scheduled_at, **options)
 
     async def logs(self, job_id: str, attempt: int | None = None) -> JobLog:
         """What an attempt has logged with `job.log`, by default the newest that has; kept for seven days.
@@ -148,7 +66,8 @@ class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
         except NotFound:
             return None
         job = answer["job"]
-        return Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
+        found = Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
+        return self._app.registry.codecs.job(found)
 
     async def get_status(self, job_id: str) -> JobStatus | None:
         """What the job is doing, or None where this tenant has none of that id."""
@@ -188,7 +107,8 @@ class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
         }  # fmt: skip
         body = {key: value for key, value in filters.items() if value is not None}
         answer = await self._app.link.query("job.list", body, min_position=min_position)
-        return JobPage([Job.model_validate(job) for job in answer["jobs"]], answer.get("cursor"))
+        read = self._app.registry.codecs.job
+        return JobPage([read(Job.model_validate(job)) for job in answer["jobs"]], answer.get("cursor"))
 
     async def list(self, **filters: Any) -> Jobs:
         """The jobs of one page; takes what `page` takes."""
@@ -308,13 +228,9 @@ class JobQueue(ManyJobs, Batches, JobDecorators, JobExtensions):
             JobFailed: it ended without a result.
             NotFound: this tenant has no such job.
             TimeoutError: it did not end in time; it goes on.
+            UnknownCodec: its serializer is none of this application's.
         """
         return await self._app.endings.result(job_id, timeout)
-
-    async def _enqueued(self, body: Mapping[str, Any], result: Mapping[str, Any]) -> Job:
-        """The new job, or the one that has its key."""
-        found = await self.get(result["job_id"]) if result.get("existing") else None
-        return found or enqueued_job(body, result)
 
     get_job = get
     get_jobs = list

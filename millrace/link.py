@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.batching import Batcher
+from millrace.batching import Batcher, replies_of, wrapped
 from millrace.cause import CAUSE
 from millrace.contracts.operations import OPERATIONS
 from millrace.encoding import encode
@@ -37,7 +37,7 @@ class Link:
         """In whose name the running code sends: a handler's messages carry what caused them."""
         cause = CAUSE.get()
         return Origin(
-            tenant=tenant or self.settings.tenant,
+            tenant=tenant or (cause.tenant if cause else None) or self.settings.tenant,
             company=company or self.settings.company,
             correlation_id=cause.correlation_id if cause else None,
             causation_id=cause.causation_id if cause else None,
@@ -75,8 +75,24 @@ class Link:
             except MillraceError as error:
                 outcomes.append(error)
             else:
-                outcomes.append(Answer(reply["result"], reply.get("position")) if reply["ok"] else _error(reply))
+                outcomes.append(_outcome(reply))
         return outcomes
+
+    async def execute_together(
+        self, name: str, bodies: Iterable[Mapping[str, Any]], *, origin: Origin | None = None
+    ) -> list[Answer | MillraceError]:
+        """Carries out commands that name each other, in one message of their own; each has its own outcome.
+
+        Raises:
+            Refused: none of them was carried out.
+            Unavailable: none was.
+            OutcomeUnknown: they may have been.
+        """
+        items = [wrapped(uuid7(), encode(body)) for body in bodies]
+        reply = await self._send(name, b"[" + b",".join(items) + b"]", origin or self.origin(), uuid7())
+        if not reply["ok"]:
+            raise _error(reply)
+        return [_outcome(each) for each in replies_of(reply, len(items))]
 
     async def query(
         self, name: str, body: Mapping[str, Any], *, min_position: str | None = None, hold: float = 0.0
@@ -114,6 +130,10 @@ def read_answer(reply: Reply) -> Answer:
     if not reply["ok"]:
         raise _error(reply)
     return Answer(reply["result"], reply.get("position"))
+
+
+def _outcome(reply: Reply) -> Answer | MillraceError:
+    return Answer(reply["result"], reply.get("position")) if reply["ok"] else _error(reply)
 
 
 def _error(reply: Reply) -> MillraceError:

@@ -7,6 +7,7 @@ import itertools
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika import DeliveryMode
@@ -20,9 +21,10 @@ from millrace.transport import Origin, Reply
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
-COMMANDS = "millrace.commands"
+CALLS = "millrace.calls"
 CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
+CLAIM = "job.claim"
 
 
 class AmqpTransport:
@@ -33,6 +35,7 @@ class AmqpTransport:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._user = unquote(urlsplit(url).username or "guest")
         self._session: Session | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -50,14 +53,14 @@ class AmqpTransport:
         hold: float = 0.0,
         repeat: bool = True,
     ) -> Reply:
-        # A lease must not lapse because its renewal waits behind thousands of commands in their durable queue.
-        transient = name in TRANSIENT
         message = self._message(name, body, origin, message_id)
-        message.delivery_mode = DeliveryMode.NOT_PERSISTENT if transient else DeliveryMode.PERSISTENT
-        if transient:
-            # Nobody waits for the answer any more.
-            message.expiration = hold + timeout
-        exchange = CLAIMS if transient else COMMANDS
+        if name == CLAIM:
+            # Checked by the broker against the connection: whose jobs may be claimed depends on who asks.
+            message.user_id = self._user
+        # Nobody waits for the answer any more.
+        message.expiration = hold + timeout
+        # A lease must not lapse because its renewal waits behind thousands of commands.
+        exchange = CLAIMS if name in TRANSIENT else CALLS
 
         async def attempt(remaining: float) -> Reply:
             return await self._request(exchange, name, origin, message, min(remaining, hold + ANSWER_SECONDS))

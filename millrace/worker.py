@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,14 @@ import structlog
 
 from millrace import worker_outcomes
 from millrace.ids import uuid7
+from millrace.worker_ahead import PATIENCE_SECONDS, Ahead
 from millrace.worker_claims import Claims
+from millrace.worker_declarations import declare
 from millrace.worker_leases import Key, Leases, lease_clock
 from millrace.worker_memory import watch_memory
 from millrace.worker_renewals import Renewals
 from millrace.worker_reports import Reports
 from millrace.worker_runner import STOP_SECONDS, Run, Runner, Stop
-from millrace.worker_schedules import declare_schedules
 from millrace.worker_shares import Shares
 from millrace.worker_subscription_lease import SubscriptionLease
 from millrace.worker_subscriptions import Delivery
@@ -47,6 +49,8 @@ class Worker:
             the worker takes while all have jobs.
         grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
             and their jobs handed back, which uses no attempt.
+        tenants: whose jobs to take, in turn by the weights that the service's configuration gives them; `["*"]` for
+            all, nothing for those of the application's tenant. The credential has to be allowed to.
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
             subscription is delivered by one of them at a time.
         max_memory: bytes that it and its handlers' processes may take; with more it stops as if told to.
@@ -63,6 +67,7 @@ class Worker:
         *,
         concurrency: int = 10,
         queues: Sequence[str] | Mapping[str, float] = ("default",),
+        tenants: Sequence[str] = (),
         grace: float = 30.0,
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
@@ -82,6 +87,7 @@ class Worker:
         self._concurrency = concurrency
         self._queues = tuple(queues)
         self._shares = Shares(queues) if isinstance(queues, Mapping) else None
+        self._tenants = tuple(tenants)
         self._grace = grace
         self._with_subscriptions = subscriptions
         self._subscription_lease = subscription_lease
@@ -89,6 +95,10 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._runs: dict[Key, Run] = {}
+        self._tenant_of: dict[Key, str | None] = {}
+        # Granted and not begun, oldest first, with the time at which each came.
+        self._waiting: OrderedDict[Key, tuple[dict[str, Any], float]] = OrderedDict()
+        self._ahead = Ahead(concurrency)
         self._leases = Leases()
         self._threads = Threads()
 
@@ -102,14 +112,24 @@ class Worker:
         Args:
             signals: false leaves the process's signals alone.
         """
+        self._app.registry.complete()
         self._reports = Reports(self._app.link, self._settled)
         self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
         self._claims = Claims(
-            self._app.link, self.id, self._queues, self._concurrency, self._occupied, self._accept, self._shares
+            self._app.link,
+            self.id,
+            self._queues,
+            self._ahead.capacity,
+            self._occupied,
+            self._accept,
+            self._shares,
+            self._tenants,
         )
-        renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
+        renewals = Renewals(
+            self._app.link, self.id, self._leases, self._lost, self._told, self._heard, self._tenant_of.get
+        )
         keeping = asyncio.create_task(renewals.run())
-        declaring = asyncio.create_task(declare_schedules(self._app))
+        declaring = asyncio.create_task(declare(self._app))
         deliveries = self._deliveries()
         delivering = [asyncio.create_task(delivery.run()) for delivery in deliveries]
         watching = asyncio.create_task(self._watch_memory())
@@ -157,27 +177,52 @@ class Worker:
 
     def _occupied(self) -> int:
         # With outcomes piling up there is no room, however idle the slots: memory is bounded too.
-        return self._concurrency if len(self._reports) >= MAX_UNREPORTED else len(self._runs)
+        held = len(self._runs) + len(self._waiting)
+        return max(held, self._ahead.capacity()) if len(self._reports) >= MAX_UNREPORTED else held
 
     def _accept(self, grants: list[dict[str, Any]], sent: float, held: float, lease: float) -> None:
         now = lease_clock()
         for grant in grants:
             key = grant["job_id"], grant["attempt"]
+            tenant = grant.get("tenant")
             if self._leases.grant(key, sent=sent, held=held, lease=lease, now=now) and not self._stopping.is_set():
-                self._runs[key] = self._runner.start(grant)
+                self._tenant_of[key] = tenant
+                self._waiting[key] = grant, now
             else:
-                self._reports.add(key, worker_outcomes.returned(*key))
+                self._reports.add(key, worker_outcomes.returned(*key), tenant)
+        self._begin()
+        if self._waiting:
+            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._give_back)
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._runs) < self._concurrency:
+            key, (grant, _) = self._waiting.popitem(last=False)
+            self._runs[key] = self._runner.start(grant)
         if self._runs:
             self._idle.clear()
 
+    def _give_back(self, patience: float = PATIENCE_SECONDS) -> None:
+        """What has waited for too long others may run; it uses no attempt."""
+        now = lease_clock()
+        while self._waiting:
+            key, (_, since) = next(iter(self._waiting.items()))
+            if now - since < patience:
+                return
+            del self._waiting[key]
+            self._reports.add(key, worker_outcomes.returned(*key), self._tenant_of.get(key))
+            self._ahead.misjudged()
+
     def _ended(self, run: Run) -> None:
-        self._runs.pop(run.key, None)
+        if self._runs.pop(run.key, None) is not None:
+            self._ahead.ended(asyncio.get_running_loop().time() - run.since)
+        self._begin()
         if not self._runs:
             self._idle.set()
         self._claims.wake()
 
     def _settled(self, key: Key) -> None:
         self._leases.release(key)
+        self._tenant_of.pop(key, None)
         self._claims.wake()
 
     def _told(self, key: Key) -> dict[str, Any] | None:
@@ -192,6 +237,8 @@ class Worker:
 
     def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)
+        self._tenant_of.pop(key, None)
+        self._waiting.pop(key, None)
         run = self._runs.get(key)
         if run is not None and run.reason is not Stop.LOST:
             run.job.told(told.get("status"), told.get("reason"))
@@ -209,6 +256,7 @@ class Worker:
         return SubscriptionLease(self._app.link, subscription, self.id, self._subscription_lease)
 
     async def _wind_down(self, delivering: list[asyncio.Task[None]]) -> None:
+        self._give_back(patience=0.0)
         await self._claims.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._grace):

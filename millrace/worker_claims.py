@@ -34,8 +34,10 @@ class Claims:
     message for each job.
 
     Args:
-        running: slots in use.
+        slots: how many jobs the worker may hold at this moment.
+        running: how many it holds.
         shares: what each queue gets of the slots while it has jobs; without it the order goes by priority alone.
+        tenants: whose jobs to ask for; none for those of the worker's own tenant.
         accept: called with grants, the time at which their claim was sent, `held` and `lease`.
     """
 
@@ -44,10 +46,11 @@ class Claims:
         link: Link,
         worker: str,
         queues: tuple[str, ...],
-        slots: int,
+        slots: Callable[[], int],
         running: Callable[[], int],
         accept: Callable[[list[dict[str, Any]], float, float, float], None],
         shares: Shares | None = None,
+        tenants: tuple[str, ...] = (),
     ) -> None:
         self._link = link
         # Taken here: later code runs in the context of whichever handler ended last.
@@ -58,6 +61,7 @@ class Claims:
         self._running = running
         self._accept = accept
         self._shares = shares
+        self._tenants = tenants
         self._asked = 0
         self._failures = 0
         self._scheduled = False
@@ -98,8 +102,9 @@ class Claims:
 
     def _ask(self) -> None:
         self._scheduled = False
-        free = min(self._slots - self._running() - self._asked, MAX_SLOTS)
-        enough = 1 if not self._tasks else max(1, self._slots // 2)
+        slots = self._slots()
+        free = min(slots - self._running() - self._asked, MAX_SLOTS)
+        enough = 1 if not self._tasks else max(1, slots // 2)
         if free < enough or len(self._tasks) >= MAX_CLAIMS or self._stopped:
             return
         self._asked += free
@@ -149,7 +154,8 @@ class Claims:
         Raises:
             MillraceError: there is no answer.
         """
-        body = to_json({"worker": self._worker, "queues": queues, "slots": slots, "wait": wait})
+        wish = {"worker": self._worker, "queues": queues, "slots": slots, "wait": wait}
+        body = to_json(wish | {"tenants": self._tenants} if self._tenants else wish)
         sent = lease_clock()
         # Not repeated: grants that get lost on the way lapse by themselves, and a new claim is as good.
         reply = await self._link.transport.execute(

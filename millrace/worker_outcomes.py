@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -19,8 +20,11 @@ MAX_MESSAGE_CHARS = 8_192
 MAX_TRACEBACK_CHARS = 65_536
 
 
-def completed(job: JobContext, result: Any) -> bytes:
+def completed(job: JobContext, result: Any, written: Callable[[Any], Any] = lambda result: result) -> bytes:
     """The report of a success.
+
+    Args:
+        written: makes JSON of the result.
 
     Raises:
         ResultRefused: the result is not JSON or too large.
@@ -28,7 +32,7 @@ def completed(job: JobContext, result: Any) -> bytes:
     if result is None:
         return _report(job, b"completed", b"")
     try:
-        text = encode(result)
+        text = encode(written(result))
     except (ValueError, RecursionError) as error:
         raise ResultRefused(f"the result of job {job.name!r} is not JSON: {error}") from error
     if len(text) > MAX_RESULT_BYTES:
@@ -39,11 +43,11 @@ def completed(job: JobContext, result: Any) -> bytes:
     return _report(job, b"completed", b',"result":' + text)
 
 
-def failed(job: JobContext, error: BaseException, retry_after: float | None = None) -> bytes:
+def failed(job: JobContext, error: BaseException, retry_after: float | bool | None = None) -> bytes:
     """The report of an exception, with its traceback from the handler on.
 
     Args:
-        retry_after: seconds to the next attempt, where it is not the policy that decides.
+        retry_after: seconds to the next attempt, where it is not the policy that decides; False where there is none.
     """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -55,8 +59,9 @@ def failed(job: JobContext, error: BaseException, retry_after: float | None = No
     if not isinstance(error, ArgumentMismatch):
         # Of data that does not fit, a trace through the worker would tell nobody anything.
         detail["traceback"] = clean(trace)[-MAX_TRACEBACK_CHARS:]
-    more = b',"retryable":false' if isinstance(error, NonRetryable) else b""
-    if retry_after is not None:
+    final = retry_after is False or isinstance(error, NonRetryable)
+    more = b',"retryable":false' if final else b""
+    if retry_after is not None and retry_after is not False:
         more += b',"retry_after":' + to_json(retry_after)
     return _report(job, b"failed", b',"error":' + to_json(detail) + more)
 

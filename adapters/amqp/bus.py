@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aio_pika.abc import AbstractConnection
 
 from adapters.amqp import declaration
@@ -9,7 +11,7 @@ from adapters.amqp.connection import Link
 from adapters.amqp.ingress import Ingress
 from adapters.amqp.publisher import AmqpPublisher, BulkSender
 from adapters.amqp.samples import AmqpSamples
-from adapters.amqp.topology import inbound, outbound
+from adapters.amqp.topology import EVENTS, EVENTS_LOG, Binding, inbound, outbound
 from handlers.gateway import Gateway
 
 
@@ -21,12 +23,25 @@ class AmqpBus:
     answers.
     """
 
-    def __init__(self, url: str, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        url: str,
+        gateway: Gateway,
+        claims_for: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        events_log: bool = False,
+    ) -> None:
+        """
+        Args:
+            claims_for: see `adapters.amqp.requests.claims`.
+            events_log: keeps a copy of the newest events in the stream `millrace.events.log`.
+        """
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
-        self._publishing = Link(url, "millrace.events", _prepare_outbound)
-        self._ingress = Ingress(url, self._answering, gateway)
+        self._publishing = Link(url, "millrace.events", _with_log if events_log else _without_log)
+        self._ingress = Ingress(url, self._answering, gateway, claims_for)
         self._serving = True
-        self.publisher = AmqpPublisher(self._publishing)
+        # Without the log an event that nobody subscribed to goes to no queue, as it should.
+        self.publisher = AmqpPublisher(self._publishing, mandatory=events_log)
         self.sender = BulkSender(self._publishing)
         self.samples = AmqpSamples(url)
 
@@ -74,5 +89,10 @@ async def _prepare_inbound(connection: AbstractConnection) -> None:
     await declaration.apply(connection, inbound())
 
 
-async def _prepare_outbound(connection: AbstractConnection) -> None:
-    await declaration.apply(connection, outbound())
+async def _with_log(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, outbound(events_log=True))
+
+
+async def _without_log(connection: AbstractConnection) -> None:
+    await declaration.apply(connection, outbound(events_log=False))
+    await declaration.unbind(connection, Binding(EVENTS, EVENTS_LOG))

@@ -11,7 +11,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from adapters.amqp.calls import guarded
 from adapters.amqp.errors import BrokerUnavailable, TopologyMismatch
-from adapters.amqp.topology import Exchange, Queue, Topology
+from adapters.amqp.topology import Binding, Exchange, Queue, Topology
 
 DEADLINE = 10.0
 
@@ -39,6 +39,15 @@ async def apply(connection: AbstractConnection, topology: Topology) -> None:
         BrokerUnavailable: the broker was lost, or did not answer within 10 s.
     """
     await guarded(_apply(connection, topology), DEADLINE)
+
+
+async def unbind(connection: AbstractConnection, binding: Binding) -> None:
+    """Takes a binding away; nothing happens where it, or its queue, is not there.
+
+    Raises:
+        BrokerUnavailable: the broker was lost, or did not answer within 10 s.
+    """
+    await guarded(_unbind(connection, binding), DEADLINE)
 
 
 async def declare_queue(connection: AbstractConnection, queue: Queue) -> int:
@@ -97,6 +106,12 @@ async def _apply(connection: AbstractConnection, topology: Topology) -> None:
         low_level = await channel.get_underlay_channel()
         for binding in topology.bindings:
             await low_level.queue_bind(queue=binding.queue, exchange=binding.exchange, routing_key=binding.key)
+
+
+async def _unbind(connection: AbstractConnection, binding: Binding) -> None:
+    async with connection.channel(publisher_confirms=False) as channel:
+        low_level = await channel.get_underlay_channel()
+        await low_level.queue_unbind(queue=binding.queue, exchange=binding.exchange, routing_key=binding.key)
 
 
 async def _declare_queue(connection: AbstractConnection, queue: Queue) -> int:

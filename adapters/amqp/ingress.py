@@ -8,7 +8,7 @@ connection: the underlying robust connection would consume again before the topo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -28,7 +28,7 @@ from adapters.amqp.parking import Parking
 from adapters.amqp.replies import Replies
 from adapters.amqp.requests import claims, queries
 from adapters.amqp.supervision import Supervised
-from adapters.amqp.topology import CLAIMS, COMMANDS, QUERIES, inbound
+from adapters.amqp.topology import CALLS, CLAIMS, COMMANDS, QUERIES, inbound
 from handlers.gateway import Gateway
 
 log = structlog.get_logger(__name__)
@@ -54,10 +54,12 @@ class Ingress:
     that only this message uses up its delivery limit, after which the broker parks it.
     """
 
-    def __init__(self, url: str, link: Link, gateway: Gateway) -> None:
+    def __init__(
+        self, url: str, link: Link, gateway: Gateway, claims_for: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         replies = Replies(link)
         self._url, self._link = url, link
-        self._claims = claims(gateway, replies, MOST_REQUESTS)
+        self._claims = claims(gateway, replies, MOST_REQUESTS, claims_for)
         self._queries = queries(gateway, replies, MOST_REQUESTS)
         self._commands = Commands(
             gateway, replies, Parking(link), lambda delivery, request: self._claims.take(delivery.message, request)
@@ -119,6 +121,7 @@ class Ingress:
         prefetch = 1 if quarantined else PREFETCH
         self._subscribe(broker, COMMANDS, self._take_command, AckPolicy.MANUAL, Channel(prefetch_count=prefetch))
         if not quarantined:
+            self._subscribe(broker, CALLS, self._take_call, AckPolicy.MANUAL, Channel(prefetch_count=PREFETCH))
             self._subscribe(
                 broker, CLAIMS, self._take_claim, AckPolicy.MANUAL, Channel(prefetch_count=2 * MOST_REQUESTS)
             )
@@ -144,6 +147,9 @@ class Ingress:
 
     def _take_command(self, message: IncomingMessage) -> None:
         self._commands.take(self._delivery(COMMANDS, message))
+
+    def _take_call(self, message: IncomingMessage) -> None:
+        self._commands.take(self._delivery(CALLS, message))
 
     def _take_claim(self, message: IncomingMessage) -> None:
         delivery = self._delivery(CLAIMS, message)

@@ -24,8 +24,8 @@ WRITE_BYTES = 1_000_000
 class BulkSender:
     """Sends many persistent messages over one confirming channel: one lock, few writes, every message confirmed."""
 
-    def __init__(self, link: Link) -> None:
-        self._channel = ChannelOf(link, confirms=True)
+    def __init__(self, link: Link, *, mandatory: bool = True) -> None:
+        self._channel, self._mandatory = ChannelOf(link, confirms=True), mandatory
 
     async def send(self, exchange: str, messages: Sequence[Outgoing], seconds: float = DEADLINE) -> None:
         """Publishes in order and returns when the broker has confirmed every message. Their ids must differ.
@@ -42,7 +42,7 @@ class BulkSender:
             channel = await wire_access.low_level(await self._channel.get(seconds))
             send = _send_packed if wire_access.supports_packed_frames(channel) else _send_each
             left = max(0.05, deadline - asyncio.get_running_loop().time())
-            await guarded(send(channel, exchange, messages), left)
+            await guarded(send(channel, exchange, messages, mandatory=self._mandatory), left)
         except (AMQPError, BrokerUnavailable) as error:
             # A new connection declares the topology again, which also cures a queue or binding that was deleted.
             self._channel.distrust()
@@ -52,8 +52,12 @@ class BulkSender:
 class AmqpPublisher:
     """Carries events to the exchange `millrace.events`; implements the port `EventPublisher`."""
 
-    def __init__(self, link: Link) -> None:
-        self._link, self._sender = link, BulkSender(link)
+    def __init__(self, link: Link, *, mandatory: bool = True) -> None:
+        """
+        Args:
+            mandatory: an event that no queue takes is a failure.
+        """
+        self._link, self._sender = link, BulkSender(link, mandatory=mandatory)
 
     @property
     def connected(self) -> bool:
@@ -101,10 +105,12 @@ def _failure(exchange: str, error: AMQPError | BrokerUnavailable) -> PublishFail
             return PublishFailed(str(error))
 
 
-async def _send_packed(channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing]) -> None:
+async def _send_packed(
+    channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing], *, mandatory: bool
+) -> None:
     complete: asyncio.Future[None] = channel.create_future()
     confirms = cast("asyncio.Future[Any]", _Confirms(len(messages), complete))
-    packed = [_packed(channel, exchange, message) for message in messages]
+    packed = [_packed(channel, exchange, message, mandatory) for message in messages]
     by_id = channel.message_id_delivery_tag
     try:
         async with channel.lock:
@@ -120,14 +126,14 @@ async def _send_packed(channel: aiormq.Channel, exchange: str, messages: Sequenc
             by_id.pop(message.message_id, None)
 
 
-def _packed(channel: aiormq.Channel, exchange: str, message: Outgoing) -> bytes:
+def _packed(channel: aiormq.Channel, exchange: str, message: Outgoing, mandatory: bool) -> bytes:
     return frames.publication(
         channel.number,
         exchange,
         message.routing_key,
         frames.properties(content_type=CONTENT_TYPE, persistent=True, message_id=message.message_id, type=message.type),
         message.body,
-        mandatory=True,
+        mandatory=mandatory,
         body_limit=channel.max_content_size,
     )
 
@@ -146,7 +152,7 @@ def _chunks(packed: list[bytes]) -> list[bytes]:
     return chunks
 
 
-async def _send_each(channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing]) -> None:
+async def _send_each(channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing], *, mandatory: bool) -> None:
     """The library's own way, for a version of it that no longer has what packing needs."""
     await asyncio.gather(
         *(
@@ -154,7 +160,7 @@ async def _send_each(channel: aiormq.Channel, exchange: str, messages: Sequence[
                 message.body,
                 exchange=exchange,
                 routing_key=message.routing_key,
-                mandatory=True,
+                mandatory=mandatory,
                 properties=aiormq.spec.Basic.Properties(
                     content_type=CONTENT_TYPE,
                     delivery_mode=2,

@@ -11,6 +11,7 @@ from typing import Any
 
 COMMANDS = "millrace.commands"
 PARKED = "millrace.commands.parked"
+CALLS = "millrace.calls"
 CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
 EVENTS = "millrace.events"
@@ -19,6 +20,7 @@ LIVE = "millrace.live"
 RESERVED_PREFIX = "millrace."
 
 DELIVERY_LIMIT = 100
+CALL_TTL = 60.0
 CLAIM_TTL = 60.0
 QUERY_TTL = 10.0
 GIGABYTE = 1_000_000_000
@@ -94,9 +96,13 @@ class Topology:
         }
 
 
-def topology() -> Topology:
-    """The declared topology. Queues of subscriptions are not in it: they come and go with the subscriptions."""
-    inwards, outwards = inbound(), outbound()
+def topology(*, events_log: bool = True) -> Topology:
+    """The declared topology. Queues of subscriptions are not in it: they come and go with the subscriptions.
+
+    Args:
+        events_log: with the stream that keeps a copy of the newest events.
+    """
+    inwards, outwards = inbound(), outbound(events_log=events_log)
     return Topology(
         inwards.exchanges + outwards.exchanges + live().exchanges,
         inwards.queues + outwards.queues,
@@ -104,8 +110,10 @@ def topology() -> Topology:
     )
 
 
-def outbound() -> Topology:
+def outbound(*, events_log: bool = True) -> Topology:
     """What events need on their way out: apart, so that trouble with them never keeps commands from coming in."""
+    if not events_log:
+        return Topology((Exchange(EVENTS),), (), ())
     stream = {
         "x-queue-type": "stream",
         "x-max-length-bytes": GIGABYTE,
@@ -123,7 +131,7 @@ def live() -> Topology:
 def inbound() -> Topology:
     """What commands, claims and queries need on their way in."""
     return Topology(
-        exchanges=(Exchange(COMMANDS), Exchange(CLAIMS), Exchange(QUERIES)),
+        exchanges=(Exchange(COMMANDS), Exchange(CALLS), Exchange(CLAIMS), Exchange(QUERIES)),
         queues=(
             # Bounded, and the oldest goes first: a parked command was refused or could not be read, and a full place
             # for such messages must not stop those that can.
@@ -143,12 +151,23 @@ def inbound() -> Topology:
                     "x-max-length-bytes": GIGABYTE,
                 },
             ),
+            # Their senders repeat them until they are answered, so that writing them to a disk first would be in vain.
+            Queue(
+                CALLS,
+                {
+                    "x-queue-type": "classic",
+                    "x-message-ttl": int(CALL_TTL * 1000),
+                    "x-overflow": "reject-publish",
+                    "x-max-length-bytes": GIGABYTE,
+                },
+            ),
             # Nobody waits for an old claim or query: messages are transient and expire, only the queues are durable.
             Queue(CLAIMS, {"x-queue-type": "classic", "x-message-ttl": int(CLAIM_TTL * 1000)}),
             Queue(QUERIES, {"x-queue-type": "classic", "x-message-ttl": int(QUERY_TTL * 1000)}),
         ),
         bindings=(
             Binding(COMMANDS, COMMANDS),
+            Binding(CALLS, CALLS),
             Binding(CLAIMS, CLAIMS),
             Binding(QUERIES, QUERIES),
         ),

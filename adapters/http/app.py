@@ -23,8 +23,12 @@ from adapters.http.door import Door
 from adapters.http.events import event_routes
 from adapters.http.health import HealthProbe, health_routes
 from adapters.http.jobs import job_routes
+from adapters.http.live_handshake import LiveFeeds, Places
+from adapters.http.live_routes import live_routes
+from adapters.http.live_session import LiveLimits
 from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
+from adapters.http.notifications import notification_routes
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.queues import queue_routes
@@ -32,6 +36,8 @@ from adapters.http.respond import respond_problem
 from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
 from handlers.gateway import Gateway
+from handlers.live import Hub
+from handlers.presence import Presence
 from millrace.contracts.wire import MAX_BODY_BYTES
 
 CLIENT_CLOSED_REQUEST = 499
@@ -43,8 +49,11 @@ def create_app(
     access: Access,
     health: HealthProbe,
     metrics: Callable[[], bytes],
+    hub: Hub,
+    presence: Presence,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str] = (),
+    limits: LiveLimits | None = None,
     max_body: int = MAX_BODY_BYTES,
     body_deadline: float = BODY_DEADLINE,
     max_in_flight: int = MAX_IN_FLIGHT,
@@ -56,8 +65,11 @@ def create_app(
 
     Args:
         metrics: the metrics in the text format of Prometheus.
+        hub: hands new events to those who follow.
+        presence: who is connected.
         allowed_hosts: names that the service goes by; without a port, any port is meant.
         allowed_origins: origins of pages that may use the service besides its own.
+        limits: of the live feed.
         max_body: largest body in bytes.
         body_deadline: seconds in which a body must have arrived.
         max_in_flight: requests that are answered at a time; more get 503.
@@ -82,7 +94,10 @@ def create_app(
     )
     app.state.shutdown = asyncio.Event()
     door = Door(gateway, access)
+    limits = limits or LiveLimits()
+    live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits))
     app.router.routes.extend(command_routes(door))
+    app.router.routes.extend(live_routes(live))
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
@@ -90,7 +105,8 @@ def create_app(
         batch_routes(door),
         queue_routes(door),
         schedule_routes(door),
-        event_routes(door),
+        notification_routes(door),
+        event_routes(door, live),
         subscription_routes(door),
         log_routes(door),
     ):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -12,13 +13,17 @@ from starlette.responses import Response
 from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door, shutdown_of
+from adapters.http.live_formats import SseFormat
+from adapters.http.live_handshake import LiveFeeds
 from adapters.http.models import Published
 from adapters.http.operations import errors, takes
 from adapters.http.problems import HttpProblem
 from adapters.http.respond import respond
-from adapters.http.sse import HEARTBEAT, PAGE, EventStream
+from adapters.http.sse import EventStream
+from handlers.live_feed import LiveFeed
+from handlers.live_topics import Topic
 from millrace.contracts.event import Publish
-from millrace.contracts.wire import Accepted, Message, Refused
+from millrace.contracts.wire import Identifier, Message, Refused
 
 STREAM_DOCUMENT = {
     "description": (
@@ -36,14 +41,19 @@ class Following(Message):
     Attributes:
         pattern: topic pattern over event types.
         after: a position token, `beginning`, or `head`; the header `Last-Event-ID` goes before it.
+        subject: only the events of the aggregate with this id.
+        user_id: only events whose data names this user.
     """
 
     pattern: str = Field("#", min_length=1, max_length=200)
     after: str = Field("head", min_length=1, max_length=128)
+    subject: Identifier | None = None
+    user_id: Identifier | None = None
 
 
-def event_routes(door: Door) -> APIRouter:
+def event_routes(door: Door, live: LiveFeeds) -> APIRouter:
     """The routes of the events."""
+    format = SseFormat()
     router = APIRouter(tags=["events"], responses=errors())
 
     @router.post(
@@ -70,14 +80,20 @@ def event_routes(door: Door) -> APIRouter:
         context = door.context(request)
         # A browser that reconnects repeats its first address; what it saw last is newer.
         start = call_of(request.scope).text(b"last-event-id") or wish.after
-
-        async def read(after: str, wait: float = HEARTBEAT) -> Accepted | Refused:
-            body: dict[str, Any] = {"after": after, "pattern": wish.pattern, "limit": PAGE, "wait": wait}
-            return await door.gateway.query("log.read", body, context)
-
-        first = await read(start, 0.0)
+        topic = Topic(context.tenant, format, wish.pattern, wish.subject, wish.user_id)
+        slow = asyncio.Event()
+        feed = LiveFeed(
+            live.hub,
+            topic,
+            start,
+            context,
+            on_slow=lambda _: slow.set(),
+            patience=live.limits.patience,
+            heartbeat=live.limits.heartbeat,
+        )
+        first = await feed.first_page()
         if isinstance(first, Refused) and first.problem.code != "reset":
             raise HttpProblem(first.problem)
-        return EventStream(read, first, shutdown_of(request))
+        return EventStream(feed.frames(first), live.places.place(context.tenant), shutdown_of(request), slow)
 
     return router

@@ -19,8 +19,8 @@ class ShuttingDown(Exception):
     """Raised where the service stops while a call is held; the call has been canceled."""
 
 
-async def while_wanted(work: Coroutine[Any, Any, T], receive: Receive, shutdown: asyncio.Event) -> T:
-    """The result of `work`, which is canceled as soon as the client leaves or the service stops.
+async def while_wanted(work: Coroutine[Any, Any, T], receive: Receive, *ends: asyncio.Event) -> T:
+    """The result of `work`, which is canceled as soon as the client leaves or one of `ends` is set: the service stops.
 
     Canceling is finished when this returns: a call for a client that left has had no effect.
 
@@ -30,18 +30,18 @@ async def while_wanted(work: Coroutine[Any, Any, T], receive: Receive, shutdown:
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(receive))
-    stopped = asyncio.ensure_future(shutdown.wait())
+    stopped = [asyncio.ensure_future(end.wait()) for end in ends]
     try:
-        await asyncio.wait({task, gone, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, gone, *stopped}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         if gone.done():
             raise ClientGone
         raise ShuttingDown
     finally:
-        for each in (task, gone, stopped):
+        for each in (task, gone, *stopped):
             each.cancel()
-        await asyncio.gather(task, gone, stopped, return_exceptions=True)
+        await asyncio.gather(task, gone, *stopped, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from adapters.http.websocket_protocol import FramesProtocol
+
 GRACE = 3
 BACKLOG = 2_048
 HEADER_BYTES = 32_768
+MESSAGE_BYTES = 65_536
+PING_SECONDS = 20.0
 
 
 class PortInUse(Exception):
@@ -64,11 +68,20 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 async def serve(
-    app: FastAPI, host: str, port: int, shutdown: asyncio.Event, *, ready: Callable[[int], None] | None = None
+    app: FastAPI,
+    host: str,
+    port: int,
+    shutdown: asyncio.Event,
+    *,
+    ready: Callable[[int], None] | None = None,
+    message_bytes: int = MESSAGE_BYTES,
 ) -> None:
     """Serves until `shutdown` is set, then ends within `GRACE` seconds even with clients connected.
 
     Installs no signal handlers; `ready` is called with the port once requests are accepted.
+
+    Args:
+        message_bytes: largest message over a WebSocket; a larger one closes it with 1009.
 
     Raises:
         PortInUse, AddressUnavailable: before anything is served.
@@ -86,6 +99,12 @@ async def serve(
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
+        ws=FramesProtocol,
+        ws_max_size=message_bytes,
+        # Compressing each message for each client would be most of what a broadcast costs.
+        ws_per_message_deflate=False,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
     )
     server = _Server(config, sockets[0].getsockname()[1], ready)
     stopper = asyncio.ensure_future(server.stop_on(shutdown))

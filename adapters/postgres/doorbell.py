@@ -11,7 +11,7 @@ import structlog
 from adapters.postgres.errors import CONNECTION_ERRORS
 
 CHANNEL = "millrace"
-COALESCE_SECONDS = 0.01
+COALESCE_SECONDS = 0.005
 # Those who follow the log wait for a burst of commands to be accepted for at most this long, then take as long a turn.
 BURST_SECONDS = 0.5
 LOOK_SECONDS = 0.01
@@ -130,9 +130,10 @@ class PostgresDoorbell:
                 await connection.execute("SELECT 1", timeout=5)
                 continue
             self._due.clear()
+            # Other processes come after whoever waits for an answer of this one.
+            await asyncio.sleep(COALESCE_SECONDS)
             if connection.is_closed():
                 raise asyncpg.InterfaceError("the connection was closed by the server")
             if self._head > self._announced:
                 self._announced = self._head
                 await connection.execute(f"SELECT pg_notify('{CHANNEL}', $1)", str(self._head), timeout=5)
-                await asyncio.sleep(COALESCE_SECONDS)

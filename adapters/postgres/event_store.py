@@ -58,11 +58,13 @@ SELECT {COLUMNS} FROM (
  WHERE before < {PAGE_BYTES} ORDER BY originator_version
 """
 READ_TENANT = f"""
-SELECT {COLUMNS} FROM (
-    SELECT *, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS before FROM (
+SELECT {COLUMNS}, found FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS before,
+           count(*) OVER () AS found FROM (
         SELECT * FROM stored_events
          WHERE notification_id > $1 AND notification_id <= $2 AND tenant = $3 AND (event_type || '.') ~ $4
            AND (NOT $6 OR event_type <> 'subscription.advanced')
+           AND ($7::text IS NULL OR subject = $7)
          ORDER BY notification_id LIMIT $5) AS page) AS sized
  WHERE before < {PAGE_BYTES} ORDER BY notification_id
 """
@@ -142,17 +144,26 @@ class PostgresEventStore:
 
     @translated
     async def read_matching(
-        self, tenant: str, expression: str, after: int, until: int, limit: int, quiet: bool = False
-    ) -> list[RecordedEvent]:
-        """One tenant's events in (after, until] whose type matches a regular expression, in order.
+        self,
+        tenant: str,
+        expression: str,
+        after: int,
+        until: int,
+        limit: int,
+        quiet: bool = False,
+        subject: str | None = None,
+    ) -> tuple[list[RecordedEvent], int]:
+        """One tenant's events in (after, until] whose type matches a regular expression, in order; at most `limit` and
+        8 MB of them. The second value is the position up to which no other one matches.
 
         Args:
             quiet: leaves out the advances of subscriptions.
+            subject: only the events of aggregates with this id.
         """
-        return [
-            self._recorded(row)
-            for row in await self._pool.fetch(READ_TENANT, after, until, tenant, expression, limit, quiet)
-        ]
+        rows = await self._pool.fetch(READ_TENANT, after, until, tenant, expression, limit, quiet, subject)
+        events = [self._recorded(row) for row in rows]
+        cut = bool(rows) and (rows[0]["found"] >= limit or rows[0]["found"] > len(rows))
+        return events, events[-1].position if cut else until
 
     @translated
     async def related(self, tenant: str, correlations: Sequence[str], limit: int) -> list[RecordedEvent]:

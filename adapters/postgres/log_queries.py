@@ -63,8 +63,9 @@ class LogQueries:
         position = position_of(query.after, self._epoch, head)
         while True:
             until = min(head, position + WINDOW)
-            events = await self._store.read_matching(context.tenant, expression, position, until, query.limit, quiet)
-            reached = events[-1].position if len(events) == query.limit else until
+            events, reached = await self._store.read_matching(
+                context.tenant, expression, position, until, query.limit, quiet, query.subject
+            )
             left = deadline - time.monotonic()
             if events or reached < head or left <= 0:
                 return {

@@ -21,6 +21,9 @@ from millrace.contracts.job_fields import (
 )
 from millrace.contracts.wire import Identifier, Message, Name
 
+# Digits alone are the number of an item.
+Ref = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
+
 
 class Unique(Message):
     """That no other unfinished job of the tenant may have the same key.
@@ -102,12 +105,14 @@ class Enqueue(Message):
         retry: a policy, or the name of its kind; `backoff` is accepted instead.
         unique: refuses, answers or replaces where another unfinished job has the same key; the key alone, or `true` for
             one that is derived from name and data.
-        after: ids of jobs that have to end first, one or up to 1,000. They must exist, so there can be no circle. What
-            they returned comes with the job when it is started.
+        after: ids of jobs that have to end first, one or up to 1,000. They must exist, or be enqueued by the same call
+            and be named `#<number of the item>`, `#<its id>` or `#<its ref>`; a circle is refused. What they returned
+            comes with the job when it is started.
         on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
             `run` runs it nevertheless, `wait` keeps it waiting until somebody retries the parent or cancels this job.
         key: whom the job is for (a customer, an account), where its queue shares or limits by key.
         batch: id of the batch that it belongs to, which must not be sealed yet.
+        ref: what other jobs of the same call name it by, as `#<ref>` in their `after`.
     """
 
     model_config = ConfigDict(json_schema_extra=_second_names)
@@ -131,6 +136,7 @@ class Enqueue(Message):
     ] = ()
     on_parent_failure: ParentPolicy = "cancel"
     batch: Identifier | None = None
+    ref: Ref | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -46,11 +46,13 @@ class ReadLog(Message):
     Attributes:
         after: token of the last event seen; `beginning`, or `head` for only what comes next.
         pattern: topic pattern over event types.
+        subject: only the events of the aggregate with this id.
         wait: seconds to wait for a first event when there is none.
     """
 
     after: str = "beginning"
     pattern: Pattern = "#"
+    subject: Identifier | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 200
     wait: Annotated[float, Field(ge=0, le=60)] = 0.0
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
+from millrace.contracts.siblings import name_siblings
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
@@ -33,11 +35,14 @@ from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import change_many
+from millrace.testing.notification_deliveries import MemoryDeliveries
+from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.scheduler import Scheduler
+from millrace.testing.siblings import enqueue_siblings
 from millrace.testing.states import State
 from millrace.testing.subscription_leases import SubscriptionLeases
 
@@ -53,6 +58,8 @@ class InMemory:
         log: every event.
         claims: what can be claimed.
         job_logs: what attempts have logged.
+        notifications: inboxes, and what is to be sent.
+        deliveries: what was sent.
         scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
@@ -63,12 +70,15 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
+        self.notifications = MemoryNotifications(self.log)
+        self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
             **batch_routes(),
             **queue_routes(),
             **schedule_routes(),
+            **self.notifications.command_routes(),
             **event_routes(),
             **subscription_routes(self.log),
         }
@@ -80,6 +90,7 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self.notifications.query_routes(),
         }
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -92,6 +103,7 @@ class InMemory:
             reply = self._execute(name, body, context)
             # The end of a job may be what a run waits for.
             self.scheduler.fire_due()
+            self.deliveries.deliver_due()
             news = self.log.head > head
         # A claim that waits in vain changes nothing; it would wake itself for ever.
         if news:
@@ -149,10 +161,12 @@ class InMemory:
     def _moved(self) -> None:
         with self._lock:
             self.scheduler.fire_due()
+            self.deliveries.deliver_due()
         self.changed()
 
     def _recorded(self, stream: Stream, state: State) -> None:
         self.claims.recorded(stream, state)
+        self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
 
@@ -163,10 +177,19 @@ class InMemory:
             known = ", ".join(sorted([*self._commands, *OPERATIONS]))
             return refused("unknown-command", f"there is no command {name!r}; known are {known}")
         if not isinstance(body, list):
-            return self._pipeline.execute(name, body, context)
+            return self._carried_out(name, [(body, context)], single=True)
         if len(body) > MAX_BATCH_ITEMS:
             return refused("too-large", f"a batch has at most {MAX_BATCH_ITEMS} items, this one has {len(body)}")
-        return Batch([self._pipeline.execute(name, *_item(each, context, n)) for n, each in enumerate(body)])
+        return self._carried_out(name, [_item(each, context, n) for n, each in enumerate(body)])
+
+    def _carried_out(self, name: str, items: list[tuple[object, Context]], single: bool = False) -> Reply:
+        if name == "job.enqueue" and name_siblings([body for body, _ in items]):
+            answers: list[Accepted | Refused] | Refused = enqueue_siblings(partial(self._pipeline.execute, name), items)
+        else:
+            answers = [self._pipeline.execute(name, *item) for item in items]
+        if isinstance(answers, Refused):
+            return answers
+        return answers[0] if single else Batch(answers)
 
     def _operate(self, name: str, body: object, context: Context) -> Accepted | Refused:
         try:
@@ -188,6 +211,9 @@ class InMemory:
             return invalid(error)
         except Refusal as refusal:
             return refusal.answer()
+        if claim.tenants and claim.tenants != (context.tenant,):
+            wished = claim.worker, claim.queues, claim.slots
+            return Accepted(self.claims.claim_for_pool(context.tenant, claim.tenants, *wished))
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
 
     def _change_many(self, wish: Message, context: Context) -> Accepted:

@@ -20,6 +20,8 @@ STATUS = {
     "reset": 409,
     "too-large": 413,
     "unknown-parent": 422,
+    "unknown-ref": 422,
+    "dependency-cycle": 422,
     "unknown-batch": 422,
     "invalid": 422,
     "idempotency-mismatch": 422,

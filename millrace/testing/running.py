@@ -12,9 +12,9 @@ from millrace.contracts.job import Job
 from millrace.contracts.wire import Context
 from millrace.ids import uuid7
 from millrace.testing.deliveries import Deliveries
+from millrace.worker_declarations import declare
 from millrace.worker_leases import Key
 from millrace.worker_runner import Run, Runner, Stop
-from millrace.worker_schedules import declare_schedules
 from millrace.worker_threads import Threads
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Running:
         until = clock.now() + timedelta(seconds=advance)
         if advance < 0:
             raise ValueError(f"time does not go back: advance={advance}")
-        await declare_schedules(self._app)
+        self._app.registry.complete()
+        await declare(self._app)
         try:
             while True:
                 await self._run_due()
@@ -103,6 +104,7 @@ class Running:
         candidates = (
             self._memory.claims.next_due(self._tenant),
             self._memory.scheduler.next_due(self._tenant),
+            self._memory.deliveries.next_due(self._tenant),
             self._deliveries.next_due(),
         )
         return min((due for due in candidates if due is not None), default=None)
@@ -112,8 +114,8 @@ class Running:
         if self._count > self._max_runs:
             raise EndlessWork(self._max_runs)
 
-    def _report(self, key: Key, body: bytes) -> None:
-        context = Context(self._tenant, f"report:{key[0]}:{key[1]}:{uuid7()}")
+    def _report(self, key: Key, body: bytes, tenant: str | None) -> None:
+        context = Context(tenant or self._tenant, f"report:{key[0]}:{key[1]}:{uuid7()}")
         self._memory.execute("job.report", from_json(body), context)
 
     def _ended(self, run: Run) -> None:

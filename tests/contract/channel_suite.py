@@ -12,7 +12,7 @@ import pytest
 
 from adapters.channels.provider import Deferred, Provider
 from domain.channels import Delivery, Rejected, Sent, Unavailable
-from tests.support.channels.vendor import RETRY_AFTER, Mode, Taken
+from tests.support.vendors.vendor import RETRY_AFTER, Mode, Taken
 
 DEADLINE = 30.0  # seconds; only a provider that hangs gets near it
 SHORT = 0.2  # the provider's own time limit where the test waits for it

@@ -29,17 +29,17 @@ from adapters.channels.webhook import WebhookChannel
 from domain.channels import Sent, Unavailable
 from tests.contract.channel_suite import ChannelSuite, CredentialSuite, HttpSuite, NetworkSuite, Rig, a_delivery
 from tests.contract.channel_suite import every_log_line as every_log_line
-from tests.support.channels import mail_server as mail
-from tests.support.channels.mail_vendors import NOBODY, MailgunServer, SendGridServer, SesServer
-from tests.support.channels.push_vendors import (
+from tests.support.vendors import mail_server as mail
+from tests.support.vendors.mail_vendors import NOBODY, MailgunServer, SendGridServer, SesServer
+from tests.support.vendors.push_vendors import (
     FirebaseServer,
     OneSignalServer,
     SmsEagleServer,
     TwilioServer,
     private_key,
 )
-from tests.support.channels.receiver import SECRET, Receiver
-from tests.support.channels.vendor import Taken, Vendor, serving
+from tests.support.vendors.receiver import SECRET, Receiver
+from tests.support.vendors.vendor import Taken, Vendor, serving
 
 SENDER = "Millrace <noreply@example.com>"
 ADDRESS = "somebody@example.com"

@@ -15,7 +15,7 @@ import aio_pika
 import httpx
 import pytest
 
-from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, EVENTS_LOG, LIVE, PARKED, QUERIES, topology
+from adapters.amqp.topology import CALLS, CLAIMS, COMMANDS, EVENTS, EVENTS_LOG, LIVE, PARKED, QUERIES, topology
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -88,10 +88,11 @@ async def test_a_broker_that_is_not_there_is_said_in_one_line(run: Run, unused_t
 async def test_the_export_is_what_rabbitmq_imports(run: Run, rabbitmq_url: str) -> None:
     exported = run("export")
     definitions = json.loads(exported.stdout)
-    assert {each["name"] for each in definitions["exchanges"]} == {COMMANDS, CLAIMS, QUERIES, EVENTS, LIVE}
-    assert {each["name"] for each in definitions["queues"]} == {COMMANDS, PARKED, CLAIMS, QUERIES, EVENTS_LOG}
+    assert {each["name"] for each in definitions["exchanges"]} == {COMMANDS, CALLS, CLAIMS, QUERIES, EVENTS, LIVE}
+    assert {each["name"] for each in definitions["queues"]} == {COMMANDS, CALLS, PARKED, CLAIMS, QUERIES, EVENTS_LOG}
     assert {(each["source"], each["destination"]) for each in definitions["bindings"]} == {
         (COMMANDS, COMMANDS),
+        (CALLS, CALLS),
         (CLAIMS, CLAIMS),
         (QUERIES, QUERIES),
         (EVENTS, EVENTS_LOG),

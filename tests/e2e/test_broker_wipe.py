@@ -88,7 +88,7 @@ async def nothing_is_behind(service: Running, client: httpx.AsyncClient) -> None
 
 @pytest.fixture
 async def service(fresh_database_url: str, node: Node) -> AsyncIterator[Running]:
-    async with running(fresh_database_url, node.url) as service:
+    async with running(fresh_database_url, node.url, events_log=True) as service:
         yield service
 
 

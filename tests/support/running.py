@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
 from adapters.http.access import Access
 from adapters.http.app import create_app
+from adapters.http.live_session import LiveLimits
 from adapters.http.server import serve
 from adapters.metrics import Metrics
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from handlers.gateway import Gateway
 from infra.bootstrap import System, build
 from infra.health import SystemHealth
@@ -38,18 +41,25 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    database_url: str, rabbitmq_url: str | None = None, *, http: bool = True, tracing: Tracing | None = None
+    database_url: str,
+    rabbitmq_url: str | None = None,
+    *,
+    http: bool = True,
+    tracing: Tracing | None = None,
+    events_log: bool = False,
+    channels: Sequence[Channel] = (),
+    modules: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Running]:
-    """The service with all roles, once it can work."""
+    """The service with all roles, once it can work; `modules` are settings in their canonical shape."""
     names: list[frozenset[str]] = []
 
     def noted(gateway: Gateway, known: frozenset[str]) -> Gateway:
         names.append(known)
         return gateway
 
-    given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url}
+    given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url, "events_log": events_log, "modules": modules}
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
-    system = await build(settings, database_url, measured=noted, tracing=tracing)
+    system = await build(settings, database_url, measured=noted, tracing=tracing, channels=channels)
     system.start()
     service = Running(system, names[0])
     try:
@@ -66,14 +76,20 @@ async def running(
         await system.stop()
 
 
-def app_of(system: System) -> FastAPI:
-    """The HTTP entry point in front of a system, open as on a developer's machine."""
+def app_of(
+    system: System, *, access: Access | None = None, origins: Sequence[str] = (), limits: LiveLimits | None = None
+) -> FastAPI:
+    """The HTTP entry point in front of a system; without an access of its own open as on a developer's machine."""
     return create_app(
         system.gateway,
-        access=Access(),
+        access=access or Access(),
         health=SystemHealth(system),
         metrics=Metrics().text,
+        hub=system.hub,
+        presence=system.presence,
         allowed_hosts=["localhost", "127.0.0.1", "testserver"],
+        allowed_origins=origins,
+        limits=limits,
         version="0.0.0-test",
     )
 

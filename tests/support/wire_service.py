@@ -182,6 +182,8 @@ class WireService:
         job["result"], job["error"] = command.result, command.error.message if command.error else None
         if command.outcome == "returned":
             job["attempts"] -= 1
+            if not command.delay:
+                self.ready.append(command.job_id)
         elif not final:
             job["status"] = "pending"
             self.ready.append(command.job_id)

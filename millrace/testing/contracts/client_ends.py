@@ -156,6 +156,15 @@ class EndsContract:
         [ended] = await bench.run(await bench.app.jobs.enqueue("broken"), seconds=1)
         assert (ended.attempts, ended.dead_lettered) == (1, True)
 
+    async def test_the_function_may_say_that_there_is_no_other_attempt(self, bench: Bench) -> None:
+        @bench.app.job(retry=lambda job, error: False if isinstance(error, ValueError) else 0.05)
+        async def broken(job: JobContext) -> None:
+            raise ConnectionError("gone") if job.attempt == 1 else ValueError("no such order")
+
+        [ended] = await bench.run(await bench.app.jobs.enqueue("broken", max_attempts=5), seconds=1)
+        assert (ended.attempts, ended.dead_lettered) == (2, True)
+        assert [error.type for error in ended.errors] == ["ConnectionError", "ValueError"]
+
 
 async def scheduled(bench: Bench, job_id: str) -> list[datetime]:
     """When the job's retries were due."""

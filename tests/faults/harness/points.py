@@ -50,8 +50,8 @@ AT_ONCE = frozenset(rule.point for rule in SQL_RULES if rule.at == "statement")
 AT_COMMIT = frozenset(rule.point for rule in SQL_RULES if rule.at == "commit")
 COMMITTED = frozenset(rule.point for rule in SQL_RULES if rule.at == "committed")
 
-COMMANDS, EVENTS = r"^millrace\.commands$", r"^millrace\.events$"
-REQUESTS = r"^millrace\.(commands|claims)$"
+COMMANDS, EVENTS = r"^millrace\.(commands|calls)$", r"^millrace\.events$"
+REQUESTS = r"^millrace\.(commands|calls|claims)$"
 BY_QUEUE = r"^$"
 REPORT = r"\.job\.report$"
 SUBSCRIPTION = r"^millrace\.sub\."

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from adapters.amqp.bus import AmqpBus
-from adapters.amqp.topology import CLAIMS, COMMANDS, PARKED, QUERIES
+from adapters.amqp.topology import CALLS, CLAIMS, COMMANDS, PARKED, QUERIES
 from tests.integration.amqp.caller import Caller
 from tests.integration.amqp.conftest import messages_in, until
 from tests.integration.amqp.gateway import MemoryGateway
@@ -265,6 +265,11 @@ async def test_a_claim_that_was_held_when_the_connection_broke_is_taken_up_again
 async def test_leases_are_served_beside_the_claims_or_the_commands(caller: Caller, name: str) -> None:
     for exchange in (CLAIMS, COMMANDS):
         assert (await caller.call(f"default.{name}", {}, exchange=exchange))["ok"]
+
+
+async def test_a_command_whose_sender_waits_may_travel_unkept(caller: Caller, gateway: MemoryGateway) -> None:
+    assert (await caller.call("default.job.enqueue", JOB, exchange=CALLS, message_id="m-1"))["ok"]
+    assert [(name, context.message_id) for name, _, context in gateway.calls] == [("job.enqueue", "m-1")]
 
 
 async def test_only_headers_say_what_a_command_belongs_to(caller: Caller, gateway: MemoryGateway) -> None:

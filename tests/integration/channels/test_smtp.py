@@ -12,7 +12,7 @@ from adapters.channels.provider import Deferred
 from adapters.channels.smtp import Smtp
 from domain.channels import Rejected, Sent, Unavailable
 from tests.contract.channel_suite import a_delivery
-from tests.support.channels.mail_server import FULL, PASSWORD, USER, MailServer, mail_server
+from tests.support.vendors.mail_server import FULL, PASSWORD, USER, MailServer, mail_server
 
 MOMENT = datetime(2026, 11, 25, 20, 30, tzinfo=UTC)
 
@@ -57,11 +57,13 @@ async def test_the_mail_is_encrypted(tls: bool) -> None:
     assert server.encrypted == [True]
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")  # which is what is tested
 async def test_a_server_without_starttls_gets_neither_mail_nor_password() -> None:
     async with mail_server(auth=True) as server:
         provider = smtp(server, security="starttls", username=USER, password=PASSWORD, tls=server.trust)
         outcome = await provider.send(a_delivery())
-    assert not isinstance(outcome, Sent)
+    assert isinstance(outcome, Unavailable)
+    assert "STARTTLS" in outcome.reason
     assert not server.taken
 
 

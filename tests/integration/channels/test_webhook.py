@@ -20,8 +20,8 @@ from adapters.channels.public_address import is_public
 from adapters.channels.webhook import BadWebhookSecret, WebhookChannel, signature_headers, signer
 from domain.channels import NotConfigured, Rejected, Sent
 from tests.contract.channel_suite import a_delivery
-from tests.support.channels.receiver import SECRET, Receiver
-from tests.support.channels.vendor import Vendor, serving
+from tests.support.vendors.receiver import SECRET, Receiver
+from tests.support.vendors.vendor import Vendor, serving
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 OLD = "whsec_" + base64.b64encode(b"the old secret, of 32 bytes .....").decode()

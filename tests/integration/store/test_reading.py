@@ -57,9 +57,22 @@ async def test_one_tenant_s_matching_events_are_read_and_no_other_s(storage: Sto
     foreign = append("a")._replace(stream=StreamName("event", "globex", "a"), metadata=Metadata("globex"))
     foreign = foreign._replace(events=[replace_id(event, "event:globex:a") for event in foreign.events])
     await storage.store.append([append("a"), foreign, append("b")])
-    found = await storage.store.read_matching(TENANT, pattern_expression("test.*"), 0, 3, 10)
-    assert [event.position for event in found] == [1, 3]
-    assert await storage.store.read_matching(TENANT, pattern_expression("job.#"), 0, 3, 10) == []
+    found, reached = await storage.store.read_matching(TENANT, pattern_expression("test.*"), 0, 3, 10)
+    assert ([event.position for event in found], reached) == ([1, 3], 3)
+    assert await storage.store.read_matching(TENANT, pattern_expression("job.#"), 0, 3, 10) == ([], 3)
+    assert (await storage.store.read_matching(TENANT, pattern_expression("#"), 0, 3, 1))[1] == 1
+    only = await storage.store.read_matching(TENANT, pattern_expression("#"), 0, 3, 10, subject="b")
+    assert [event.position for event in only[0]] == [3]
+
+
+async def test_a_page_that_its_bytes_cut_says_how_far_it_goes(storage: Storage) -> None:
+    await storage.store.append([append(f"s-{number}", text="x" * 900_000) for number in range(12)])
+    position, seen = 0, []
+    while position < 12:
+        page, position = await storage.store.read_matching(TENANT, pattern_expression("#"), position, 12, 100)
+        assert len(page) < 12
+        seen += [event.position for event in page]
+    assert seen == list(range(1, 13))
 
 
 def replace_id(event: Event, stream: str) -> Event:

@@ -17,7 +17,7 @@ from infra.channels import build_channels
 from infra.settings import load_settings
 from infra.settings_errors import SettingsError, UnsupportedVendor
 from tests.contract.channel_suite import a_delivery
-from tests.support.channels.push_vendors import private_key
+from tests.support.vendors.push_vendors import private_key
 
 KEYS = {
     "smtp": {"host": "mail.example.com", "username": "u", "password": "smtp-password"},
@@ -51,14 +51,11 @@ def names(channels: dict[str, Failover]) -> dict[str, list[str]]:
     return {name: [provider.name for provider in channel.providers] for name, channel in channels.items()}
 
 
-async def test_without_a_word_mail_goes_to_a_folder_and_webhooks_wait_for_a_secret(
-    build: Build, tmp_path: Path
-) -> None:
+async def test_without_a_word_the_mail_of_an_embedded_service_goes_to_a_folder(build: Build, tmp_path: Path) -> None:
     channels = build({"enabled": True})
-    assert names(channels) == {"email": ["file"], "webhook": ["webhook"]}
+    assert names(channels) == {"email": ["file"]}
     assert isinstance(await channels["email"].send(a_delivery()), Sent)
     assert len(os.listdir(tmp_path / "mail" / "new")) == 1
-    assert isinstance(await channels["webhook"].send(a_delivery(address="https://example.com/")), NotConfigured)
 
 
 async def test_a_module_that_is_off_has_no_channels(build: Build) -> None:
@@ -117,10 +114,10 @@ async def test_a_vendor_without_its_keys_is_not_configured_and_says_which(build:
     assert f"modules.notifications.providers.{vendor}." in outcome.reason
 
 
-@pytest.mark.parametrize("channel", ["push", "sms"])
-async def test_a_channel_without_a_provider_is_not_configured(build: Build, channel: str) -> None:
-    outcome = await build({"channels": [channel]})[channel].send(a_delivery())
-    assert outcome == NotConfigured(f"modules.notifications.channels.{channel}.provider is not set")
+async def test_a_channel_that_nobody_serves_is_left_out(build: Build) -> None:
+    assert build({"channels": ["push", "sms", "webhook", "in-app"]}) == {}
+    served_elsewhere = build({"channels": ["email"]}, {"DATABASE_URL": "postgresql://db/millrace"})
+    assert served_elsewhere == {}
 
 
 async def test_a_key_comes_from_the_provider_the_channel_or_the_common_variable(build: Build) -> None:

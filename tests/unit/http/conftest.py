@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
@@ -11,7 +12,11 @@ from fastapi import FastAPI
 from adapters.http.access import Access
 from adapters.http.app import create_app
 from adapters.http.health import Part
+from adapters.http.live_session import LiveLimits
+from handlers.live import Hub
+from handlers.presence import Presence
 from tests.unit.http.memory_gateway import MemoryGateway
+from tests.unit.http.memory_live import MemoryPresence, hub_of
 
 MAX_BODY = 4_096
 
@@ -37,13 +42,31 @@ def probe() -> Probe:
 
 
 @pytest.fixture
-def make_app(gateway: MemoryGateway, probe: Probe) -> Callable[..., FastAPI]:
-    def make(access: Access | None = None, body_deadline: float = 5.0, max_in_flight: int = 100) -> FastAPI:
+async def hub(gateway: MemoryGateway) -> AsyncIterator[Hub]:
+    """A hub at work on the gateway's log."""
+    made = hub_of(gateway)
+    task = asyncio.create_task(made.run())
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def make_app(gateway: MemoryGateway, probe: Probe, hub: Hub) -> Callable[..., FastAPI]:
+    def make(
+        access: Access | None = None,
+        body_deadline: float = 5.0,
+        max_in_flight: int = 100,
+        limits: LiveLimits | None = None,
+    ) -> FastAPI:
         return create_app(
             gateway,
             access=access or Access(),
             health=probe,
             metrics=lambda: b"# HELP millrace_up Up\nmillrace_up 1\n",
+            hub=hub,
+            presence=Presence(MemoryPresence()),
+            limits=limits,
             allowed_hosts=["localhost", "127.0.0.1", "::1", "exact.example:8443"],
             allowed_origins=["https://app.example"],
             max_body=MAX_BODY,

@@ -192,7 +192,9 @@ class MemoryGateway:
             except TimeoutError:
                 pass
         found = [one for one in self.events[position:] if one["tenant"] == context.tenant]
-        page = [one for one in found if matches(asked.pattern, one["eventtype"])][: asked.limit]
+        page = [
+            one for one in found if matches(asked.pattern, one["eventtype"]) and asked.subject in (None, one["subject"])
+        ][: asked.limit]
         caught_up = len(page) < asked.limit
         end = str(Token(epoch=EPOCH, position=len(self.events)))
         return Accepted(

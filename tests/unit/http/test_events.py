@@ -3,32 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import httpx
 
-from adapters.http.sse import frames
-from millrace.contracts.wire import Accepted, Context, Refused
+from adapters.http.live_formats import SseFormat
+from handlers.live import Hub
+from handlers.live_feed import MOST_FRAMES, LiveFeed
+from handlers.live_topics import Topic
+from millrace.contracts.wire import Context
+from tests.support.eventually import eventually
 from tests.unit.http.memory_gateway import MemoryGateway
 
 CONTEXT = Context(tenant="default", message_id="m")
+DEADLINE = 10.0
 
 
-async def read(gateway: MemoryGateway, after: str, wait: float = 0.01, limit: int = 2) -> Accepted | Refused:
-    body = {"after": after, "pattern": "#", "limit": limit, "wait": wait}
-    return await gateway.query("log.read", body, CONTEXT)
+def feed(hub: Hub, after: str, pattern: str = "#") -> LiveFeed:
+    return LiveFeed(hub, Topic("default", SseFormat(), pattern), after, CONTEXT, on_slow=lambda _: None, heartbeat=0.1)
 
 
-async def texts(gateway: MemoryGateway, start: str, count: int) -> list[str]:
-    stream = frames(lambda after: read(gateway, after), await read(gateway, start))
-    return [(await anext(stream)).decode() for _ in range(count)]
+async def following(hub: Hub, after: str, pattern: str = "#") -> AsyncGenerator[bytes, None]:
+    """A stream of events that has said all that there was."""
+    stream = feed(hub, after, pattern).frames()
+    while b"caught-up" not in await asyncio.wait_for(anext(stream), DEADLINE):
+        continue
+    return stream
 
 
-async def test_what_was_missed_comes_in_order_and_then_the_mark(gateway: MemoryGateway) -> None:
+async def texts(stream: AsyncGenerator[bytes, None], last: str) -> str:
+    """What the stream says, until it says `last`."""
+    whole = ""
+    async with asyncio.timeout(DEADLINE):
+        while last not in whole:
+            whole += (await anext(stream)).decode()
+    return whole
+
+
+async def handed_out(hub: Hub, position: int) -> None:
+    async def reached() -> bool:
+        return hub.position >= position
+
+    await eventually(reached)
+
+
+async def test_what_was_missed_comes_in_order_and_then_the_mark(gateway: MemoryGateway, hub: Hub) -> None:
     for index in range(3):
         await gateway.record("shop.sold", CONTEXT, "s", {"n": index})
-    retry, *rest = await texts(gateway, "beginning", 5)
-    assert retry.startswith("retry: ")
-    whole = "".join(rest)
+    whole = await texts(feed(hub, "beginning").frames(), ": heartbeat\nid: e1-3")
     assert [line for line in whole.splitlines() if line.startswith("id: ")] == [
         "id: e1-1", "id: e1-2", "id: e1-3", "id: e1-3", "id: e1-3",
     ]  # fmt: skip
@@ -36,25 +58,36 @@ async def test_what_was_missed_comes_in_order_and_then_the_mark(gateway: MemoryG
     assert "event: shop.sold\ndata: {" in whole
 
 
-async def test_an_outage_pauses_the_stream_and_loses_nothing(gateway: MemoryGateway) -> None:
-    start = await read(gateway, "head")
-    stream = frames(lambda after: read(gateway, after), start)
-    assert b"retry" in await anext(stream)
-    assert b"caught-up" in await anext(stream)
+async def test_an_outage_pauses_the_stream_and_loses_nothing(gateway: MemoryGateway, hub: Hub) -> None:
     gateway.outages = 2
     await gateway.record("shop.sold", CONTEXT, "s", {})
+    stream = feed(hub, "beginning").frames()
     assert [await anext(stream), await anext(stream)] == [b": unavailable\n\n"] * 2
     assert b"event: shop.sold" in await anext(stream)
 
 
-async def test_a_reader_that_fell_behind_the_archive_is_told(gateway: MemoryGateway) -> None:
-    stream = frames(lambda after: read(gateway, after), await read(gateway, "head"))
-    await anext(stream)
-    await anext(stream)
-    gateway.first = 10
-    rest = [chunk async for chunk in stream]
-    assert len(rest) == 1
-    assert rest[0].startswith(b"id: \nevent: gone\ndata: {")
+async def test_a_reader_that_fell_behind_the_archive_is_told(gateway: MemoryGateway, hub: Hub) -> None:
+    stream = await following(hub, "head")
+    gateway.first = 10_000
+    # More than the feed holds, so that it reads on from the log.
+    for _ in range(MOST_FRAMES + 2):
+        await gateway.record("shop.sold", CONTEXT, "s", {})
+    await handed_out(hub, MOST_FRAMES + 2)
+    async with asyncio.timeout(DEADLINE):
+        rest = [chunk async for chunk in stream]
+    assert rest[-1].startswith(b"id: \nevent: gone\ndata: {")
+
+
+async def test_who_does_not_read_in_a_burst_reads_on_from_the_log(gateway: MemoryGateway, hub: Hub) -> None:
+    stream = await following(hub, "head")
+    count = 3 * MOST_FRAMES
+    for index in range(count):
+        await gateway.record("shop.sold", CONTEXT, "s", {"n": index})
+    await handed_out(hub, count)
+    whole = await texts(stream, f'"n":{count - 1}')
+    assert [line for line in whole.splitlines() if line.startswith("event: shop")] == ["event: shop.sold"] * count
+    ids = [int(line.removeprefix("id: e1-")) for line in whole.splitlines() if line.startswith("id: ")]
+    assert ids == sorted(ids)
 
 
 async def test_a_position_of_another_log_is_told_as_a_reset(client: httpx.AsyncClient) -> None:
@@ -84,11 +117,9 @@ async def test_an_event_is_published(client: httpx.AsyncClient, gateway: MemoryG
     assert (await client.post("/api/events", json={"event_type": "job.completed"})).status_code == 422
 
 
-async def test_big_pages_are_written_in_bounded_chunks(gateway: MemoryGateway) -> None:
+async def test_big_pages_are_written_in_bounded_chunks(gateway: MemoryGateway, hub: Hub) -> None:
     for _ in range(8):
         await gateway.record("shop.sold", CONTEXT, "s", {"text": "x" * 20_000})
-    page = await read(gateway, "beginning", limit=100)
-    stream = frames(lambda after: read(gateway, after), page)
-    await anext(stream)
-    chunks = [await asyncio.wait_for(anext(stream), 1) for _ in range(2)]
+    stream = feed(hub, "beginning").frames()
+    chunks = [await asyncio.wait_for(anext(stream), DEADLINE) for _ in range(2)]
     assert all(65_536 <= len(chunk) < 65_536 + 21_000 for chunk in chunks)

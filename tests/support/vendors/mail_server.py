@@ -13,7 +13,7 @@ from typing import Any
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from tests.support.channels.vendor import Mode, Taken
+from tests.support.vendors.vendor import Mode, Taken
 
 USER, PASSWORD = "millrace", "stand-in-password-0123456789"
 NOBODY, FULL = "nobody@example.com", "full@example.com"
@@ -89,6 +89,18 @@ class MailServer:
 class _Protocol(SMTP):
     """Hangs up after the first line of a mail, where that is wanted."""
 
+    def connection_made(self, transport: Any) -> None:
+        # After STARTTLS this is called again, with the transport that encrypts.
+        self.transports = [*getattr(self, "transports", []), transport]
+        super().connection_made(transport)
+
+    async def hang_up(self) -> None:
+        for transport in self.transports:
+            transport.abort()
+        # The loop closes what was aborted in its next rounds.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
     async def smtp_DATA(self, arg: str) -> None:
         if self.event_handler.mode != "breaks":
             await super().smtp_DATA(arg)
@@ -112,9 +124,9 @@ async def mail_server(*, starttls: bool = False, tls: bool = False, auth: bool =
     handler.authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     loop = asyncio.get_running_loop()
 
-    served: list[SMTP] = []
+    served: list[_Protocol] = []
 
-    def protocol() -> SMTP:
+    def protocol() -> _Protocol:
         each = _Protocol(
             handler,
             hostname="localhost",
@@ -136,10 +148,6 @@ async def mail_server(*, starttls: bool = False, tls: bool = False, auth: bool =
     finally:
         handler.released.set()
         server.close()
-        for each in served:
-            if each.transport is not None:
-                each.transport.abort()
         await server.wait_closed()
-        async with asyncio.timeout(10):
-            while any(each.transport is not None for each in served):
-                await asyncio.sleep(0)
+        for each in served:
+            await each.hang_up()

@@ -17,7 +17,7 @@ from joserfc.jwk import RSAKey
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tests.support.channels.vendor import Taken, Vendor, form_of, json_problem
+from tests.support.vendors.vendor import Taken, Vendor, form_of, json_problem
 
 
 @cache

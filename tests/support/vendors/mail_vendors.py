@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tests.support.channels.vendor import Taken, Vendor, form_of, json_problem
+from tests.support.vendors.vendor import Taken, Vendor, form_of, json_problem
 
 NOBODY = "nobody@invalid.example"
 RESERVED = {"to", "from", "subject", "reply-to", "cc", "bcc", "received", "content-type", "dkim-signature"}
