@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from infra.settings_jobs import Jobs
 from infra.settings_modules import (
     Cached,
     Count,
     Exports,
-    Jobs,
     Module,
     Progress,
     Seconds,
@@ -110,10 +110,10 @@ class Search(Module):
 
 
 class Modules(Section):
-    """Every module. One that has no section is off, except jobs and notifications."""
+    """Every module. One that has no section is off, except jobs, progress and notifications."""
 
     jobs: Jobs = Jobs()
-    progress: Progress = Progress(enabled=False)
+    progress: Progress = Progress()
     notifications: Notifications = Notifications()
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)

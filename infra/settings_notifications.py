@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
-from infra.settings_modules import DAY, Module, Seconds, Section, Storage, Switch, as_policy
+from infra.settings_modules import DAY, Backoff, Module, Seconds, Section, Storage, Switch
 from infra.settings_providers import Providers
 from infra.settings_vendors import require_vendor
 from millrace.contracts.job import Retry
@@ -73,7 +73,7 @@ class DeliverySettings(Section):
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
-    backoff: Annotated[Retry, BeforeValidator(as_policy)] = Field(default_factory=_delivery_backoff)
+    backoff: Backoff = Field(default_factory=_delivery_backoff)
     timeout: Seconds = 30.0
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from millrace.contracts import (
+    archive,
     batch,
     deadletter,
     event,
@@ -15,6 +16,7 @@ from millrace.contracts import (
     log,
     notification,
     notification_events,
+    progress,
     queue,
     schedule,
     why,
@@ -30,11 +32,13 @@ MODULES: tuple[ModuleType, ...] = (
     deadletter,
     queue,
     schedule,
+    progress,
     notification,
     inbox,
     notification_events,
     event,
     log,
+    archive,
 )
 
 COMMANDS: dict[str, type[Message]] = {
