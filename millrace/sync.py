@@ -18,12 +18,24 @@ from millrace.notifications import Notifications
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
+from millrace.templates import Templates
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (Notifications, JobQueue, JobBatch, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (
+    Notifications,
+    Templates,
+    JobQueue,
+    JobBatch,
+    DeadLetters,
+    Queues,
+    Schedules,
+    Subscriptions,
+    Endings,
+    JobFunction,
+)
 
 
 class Portal:

@@ -11,6 +11,7 @@ from domain.notification import Notification
 from domain.queue import Queue
 from domain.schedule import Schedule
 from domain.subscription import Subscription
+from domain.template import Template
 from projections.jobs import JobsProjection
 from projections.notifications import NotificationsProjection
 from projections.projection import Projection
@@ -18,7 +19,7 @@ from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
-    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Notification, Inbox)
+    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Notification, Inbox, Template)
 }
 
 

@@ -19,6 +19,7 @@ from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.notification import DeliveryStatus, Notification
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
+from millrace.contracts.template import ListedTemplate, Template, TemplatePreview
 from millrace.contracts.why import Why
 
 
@@ -223,6 +224,25 @@ class InboxRead(BaseModel):
     success: Literal[True] = True
 
 
+class TemplateReply(BaseModel):
+    """Answer to the commands on a template: its newest version."""
+
+    name: str
+    version: int
+
+
+class TemplateAnswer(BaseModel):
+    """Answer to `template.get`."""
+
+    template: Template
+
+
+class TemplateList(BaseModel):
+    """Answer to `template.list`."""
+
+    templates: list[ListedTemplate]
+
+
 class NotificationAnswer(BaseModel):
     """Answer to `notification.get`."""
 
@@ -318,6 +338,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.resume": ScheduleReply,
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
+    "template.save": TemplateReply,
+    "template.remove": TemplateReply,
     "notification.send": NotificationSent,
     "notification.mark_read": NotificationChanged,
     "notification.mark_all_read": InboxRead,
@@ -354,6 +376,9 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,
+    "template.get": TemplateAnswer,
+    "template.list": TemplateList,
+    "template.preview": TemplatePreview,
     "notification.get": NotificationAnswer,
     "notification.list": NotificationPage,
     "notification.unread_count": Unread,

@@ -17,6 +17,7 @@ from millrace.contracts import (
     notification_events,
     queue,
     schedule,
+    template,
     why,
 )
 from millrace.contracts.wire import Fact, Message
@@ -33,6 +34,7 @@ MODULES: tuple[ModuleType, ...] = (
     notification,
     inbox,
     notification_events,
+    template,
     event,
     log,
 )

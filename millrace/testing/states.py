@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
-from millrace.testing.notification_state import InboxState, NotificationState
+from millrace.testing.notification_state import InboxState, NotificationState, TemplateState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
@@ -106,6 +106,7 @@ KINDS: dict[
     | type[SubscriptionState]
     | type[NotificationState]
     | type[InboxState]
+    | type[TemplateState]
     | type[PublicationState],
 ] = {
     "job": JobState,
@@ -115,6 +116,7 @@ KINDS: dict[
     "subscription": SubscriptionState,
     "notification": NotificationState,
     "inbox": InboxState,
+    "template": TemplateState,
     "event": PublicationState,
 }
 
