@@ -11,10 +11,13 @@ import structlog
 
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
+from adapters.amqp.samples import AmqpSamples
 from adapters.cloudevents import cloud_event, outgoing
+from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
+from adapters.postgres.due_progress import PostgresDueProgress
 from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
@@ -24,6 +27,7 @@ from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.notification_queries import NotificationQueries
 from adapters.postgres.presence import PostgresPresence
+from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
 from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
@@ -36,7 +40,9 @@ from adapters.tracing import Tracing
 from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
+from domain.progress import Window
 from handlers import (
+    archive,
     batch,
     bulk,
     event,
@@ -47,6 +53,9 @@ from handlers import (
     job_repair,
     notification,
     notification_steps,
+    progress,
+    progress_family,
+    progress_timers,
     queue,
     schedule,
     subscription,
@@ -54,6 +63,7 @@ from handlers import (
     timers,
 )
 from handlers.aggregates import Aggregates
+from handlers.archive import Archiver
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
@@ -64,6 +74,8 @@ from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.presence import Presence
+from handlers.progress_samples import ProgressSamples
+from handlers.progress_timers import ProgressTimers
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.retention import Retention
@@ -71,8 +83,10 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.job_policy import job_policy
 from infra.migrate import migrate
 from infra.notifying import Notifying, notification_policy, notifying_of
+from infra.objects import archiver_of, object_store
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -92,6 +106,7 @@ log = structlog.get_logger("service")
 def public_commands(
     policy: JobPolicy,
     files: queue.Files,
+    samples: ProgressSamples,
     timezone: str = "UTC",
     notifying: NotificationPolicy | None = None,
 ) -> dict[str, CommandRoute]:
@@ -108,6 +123,7 @@ def public_commands(
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **progress.command_routes(samples),
         **notification.command_routes(notifying or NotificationPolicy()),
         **inbox.command_routes(),
         **template.command_routes(),
@@ -125,11 +141,13 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    archiver: Archiver | None
     notifying: Notifying
     hub: Hub
     presence: Presence
     roles: Sequence[Role]
     samples: Samples
+    progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -146,6 +164,7 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.progress_samples.record(self.pipeline)
         await self.storage.stop()
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
@@ -153,6 +172,7 @@ class System:
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
+            loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
             loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
@@ -188,7 +208,12 @@ class System:
             if ages := self.settings.modules.jobs.retention.ages():
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
+            if self.archiver is not None:
+                loops.append(("archive", self.archiver.run))
             loops.append(("timers", timer.run))
+            if (tracking := self.settings.modules.progress).enabled:
+                due = PostgresDueProgress(storage.pool)
+                loops.append(("progress", ProgressTimers(due, self.pipeline, tracking.cleanup.ages()).run))
             loops += [
                 ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
                 ("notification retention", self.notifying.retention.run),
@@ -270,33 +295,30 @@ async def build(
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
     jobs = settings.modules.jobs
-    policy = JobPolicy(
-        jobs.defaults.max_attempts,
-        jobs.defaults.timeout,
-        jobs.defaults.backoff,
-        {name: queue.priority for name, queue in jobs.queues.items()},
-        {
-            name: JobPolicy(
-                own.max_attempts or jobs.defaults.max_attempts,
-                own.timeout or jobs.defaults.timeout,
-                own.backoff or jobs.defaults.backoff,
-            )
-            for name, own in jobs.names.items()
-        },
-    )
+    policy = job_policy(jobs)
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
+    broker = None
+    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
+        broker = settings.rabbitmq_url.get_secret_value()
+    carrier = None if broker is None else AmqpSamples(broker)
+    samples: Samples = carrier or LocalSamples()
+    progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
     through = {channel.name: channel for channel in channels}
     notifying = notification_policy(settings, through)
-    commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
+    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **archive.command_routes(),
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **progress.internal_routes(progress_samples),
+        **progress_family.internal_routes(),
+        **progress_timers.internal_routes(),
         **notification_steps.internal_routes(),
         **starts,
     }
@@ -313,6 +335,8 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    objects = object_store(settings)
+    archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
@@ -332,7 +356,8 @@ async def build(
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
         **queues.routes(),
-        **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+        **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
+        **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
     known = frozenset([*commands, *operations, *queries])
@@ -341,14 +366,12 @@ async def build(
     if tracing is not None:
         gateway = tracing.gateway(gateway, known)
     bus = None
-    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        url, claims_for = settings.rabbitmq_url.get_secret_value(), settings.amqp_claims()
-        bus = AmqpBus(url, gateway, claims_for, events_log=settings.events_log)
+    if broker is not None:
+        bus = AmqpBus(broker, gateway, settings.amqp_claims(), carrier, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
-    samples: Samples = LocalSamples() if bus is None else bus.samples
 
     async def following(position: int) -> list[LiveEvent]:
         await storage.doorbell.wait(position, LIVE_POLL_SECONDS)
@@ -363,12 +386,14 @@ async def build(
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        archiver=archiver,
         notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
         hub=hub,
         presence=presence,
         roles=roles,
         samples=samples,
-        reactions=(starting_runs, *reactions),
+        progress_samples=progress_samples,
+        reactions=(starting_runs, progress_family.reaction(), *reactions),
         bus=bus,
         tracing=tracing,
     )

@@ -15,6 +15,7 @@ from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
 from millrace.notifications import Notifications
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
@@ -31,6 +32,7 @@ WRAPPED = (
     JobBatch,
     DeadLetters,
     Queues,
+    ProgressTracker,
     Schedules,
     Subscriptions,
     Endings,

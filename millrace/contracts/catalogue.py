@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from millrace.contracts import (
+    archive,
     batch,
     deadletter,
     event,
@@ -15,6 +16,7 @@ from millrace.contracts import (
     log,
     notification,
     notification_events,
+    progress,
     queue,
     schedule,
     template,
@@ -31,12 +33,14 @@ MODULES: tuple[ModuleType, ...] = (
     deadletter,
     queue,
     schedule,
+    progress,
     notification,
     inbox,
     notification_events,
     template,
     event,
     log,
+    archive,
 )
 
 COMMANDS: dict[str, type[Message]] = {

@@ -15,6 +15,7 @@ from millrace.contracts.inbox import EVENTS as INBOX_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
 from millrace.contracts.notification_events import EVENTS as NOTIFICATION_EVENTS
+from millrace.contracts.progress import EVENTS as PROGRESS_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.template import EVENTS as TEMPLATE_EVENTS
@@ -32,6 +33,7 @@ EVENTS = {
     **INBOX_EVENTS,
     **TEMPLATE_EVENTS,
     **SUBSCRIPTION_EVENTS,
+    **PROGRESS_EVENTS,
 }
 TYPES = {kind: name for name, kind in EVENTS.items()}
 ADVANCED = "subscription.advanced"

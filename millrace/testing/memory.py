@@ -38,6 +38,8 @@ from millrace.testing.many_jobs import change_many
 from millrace.testing.notification_deliveries import MemoryDeliveries
 from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline
+from millrace.testing.progress import MemoryProgress
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
@@ -74,6 +76,8 @@ class InMemory:
         self.job_logs = MemoryJobLogs(self.log)
         self.templates = MemoryTemplates(self.log)
         self.notifications = MemoryNotifications(self.log, self.templates)
+        self._progress = MemoryProgress(self.log, self.clock)
+        self.notifications = MemoryNotifications(self.log)
         self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
             **job_routes(self.claims.bindings),
@@ -84,6 +88,7 @@ class InMemory:
             **self.notifications.command_routes(),
             **self.templates.command_routes(),
             **event_routes(),
+            **self._progress.routes(),
             **subscription_routes(self.log),
         }
         self._commands = routes
@@ -94,6 +99,7 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self._progress.queries(),
             **self.notifications.query_routes(),
             **self.templates.query_routes(),
         }
@@ -166,6 +172,7 @@ class InMemory:
     def _moved(self) -> None:
         with self._lock:
             self.scheduler.fire_due()
+            self._progress.note_stalls()
             self.deliveries.deliver_due()
         self.changed()
 
@@ -174,6 +181,8 @@ class InMemory:
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
+        if isinstance(state, ProgressState):
+            self._progress.recorded(stream, state)
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:

@@ -8,6 +8,8 @@ HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
 AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
+HTTP_PROGRESS = f"{OPERATIONS}::test_progress_over_http"
+AMQP_PROGRESS = f"{OPERATIONS}::test_progress_over_amqp"
 HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
 HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
@@ -24,6 +26,7 @@ AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
 AMQP_TEMPLATES = f"{OPERATIONS}::test_templates_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
+ARCHIVE = "tests/integration/test_archive.py::test_the_log_tells_who_comes_too_late_and_begins_where_it_is_whole"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
 # The same operations exist under `/api/v1`, as `v1_<operation>`; the tests run on both.
@@ -73,6 +76,17 @@ ROUTES: dict[str, str] = {
     "trigger_schedule": HTTP_SCHEDULES,
     "pause_schedule": HTTP_SCHEDULES,
     "resume_schedule": HTTP_SCHEDULES,
+    "create_progress": HTTP_PROGRESS,
+    "list_progress": HTTP_PROGRESS,
+    "get_progress": HTTP_PROGRESS,
+    "update_progress": HTTP_PROGRESS,
+    "remove_progress": HTTP_PROGRESS,
+    "resume_progress": HTTP_PROGRESS,
+    "advance_progress": HTTP_PROGRESS,
+    "complete_progress": HTTP_PROGRESS,
+    "fail_progress": HTTP_PROGRESS,
+    "cancel_progress": HTTP_PROGRESS,
+    "checkpoint_progress": HTTP_PROGRESS,
     "send_notification": HTTP_NOTIFICATIONS,
     "send_notifications": HTTP_NOTIFICATIONS,
     "list_notifications": HTTP_NOTIFICATIONS,
@@ -131,6 +145,15 @@ ROUTES: dict[str, str] = {
     "command_schedule_resume": HTTP_NAMES,
     "command_schedule_remove": HTTP_NAMES,
     "command_schedule_trigger": HTTP_NAMES,
+    "command_progress_create": HTTP_NAMES,
+    "command_progress_update": HTTP_NAMES,
+    "command_progress_remove": HTTP_NAMES,
+    "command_progress_resume": HTTP_NAMES,
+    "command_progress_advance": HTTP_NAMES,
+    "command_progress_complete": HTTP_NAMES,
+    "command_progress_fail": HTTP_NAMES,
+    "command_progress_cancel": HTTP_NAMES,
+    "command_progress_checkpoint": HTTP_NAMES,
     "command_notification_send": HTTP_NAMES,
     "command_notification_mark_read": HTTP_NAMES,
     "command_notification_mark_all_read": HTTP_NAMES,
@@ -164,6 +187,8 @@ ROUTES: dict[str, str] = {
     "query_schedule_get": HTTP_NAMES,
     "query_schedule_list": HTTP_NAMES,
     "query_schedule_next": HTTP_NAMES,
+    "query_progress_get": HTTP_NAMES,
+    "query_progress_list": HTTP_NAMES,
     "query_notification_get": HTTP_NAMES,
     "query_notification_list": HTTP_NAMES,
     "query_notification_unread_count": HTTP_NAMES,
@@ -229,9 +254,32 @@ MESSAGES: dict[str, str] = {
     "batch.list": AMQP_BATCHES,
     "batch.created.event": AMQP_BATCHES,
     "batch.sealed.event": AMQP_BATCHES,
+    "archive.streams_archived.event": ARCHIVE,
     "batch.cancelled.event": AMQP_BATCHES,
     "batch.completed.event": AMQP_BATCHES,
     "batch.succeeded.event": AMQP_BATCHES,
+    "progress.create": AMQP_PROGRESS,
+    "progress.list": AMQP_PROGRESS,
+    "progress.get": AMQP_PROGRESS,
+    "progress.update": AMQP_PROGRESS,
+    "progress.remove": AMQP_PROGRESS,
+    "progress.resume": AMQP_PROGRESS,
+    "progress.advance": AMQP_PROGRESS,
+    "progress.complete": AMQP_PROGRESS,
+    "progress.fail": AMQP_PROGRESS,
+    "progress.cancel": AMQP_PROGRESS,
+    "progress.checkpoint": AMQP_PROGRESS,
+    "progress.created.event": AMQP_PROGRESS,
+    "progress.updated.event": AMQP_PROGRESS,
+    "progress.stage_changed.event": AMQP_PROGRESS,
+    "progress.completed.event": AMQP_PROGRESS,
+    "progress.failed.event": AMQP_PROGRESS,
+    "progress.cancelled.event": AMQP_PROGRESS,
+    "progress.resumed.event": AMQP_PROGRESS,
+    "progress.child_reported.event": AMQP_PROGRESS,
+    "progress.checkpointed.event": AMQP_PROGRESS,
+    "progress.stalled.event": AMQP_PROGRESS,
+    "progress.removed.event": AMQP_PROGRESS,
     "notification.send": AMQP_NOTIFICATIONS,
     "notification.mark_read": AMQP_NOTIFICATIONS,
     "notification.mark_all_read": AMQP_NOTIFICATIONS,
