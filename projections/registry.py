@@ -22,9 +22,20 @@ from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
-    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Notification, Inbox, Template)
     cls.KIND: cls
-    for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Progress, Notification, Inbox, Archive)
+    for cls in (
+        Job,
+        Publication,
+        Queue,
+        Subscription,
+        Schedule,
+        Batch,
+        Progress,
+        Notification,
+        Inbox,
+        Template,
+        Archive,
+    )
 }
 
 

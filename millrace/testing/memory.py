@@ -77,7 +77,6 @@ class InMemory:
         self.templates = MemoryTemplates(self.log)
         self.notifications = MemoryNotifications(self.log, self.templates)
         self._progress = MemoryProgress(self.log, self.clock)
-        self.notifications = MemoryNotifications(self.log)
         self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
             **job_routes(self.claims.bindings),
