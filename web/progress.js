@@ -135,8 +135,8 @@ export class MillraceProgress extends HTMLElement {
     const told = message.data;
     const known = this.progress;
     if (message.transient && known && !isAhead(told, known)) return;
-    this.progress = message.snapshot ? told : { ...known, ...told };
-    if (told.eventtype !== "progress.stalled" && !("stalled_at" in told)) this.progress.stalled_at = null;
+    this.progress = message.snapshot ? told : merged(known, told);
+    if (!message.snapshot && message.eventtype !== "progress.stalled") this.progress.stalled_at = null;
     this.speak(known);
     this.render();
     this.dispatchEvent(new CustomEvent("millrace-update", { bubbles: true, detail: this.progress }));
@@ -187,6 +187,15 @@ export class MillraceProgress extends HTMLElement {
 function isAhead(told, known) {
   if (known.status !== "pending" && known.status !== "processing") return false;
   return told.progress >= known.progress;
+}
+
+/** What is known after an update. What was shown of a sample stays, where a recorded update of before comes after it. */
+function merged(known, told) {
+  const whole = { ...known, ...told };
+  if (known && told.status === "processing" && known.status === "processing" && told.progress < known.progress) {
+    return { ...whole, progress: known.progress, stage: known.stage, stage_progress: known.stage_progress };
+  }
+  return whole;
 }
 
 /** The stages as they stand: updates name the current one, and those before it are completed. */
