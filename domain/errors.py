@@ -28,6 +28,19 @@ class StaleAttempt(Refusal):
         self.attempt, self.current, self.status = attempt, current, status
 
 
+class ClaimsNotAllowed(Refusal):
+    """Raised when a credential claims jobs of tenants that it is not allowed to work for."""
+
+    code = "claims-not-allowed"
+
+    def __init__(self, tenants: Sequence[str]) -> None:
+        named = "all tenants" if "*" in tenants else ", ".join(tenants)
+        super().__init__(
+            f"this credential may not claim jobs of {named}; the setting claims_for of its key or user says whose"
+        )
+        self.tenants = tuple(tenants)
+
+
 class JobEnded(Refusal):
     """Raised when a job that has ended is asked to change."""
 
@@ -166,3 +179,37 @@ class NoSuchSchedule(Refusal):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no schedule {name!r}: it was removed")
         self.name = name
+
+
+class NoSuchNotification(Refusal):
+    """Raised when a notification is another user's, or has left the read models."""
+
+    code = "not-found"
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("there is no such notification of this user")
+        self.stream = stream
+
+
+class NothingToCancel(Refusal):
+    """Raised when a notification that has gone out altogether is to be cancelled."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("there is nothing to cancel: it has gone out through every channel, and no inbox shows it")
+        self.stream = stream
+
+
+class NotInInbox(Refusal):
+    """Raised when a notification that no inbox shows is to be snoozed."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__("the inbox does not show this notification, so it cannot be snoozed")
+        self.stream = stream
+
+
+class NotSent(Refusal):
+    """Raised when a provider is said to have told about a message that was never sent through that channel."""
+
+    def __init__(self, stream: str, channel: str) -> None:
+        super().__init__(f"nothing was sent through {channel}, so nothing can have become of it")
+        self.stream, self.channel = stream, channel

@@ -284,13 +284,19 @@ class EventPublisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """A worker's wish for jobs, held until something is ready or `deadline` (monotonic seconds) passes."""
+    """A worker's wish for jobs, held until something is ready or `deadline` (monotonic seconds) passes.
+
+    Attributes:
+        tenant: whose the worker is, and whose jobs it wants unless there are `tenants`.
+        tenants: whose jobs it wants, in fair shares; `("*",)` is all tenants.
+    """
 
     tenant: str
     worker: str
     queues: tuple[str, ...]
     slots: int
     wait: float
+    tenants: tuple[str, ...] = ()
 
 
 class GrantedJob(NamedTuple):
@@ -299,6 +305,7 @@ class GrantedJob(NamedTuple):
     job_id: str
     attempt: int
     task: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from domain.ports import EventStore, Loaded, StreamName
 RESULT_BYTES = 1_000_000
 
 
-async def with_parents(store: EventStore, tenant: str, grants: Sequence[dict[str, Any]]) -> None:
+async def with_parents(store: EventStore, grants: Sequence[dict[str, Any]]) -> None:
     """Adds to each grant that has `after` what became of its parents.
 
     Results that would be too much are left out, and so are parents whose history this release cannot read.
@@ -24,7 +24,7 @@ async def with_parents(store: EventStore, tenant: str, grants: Sequence[dict[str
     children = [grant for grant in grants if "after" in grant]
     if not children:
         return
-    streams = {StreamName(KIND, tenant, job_id) for grant in children for job_id in grant["after"]}
+    streams = {StreamName(KIND, grant["tenant"], job_id) for grant in children for job_id in grant["after"]}
     parents = {}
     for stream, loaded in (await store.load(list(streams))).items():
         with suppress(UnreadableHistory):

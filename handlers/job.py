@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 from pydantic_core import from_json, to_json
 
-from domain.errors import UnreadableHistory
+from domain.errors import ClaimsNotAllowed, UnreadableHistory
 from domain.job import KIND, Job
 from domain.job_change import Changes, change
 from domain.ports import ClaimRequest, EventStore, StreamName, WorkQueue
@@ -184,17 +184,36 @@ async def cancellations(
     return told
 
 
+def pool_of(tenants: tuple[str, ...], context: Context) -> tuple[str, ...]:
+    """The tenants of a claim, none where it is for the caller's own alone.
+
+    Raises:
+        ClaimsNotAllowed: the credential may not claim jobs of one of them.
+    """
+    if not tenants or tenants == (context.tenant,):
+        return ()
+    if "*" not in context.claims_for:
+        foreign = [tenant for tenant in tenants if tenant not in (context.tenant, *context.claims_for)]
+        if foreign:
+            raise ClaimsNotAllowed(foreign)
+    return tenants
+
+
 def operation_routes(
     queue: WorkQueue, store: EventStore, lease: float, grant_lease: float
 ) -> dict[str, OperationRoute]:
     """Claims and renewals: carried out each time they arrive."""
 
     async def claim(command: contract.Claim, context: Context) -> dict[str, Any]:
+        tenants = pool_of(command.tenants, context)
         granted = await queue.claim(
-            ClaimRequest(context.tenant, command.worker, command.queues, command.slots, command.wait)
+            ClaimRequest(context.tenant, command.worker, command.queues, command.slots, command.wait, tenants)
         )
-        grants = [{"job_id": job.job_id, "attempt": job.attempt, **from_json(job.task)} for job in granted.jobs]
-        await with_parents(store, context.tenant, grants)
+        grants = [
+            {"job_id": job.job_id, "attempt": job.attempt, "tenant": job.tenant, **from_json(job.task)}
+            for job in granted.jobs
+        ]
+        await with_parents(store, grants)
         return {"grants": grants, "held": granted.held, "lease": grant_lease}
 
     async def renew(command: contract.Renew, context: Context) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from domain.aggregate import Aggregate
 from domain.errors import BatchIsSealed, DuplicateJob, Refusal, UnknownBatch, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
@@ -54,6 +55,7 @@ class Item:
     Attributes:
         rival: the aggregate that has the unique key which the command's own one wants.
         objection: what the store had against it, to be answered and remembered.
+        read: other aggregates that its decision is told of.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Item:
     lane: str | None = None
     rival: StreamName | None = None
     objection: Refusal | None = None
+    read: dict[tuple[str, str], Aggregate] = field(default_factory=dict)
 
 
 class _InFlight:
@@ -222,11 +225,16 @@ class Pipeline:
         if known:
             looked_up = await self._aggregates.load(list(known), known)
         head = await self._store.head() if any(item.route.needs_head for item in items) else 0
+        unreadable_beside = await self._read_beside([item for item in items if item.route.reads is not None])
         now = self._clock.now()
         appends: list[tuple[Item, Append, Held | None]] = []
         again: list[Item] = []
         for item in items:
-            if unreadable := looked_up.get(item.stream) or (item.rival and looked_up.get(item.rival)):
+            if unreadable := (
+                looked_up.get(item.stream)
+                or (item.rival and looked_up.get(item.rival))
+                or unreadable_beside.get(item.stream)
+            ):
                 item.answer = Refused(problem(unreadable.code, str(unreadable)))
                 continue
             try:
@@ -249,6 +257,28 @@ class Pipeline:
                 if not self._settle(item, append, held, outcome):
                     again.append(item)
         return again
+
+    async def _read_beside(self, items: Sequence[Item]) -> dict[StreamName, UnreadableHistory]:
+        """Looks up what the decisions are told of besides their own aggregates, all at once; never what is remembered,
+        which another process may have overtaken. Returns what made it unreadable, by the streams of the commands."""
+        wanted = {
+            item.stream: item.route.reads(item.command, item.context) for item in items if item.route.reads is not None
+        }
+        streams = {stream for classes in wanted.values() for stream in classes}
+        loaded = await self._store.load(list(streams)) if streams else {}
+        unreadable: dict[StreamName, UnreadableHistory] = {}
+        for item in items:
+            item.read = {}
+            for stream, cls in wanted[item.stream].items():
+                found = loaded.get(stream)
+                try:
+                    aggregate = cls.replayed(found.events, found.snapshot) if found is not None else None
+                except UnreadableHistory as error:
+                    unreadable[item.stream] = error
+                    continue
+                if aggregate is not None:
+                    item.read[stream.kind, stream.id] = aggregate
+        return unreadable
 
     def _decide(self, item: Item, now: datetime, head: int, looked_up: bool) -> tuple[Append, Held | None] | None:
         """The append that the command comes to; None where it is answered already.
@@ -273,7 +303,7 @@ class Pipeline:
                 return None
             if item.objection is not None:
                 raise item.objection
-            moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch)
+            moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch, item.read)
             decided = None
             if rival is not None and item.rival is not None and route.resolve is not None:
                 decided = route.resolve(rival.aggregate, item.rival.id, item.command, moment)
@@ -308,7 +338,8 @@ class Pipeline:
         if decided.beside is not None:
             stream, other, work_beside = decided.beside
             first = self._metadata(context, origin)
-            also = Append(stream, 0, other.collected(), first, work=work_beside(other, None, first))
+            rows = work_beside(other, None, first) if work_beside is not None else None
+            also = Append(stream, 0, other.collected(), first, work=rows)
         append = Append(item.stream, before, events, meta, item.key, item.text, work, item.lapsed_attempt, also)
         return append, Held(aggregate, origin, 0)
 

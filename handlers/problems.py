@@ -12,6 +12,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The message cannot be read"),
     "unauthorized": (401, "The caller is not known"),
     "forbidden": (403, "The caller may not do this"),
+    "claims-not-allowed": (403, "The caller may not claim jobs of these tenants"),
     "not-found": (404, "There is no such thing"),
     "unknown-command": (404, "There is no such command"),
     "unknown-query": (404, "There is no such query"),

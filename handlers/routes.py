@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domain.aggregate import Aggregate
@@ -20,6 +21,7 @@ class Moment(NamedTuple):
         stream: the aggregate's stream id.
         head: newest position of the log, 0 where the route does not need it.
         epoch: names the log; position tokens carry it.
+        read: the other aggregates that the route wants to know, by kind and id, as far as they exist.
     """
 
     now: datetime
@@ -27,6 +29,7 @@ class Moment(NamedTuple):
     stream: str
     head: int
     epoch: str
+    read: Mapping[tuple[str, str], Aggregate] = MappingProxyType({})
 
 
 class Beside(NamedTuple):
@@ -34,7 +37,7 @@ class Beside(NamedTuple):
 
     stream: StreamName
     aggregate: Aggregate
-    work: Callable[[Any, str | None, Metadata], Work]
+    work: Callable[[Any, str | None, Metadata], Work] | None = None
 
 
 class Decided(NamedTuple):
@@ -69,6 +72,8 @@ class CommandRoute:
         resolve: what becomes of the command where another aggregate has the unique key that it wants: an answer without
             events, a `Refusal`, or None where it may go on; events that the other one records are stored with its own.
         lane: commands of one call that have the same lane are decided one after the other.
+        reads: other aggregates that the decision is told of, as the store has them at this moment; it does not keep
+            them from changing.
         siblings: commands of one call may name each other; they are carried out in the order that follows.
     """
 
@@ -85,6 +90,7 @@ class CommandRoute:
     followed_by: str | None = None
     resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
     lane: Callable[[Any], str | None] | None = None
+    reads: Callable[[Any, Context], Mapping[StreamName, type[Aggregate]]] | None = None
     siblings: bool = False
 
 

@@ -34,7 +34,7 @@ def storable(command: Message, context: Context) -> bytes:
     if SUSPECT.search(encoded) or encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH:
         _check(_parsed(encoded), MAX_DEPTH)
     _check_text(context.message_id)
-    _check_envelope(context[2:])
+    _check_envelope(context[2:-1])
     return encoded
 
 

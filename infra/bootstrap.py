@@ -22,23 +22,41 @@ from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.notification_queries import NotificationQueries
 from adapters.postgres.presence import PostgresPresence
 from adapters.postgres.projector import Projector
-from adapters.postgres.queue_queries import QueueQueries, follow_file
+from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
 from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
-from handlers import batch, bulk, event, followups, job, job_logs, job_repair, queue, schedule, subscription, timers
+from handlers import (
+    batch,
+    bulk,
+    event,
+    followups,
+    inbox,
+    job,
+    job_logs,
+    job_repair,
+    notification,
+    notification_steps,
+    queue,
+    schedule,
+    subscription,
+    timers,
+)
 from handlers.aggregates import Aggregates
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
 from handlers.live_topics import LiveEvent
+from handlers.notification import NotificationPolicy
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
@@ -51,6 +69,7 @@ from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
 from infra.migrate import migrate
+from infra.notifying import Notifying, notification_policy, notifying_of
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -67,12 +86,18 @@ LIVE_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
 
 
-def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC") -> dict[str, CommandRoute]:
+def public_commands(
+    policy: JobPolicy,
+    files: queue.Files,
+    timezone: str = "UTC",
+    notifying: NotificationPolicy | None = None,
+) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
         files: settings of queues from the configuration file.
         timezone: of schedules that name none.
+        notifying: how notifications are sent; default to inboxes alone.
     """
     return {
         **job.command_routes(policy),
@@ -80,6 +105,8 @@ def public_commands(policy: JobPolicy, files: queue.Files, timezone: str = "UTC"
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **notification.command_routes(notifying or NotificationPolicy()),
+        **inbox.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -94,6 +121,7 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    notifying: Notifying
     hub: Hub
     presence: Presence
     roles: Sequence[Role]
@@ -157,6 +185,10 @@ class System:
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
+            loops += [
+                ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
+                ("notification retention", self.notifying.retention.run),
+            ]
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -206,6 +238,7 @@ async def build(
     roles: Sequence[Role] = ROLES,
     *,
     reactions: Sequence[Reaction] = (),
+    channels: Sequence[Channel] = (),
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
@@ -215,6 +248,7 @@ async def build(
     Args:
         dsn: PostgreSQL, whether a server of its own or the embedded one.
         reactions: process managers besides the built-in ones.
+        channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
         tracing: puts spans around commands, appends, the relay and projections.
@@ -246,7 +280,10 @@ async def build(
     )
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
-    commands = public_commands(policy, files, jobs.scheduler.timezone)
+    await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
+    through = {channel.name: channel for channel in channels}
+    notifying = notification_policy(settings, through)
+    commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
@@ -254,6 +291,7 @@ async def build(
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **notification_steps.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
@@ -283,6 +321,7 @@ async def build(
         **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
+        **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
@@ -294,7 +333,8 @@ async def build(
         gateway = tracing.gateway(gateway, known)
     bus = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        bus = AmqpBus(settings.rabbitmq_url.get_secret_value(), gateway, events_log=settings.events_log)
+        url, claims_for = settings.rabbitmq_url.get_secret_value(), settings.amqp_claims()
+        bus = AmqpBus(url, gateway, claims_for, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
@@ -314,6 +354,7 @@ async def build(
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
         hub=hub,
         presence=presence,
         roles=roles,

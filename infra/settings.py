@@ -69,11 +69,19 @@ RedisUrl = Annotated[SecretStr, _url("redis", "rediss", "unix")]
 HttpUrl = Annotated[SecretStr, _url("http", "https")]
 
 
+Claimable = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+
+
 class ApiKey(Section):
-    """A key of the HTTP interface and the tenant it acts for."""
+    """A key of the HTTP interface and the tenant it acts for.
+
+    Attributes:
+        claims_for: other tenants whose jobs workers with the key may claim; `["*"]` is all.
+    """
 
     key: Annotated[SecretStr, Field(min_length=8)]
     tenant: Annotated[str, StringConstraints(pattern=TENANT_PATTERN)] = DEFAULT_TENANT
+    claims_for: tuple[Claimable, ...] = ()
 
 
 class Logging(Section):
@@ -116,6 +124,8 @@ class Settings(BaseSettings):
         host, port: where HTTP listens.
         data: folder of everything that `millrace up` keeps.
         api_keys: keys of the HTTP interface; given as a mapping from key to tenant, or as text `key=tenant,key=tenant`.
+        amqp_claims_for: tenants whose jobs each user of RabbitMQ may claim besides those of the tenant it asks for;
+            `["*"]` is all. While there is none here and no API key, everybody may claim everybody's.
         allowed_hosts: names accepted in the Host header, besides `host`.
         allowed_origins: web origins accepted for CORS and WebSockets, besides the service's own.
         modules: one section for each module.
@@ -143,6 +153,7 @@ class Settings(BaseSettings):
     port: Port = 8000
     data: Path = Path(".millrace")
     api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(_api_keys)] = ()
+    amqp_claims_for: dict[str, tuple[Claimable, ...]] = Field(default_factory=dict)
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ("localhost", "127.0.0.1", "[::1]")
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
     logging: Logging = Logging()
@@ -160,6 +171,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what code gives."""
         return (init_settings,)
+
+    def amqp_claims(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Tenants whose jobs each user of RabbitMQ may claim; None where nobody is asked who they are."""
+        return self.amqp_claims_for if self.amqp_claims_for or self.api_keys else None
 
     def require_key_off_loopback(self) -> None:
         """Return when `host` is this machine only, or a key protects the service.

@@ -125,6 +125,12 @@ class NamedDefaults(Section):
     timeout: Seconds | None = None
 
 
+class TenantShare(Section):
+    """What a tenant gets of the workers that it shares with others: so many times what one of weight 1 gets."""
+
+    weight: Weight = 1.0
+
+
 class Leases(Section):
     """How long a running attempt stays valid without renewal, in seconds."""
 
@@ -171,6 +177,7 @@ class Jobs(Module):
     )
     defaults: JobDefaults = JobDefaults()
     names: dict[str, NamedDefaults] = Field(default_factory=dict)
+    tenants: dict[Name, TenantShare] = Field(default_factory=dict)
     leases: Leases = Leases()
     retention: Retention = Retention()
     scheduler: Scheduler = Scheduler()
@@ -255,6 +262,25 @@ class Templates(Section):
     dir: str = "./templates/notifications"
 
 
+def _delivery_backoff() -> Retry:
+    return Retry(delay=5.0)
+
+
+class DeliverySettings(Section):
+    """How notifications are sent through each channel.
+
+    Attributes:
+        max_attempts: how often one is tried.
+        timeout: seconds that an attempt may take.
+        concurrency: attempts at the same time, for each channel.
+    """
+
+    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
+    backoff: Annotated[Retry, BeforeValidator(_policy)] = Field(default_factory=_delivery_backoff)
+    timeout: Seconds = 30.0
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
+
+
 class Notifications(Module):
     """Messages to users."""
 
@@ -263,6 +289,7 @@ class Notifications(Module):
     websocket: WebSocket = WebSocket()
     retention: InboxRetention = InboxRetention()
     templates: Templates = Templates()
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
 
     def vendors(self) -> dict[str, str]:
         """The read model's database and the provider of each enabled channel that names one."""

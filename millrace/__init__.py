@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
+    from millrace.contracts.inbox import NotificationPreferences, QuietHours
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
+    from millrace.contracts.notification import DeliveryStatus, Notification, NotificationChannel, NotificationType
     from millrace.errors import (
         BatchSealed,
         CheckpointRefused,
+        ClaimsNotAllowed,
         Conflict,
         DependencyCycle,
         DuplicateJob,
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
         MillraceError,
         NonRetryable,
         NotFound,
+        NotReadable,
+        NotSerializable,
         OutcomeUnknown,
         PartlyRefused,
         PluginUnusable,
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unavailable,
         UnknownBatch,
+        UnknownCodec,
         UnknownParent,
     )
     from millrace.events import Event
@@ -43,13 +49,18 @@ if TYPE_CHECKING:
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.notification_plugins import NotificationPlugin
+    from millrace.notifications import Notifications
+    from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
 __all__ = [
     "BatchSealed",
     "CheckpointRefused",
+    "ClaimsNotAllowed",
     "CloudEvent",
     "Conflict",
+    "DeliveryStatus",
     "DependencyCycle",
     "DuplicateJob",
     "Event",
@@ -69,21 +80,33 @@ __all__ = [
     "MillraceError",
     "NonRetryable",
     "NotFound",
+    "NotReadable",
+    "NotSerializable",
+    "Notification",
+    "NotificationChannel",
+    "NotificationPlugin",
+    "NotificationPreferences",
+    "NotificationType",
+    "Notifications",
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
+    "QuietHours",
     "Refused",
     "Retry",
     "RetryAfter",
+    "Serializer",
     "Snooze",
     "SoftTimeout",
     "StaleAttempt",
     "Stats",
     "TooLarge",
+    "TypedJson",
     "Unauthorized",
     "Unavailable",
     "Unique",
     "UnknownBatch",
+    "UnknownCodec",
     "UnknownParent",
     "Worker",
 ]
@@ -92,6 +115,7 @@ __all__ = [
 # package, and must not pay for a client that they do not use, so that nothing is imported before it is asked for.
 _HOMES = {
     "CloudEvent": "contracts.log",
+    "DeliveryStatus": "contracts.notification",
     "Event": "events",
     "Graph": "graph",
     "Job": "contracts.job",
@@ -100,8 +124,17 @@ _HOMES = {
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",
+    "Notification": "contracts.notification",
+    "NotificationChannel": "contracts.notification",
+    "NotificationPlugin": "notification_plugins",
+    "NotificationPreferences": "contracts.inbox",
+    "NotificationType": "contracts.notification",
+    "Notifications": "notifications",
+    "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
+    "Serializer": "serializers",
     "Stats": "contracts.job",
+    "TypedJson": "serializers",
     "Unique": "contracts.job",
     "Worker": "worker",
 }

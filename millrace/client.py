@@ -13,9 +13,11 @@ from millrace.endings import Endings
 from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
 from millrace.link import Answer, Link
+from millrace.notifications import Notifications
 from millrace.queues import Queues
 from millrace.registry import Registry, SubscriptionDefinition
 from millrace.schedule_decorators import ScheduleDecorators
+from millrace.serializers import Serializer, serializer_of
 from millrace.settings import Settings, settings_from
 from millrace.subscriptions import Subscriptions
 from millrace.transport import Transport, transport_for
@@ -41,9 +43,10 @@ class Millrace:
         actor: the person on whose behalf this client acts.
         timeout: seconds within which a message is answered, repeats included, before an error is raised.
         transport: makes the transport instead of the URL.
+        serializer: of the arguments and results of jobs that have none of their own: `json`, `typed`, or an object.
 
     Raises:
-        ValueError: a tenant or company with other characters than `[A-Za-z0-9_-]`.
+        ValueError: an unknown serializer, or a tenant or company with other characters than `[A-Za-z0-9_-]`.
     """
 
     def __init__(
@@ -56,13 +59,17 @@ class Millrace:
         actor: str | None = None,
         timeout: float = 30.0,
         transport: Callable[[Settings], Transport] | None = None,
+        serializer: Serializer | str = "json",
     ) -> None:
         self.settings = settings_from(url, tenant, company, actor, api_key, timeout)
         self.registry = Registry()
+        self.registry.codecs.default = serializer_of(serializer)
+        self.registry.codecs.add(self.registry.codecs.default)
         self.jobs = JobQueue(self)
         self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
         self.subscriptions = Subscriptions(self)
+        self.notifications = Notifications(self)
         self.endings = Endings(self)
         self.job = self.jobs.job
         self.handler = self.jobs.handler

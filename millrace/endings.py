@@ -41,10 +41,10 @@ class Endings:
             if not _is_over(job):
                 ending = await ended
                 if ending["eventtype"] == "job.completed":
-                    return ending["data"].get("result")
+                    return self._app.registry.codecs.read(ending["data"].get("result"), "result")
                 job = await self._look(job_id, ending["position"])
             if job.status is JobStatus.COMPLETED:
-                return job.result
+                return self._app.registry.codecs.read(job.result, "result")
             raise JobFailed(job)
         finally:
             waiting.discard(ended)

@@ -63,6 +63,7 @@ class Enqueuing:
 
         Raises:
             ValueError: both `data` and `payload`, both `retry` and `backoff`, or a `run_at` without a zone.
+            NotSerializable: the data cannot be written; `path` says where.
             Invalid: the service does not accept a value.
             DuplicateJob: another job has the unique key.
             BatchSealed: its batch takes no more jobs.
@@ -115,7 +116,7 @@ class Enqueuing:
     async def _enqueued(self, body: Mapping[str, Any], result: Mapping[str, Any]) -> Job:
         """The new job, or the one that has its key."""
         found = await self._app.jobs.get(result["job_id"]) if result.get("existing") else None
-        return found or enqueued_job(body, result)
+        return found or self._app.registry.codecs.job(enqueued_job(body, result))
 
     async def _all_enqueued(
         self, bodies: Sequence[Mapping[str, Any]], answers: Sequence[Answer | MillraceError]

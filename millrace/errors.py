@@ -9,6 +9,7 @@ from millrace.contracts.wire import Problem
 
 if TYPE_CHECKING:
     from millrace.contracts.job import Job
+    from millrace.contracts.notification import Notification
 
 
 class MillraceError(Exception):
@@ -88,7 +89,13 @@ class TooLarge(Refused):
 class Unauthorized(Refused):
     """Raised when the credentials are missing or wrong, or do not reach as far as the request."""
 
-    codes = ("unauthorized", "forbidden")
+    codes: ClassVar[tuple[str, ...]] = ("unauthorized", "forbidden")
+
+
+class ClaimsNotAllowed(Unauthorized):
+    """Raised when a worker claims jobs of tenants that its credential may not work for."""
+
+    codes = ("claims-not-allowed",)
 
 
 class Conflict(Refused):
@@ -213,6 +220,43 @@ class ArgumentMismatch(NonRetryable, TypeError):
     """Raised when a job's data does not fit the parameters of its handler."""
 
 
+class NotSerializable(MillraceError, ValueError):
+    """Raised for a value that cannot be written into a message.
+
+    Attributes:
+        path: where it stands, like `data.items[3].price`.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path.removeprefix("."), reason
+        super().__init__(f"{self.path}: {reason}" if self.path else reason)
+
+    def within(self, place: str) -> NotSerializable:
+        """The same, told of the whole that the value is a part of."""
+        return NotSerializable(_joined(place, self.path), self.reason)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.path, self.reason)
+
+
+class NotReadable(NonRetryable, ValueError):
+    """Raised for a value in a message that its serializer does not understand; another attempt would not, either.
+
+    Attributes:
+        path: where it stands.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path.removeprefix("."), reason
+        super().__init__(f"{self.path}: {reason}" if self.path else reason)
+
+    def within(self, place: str) -> NotReadable:
+        """The same, told of the whole that the value is a part of."""
+        return NotReadable(_joined(place, self.path), self.reason)
+
+
 class ResultRefused(NonRetryable):
     """Raised when a handler returned what cannot be stored: not JSON, or more than 1 MB of it."""
 
@@ -249,6 +293,16 @@ class NewerArguments(NoHandler):
         self.version, self.known = version, known
 
 
+class UnknownCodec(NoHandler):
+    """Raised for a value that a serializer wrote which this application does not have; other workers may have it."""
+
+    def __init__(self, place: str, codec: str) -> None:
+        super().__init__(
+            codec, f"{place} was written by the serializer {codec!r}, which this application does not have"
+        )
+        self.codec = codec
+
+
 class ProcessEnded(MillraceError):
     """Raised when the process that ran a handler ended in the middle of it: out of memory, a crash in a library."""
 
@@ -270,13 +324,13 @@ class JobFailed(MillraceError):
 
 
 class PartlyRefused(MillraceError):
-    """Raised when some items of `enqueue_many` were not accepted; the others are durable.
+    """Raised when some items of `enqueue_many` or `send_bulk` were not accepted; the others are durable.
 
     Attributes:
-        outcomes: for each item in order the job, or the error that it met.
+        outcomes: for each item in order the job or notification, or the error that it met.
     """
 
-    def __init__(self, outcomes: Sequence[Job | MillraceError]) -> None:
+    def __init__(self, outcomes: Sequence[Job | Notification | MillraceError]) -> None:
         failed = [outcome for outcome in outcomes if isinstance(outcome, MillraceError)]
         super().__init__(f"{len(failed)} of {len(outcomes)} items were not accepted, the first because: {failed[0]}")
         self.outcomes = list(outcomes)
@@ -285,8 +339,8 @@ class PartlyRefused(MillraceError):
 BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
-        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, Conflict, DuplicateJob, UnknownParent,
-        DependencyCycle, UnknownBatch, BatchSealed,
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, DuplicateJob,
+        UnknownParent, DependencyCycle, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes
@@ -294,6 +348,10 @@ BY_CODE: Mapping[str, type[Refused]] = {
 
 LONGEST_WAIT = 31_536_000 * 10
 TEMPORARY = frozenset({"unavailable", "too-many"})
+
+
+def _joined(place: str, path: str) -> str:
+    return f"{place}{path}" if not path or path.startswith("[") else f"{place}.{path}"
 
 
 def _wait(seconds: float) -> float:

@@ -39,6 +39,8 @@ class JobContext:
         attempt: fencing token: grows with every start of the job; pass it on to systems that can refuse older ones.
         attempts: attempts used so far, this one included.
         timeout: seconds that this attempt may take.
+        tenant: whose job it is.
+        key: whom the job is for, as it was enqueued.
         untold: what it has told with `heartbeat` and the service does not have.
         cancel_reason: what was given as reason when the job was canceled, while it ran.
         soft_timed_out: whether the soft time limit has passed. Plain functions look at it.
@@ -59,12 +61,14 @@ class JobContext:
         "correlation_id",
         "data",
         "id",
+        "key",
         "max_attempts",
         "name",
         "parents",
         "priority",
         "queue",
         "soft_timed_out",
+        "tenant",
         "timeout",
         "traceparent",
         "untold",
@@ -77,6 +81,8 @@ class JobContext:
         self.checkpoint_state: Any = grant.get("checkpoint")
         self.id: str = grant["job_id"]
         self.name: str = grant["name"]
+        self.tenant: str | None = grant.get("tenant")
+        self.key: str | None = grant.get("key")
         self.data: dict[str, Any] = grant["data"]
         self.queue: str = grant["queue"]
         self.priority: int = grant["priority"]
@@ -176,7 +182,7 @@ class JobContext:
             "attempt": self.attempt, "attempts": self.attempts, "max_attempts": self.max_attempts,
             "timeout": self.timeout, "correlation_id": self.correlation_id, "traceparent": self.traceparent,
             "created_at": self._created_at, "checkpoint": self.checkpoint_state,
-            "parents": [parent.model_dump(mode="json") for parent in self.parents],
+            "parents": [parent.model_dump() for parent in self.parents],
         }  # fmt: skip
 
     def told(self, status: str | None, reason: str | None) -> None:

@@ -11,6 +11,7 @@ from millrace.contracts.job import Retry
 from millrace.job_function import JobFunction
 from millrace.job_versions import Upcast, Versions
 from millrace.registry import Backoff, JobDefinition
+from millrace.serializers import Serializer, serializer_of
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -43,6 +44,7 @@ class JobDecorators:
         pool: Literal["thread", "process"] = "thread",
         version: int = 1,
         upcast: Mapping[int, Upcast] | None = None,
+        serializer: Serializer | str | None = None,
     ) -> Callable[[Callable[P, R]], JobFunction[P, R]]: ...
 
     def job(
@@ -58,6 +60,7 @@ class JobDecorators:
         pool: Literal["thread", "process"] = "thread",
         version: int = 1,
         upcast: Mapping[int, Upcast] | None = None,
+        serializer: Serializer | str | None = None,
     ) -> JobFunction[P, R] | Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Declares the function that runs jobs of a name; the function's own name unless another is given.
 
@@ -73,6 +76,7 @@ class JobDecorators:
             pool: where a plain function runs: `process` is for what computes, and must stand at the top of a module.
             version: of the arguments that the function takes.
             upcast: for each older version the function that makes its data that of the next one.
+            serializer: of arguments and result, in place of the application's; `json`, `typed` or an object.
 
         Raises:
             ValueError: another function has the name, `soft_timeout` is not below `timeout`, or an upcast is missing.
@@ -91,13 +95,14 @@ class JobDecorators:
         given = {key: value for key, value in options.items() if value is not None}
 
         versions = Versions(version, upcast or {})
+        codec = None if serializer is None else serializer_of(serializer)
 
         def declare(function: Callable[P, R]) -> JobFunction[P, R]:
             own_name = name if isinstance(name, str) else function.__name__
             if pool == "process":
                 _check_for_process(function, soft_timeout)
             definition = JobDefinition(
-                own_name, function, Binding(function), given, soft_timeout, backoff, pool, versions
+                own_name, function, Binding(function), given, soft_timeout, backoff, pool, versions, codec
             )
             self._app.registry.add_job(definition)
             return JobFunction(cast("JobQueue", self), function, definition)

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from millrace.contracts.job import Job, ParentPolicy, Retry, Unique
 from millrace.job_arguments import as_data
-from millrace.registry import Registry
+from millrace.job_versions import KEY
+from millrace.registry import JobDefinition, Registry
 
 
 def enqueue_body(
@@ -38,6 +39,7 @@ def enqueue_body(
 
     Raises:
         ValueError: two spellings of one thing at once, or a time without a zone.
+        NotSerializable: the data cannot be written.
     """
     if data is not None and payload is not None:
         raise ValueError("give either `data` or `payload`, not both")
@@ -62,11 +64,22 @@ def enqueue_body(
         "ref": ref,
     }
     own = as_data(data if data is not None else payload)
-    body: dict[str, Any] = {"name": name, "data": own if definition is None else definition.versions.marked(own)}
+    body: dict[str, Any] = {"name": name, "data": _data(registry, definition, own)}
     if definition is not None:
         body.update(definition.options)
     body.update((key, value) for key, value in given.items() if value is not None)
     return body
+
+
+def _data(registry: Registry, definition: JobDefinition | None, own: dict[str, Any]) -> dict[str, Any]:
+    """The data as it is sent; its version stands beside the serializer's envelope, for whoever cannot open that."""
+    codecs = registry.codecs
+    serializer = None if definition is None else definition.serializer
+    if not codecs.is_plain(serializer):
+        version = {KEY: own[KEY]} if KEY in own else {}
+        arguments = {key: value for key, value in own.items() if key != KEY}
+        own = {**codecs.written(serializer, arguments, "data"), **version}
+    return own if definition is None else definition.versions.marked(own)
 
 
 def _ids(after: Job | str | Iterable[Job | str]) -> list[str]:

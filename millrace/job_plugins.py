@@ -77,7 +77,8 @@ class PluginHooks:
             return
         # The state at the event's version: later changes, even the job's removal, do not show.
         told = await self._app.state("job", event.subject, at=event.version)
-        job = Job.model_validate({**told["state"], "id": event.subject, "version": told["version"]})
+        told_job = Job.model_validate({**told["state"], "id": event.subject, "version": told["version"]})
+        job = self._app.registry.codecs.job(told_job)
         try:
             result = hook(job)
             if inspect.isawaitable(result):

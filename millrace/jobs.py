@@ -66,7 +66,8 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
         except NotFound:
             return None
         job = answer["job"]
-        return Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
+        found = Job.model_validate({**job, "logs": (await self.logs(job_id)).lines} if logs else job)
+        return self._app.registry.codecs.job(found)
 
     async def get_status(self, job_id: str) -> JobStatus | None:
         """What the job is doing, or None where this tenant has none of that id."""
@@ -106,7 +107,8 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
         }  # fmt: skip
         body = {key: value for key, value in filters.items() if value is not None}
         answer = await self._app.link.query("job.list", body, min_position=min_position)
-        return JobPage([Job.model_validate(job) for job in answer["jobs"]], answer.get("cursor"))
+        read = self._app.registry.codecs.job
+        return JobPage([read(Job.model_validate(job)) for job in answer["jobs"]], answer.get("cursor"))
 
     async def list(self, **filters: Any) -> Jobs:
         """The jobs of one page; takes what `page` takes."""
@@ -226,6 +228,7 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
             JobFailed: it ended without a result.
             NotFound: this tenant has no such job.
             TimeoutError: it did not end in time; it goes on.
+            UnknownCodec: its serializer is none of this application's.
         """
         return await self._app.endings.result(job_id, timeout)
 

@@ -37,7 +37,7 @@ class Link:
         """In whose name the running code sends: a handler's messages carry what caused them."""
         cause = CAUSE.get()
         return Origin(
-            tenant=tenant or self.settings.tenant,
+            tenant=tenant or (cause.tenant if cause else None) or self.settings.tenant,
             company=company or self.settings.company,
             correlation_id=cause.correlation_id if cause else None,
             causation_id=cause.causation_id if cause else None,

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from millrace.binding import Binding
+from millrace.codecs import Codecs
 from millrace.job_context import JobContext
 from millrace.job_middleware import Around
 from millrace.job_versions import Versions
+from millrace.serializers import Serializer
 
 # Seconds to the next attempt, None for the policy's, False for no other attempt.
 Backoff = Callable[[JobContext, Exception], float | bool | None]
@@ -23,6 +25,7 @@ class JobDefinition:
         soft_timeout: seconds after which the handler is told that its time is short.
         pool: where a plain function runs.
         versions: of the arguments, of which the handler takes the current one.
+        serializer: of arguments and result; None for the application's.
         backoff: says after a failed attempt how long the next one waits, or that there is none.
     """
 
@@ -34,6 +37,7 @@ class JobDefinition:
     backoff: Backoff | None = None
     pool: Literal["thread", "process"] = "thread"
     versions: Versions = field(default_factory=Versions)
+    serializer: Serializer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Registry:
     schedules: dict[str, ScheduleDefinition] = field(default_factory=dict)
     rates: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     late: list[Callable[[], None]] = field(default_factory=list)
+    codecs: Codecs = field(default_factory=Codecs)
 
     def complete(self) -> None:
         """Declares what is declared late; doing it again changes nothing."""
@@ -83,6 +88,8 @@ class Registry:
         ValueError: another function has that name.
         """
         self._refuse_second("job", definition.name, self.jobs.get(definition.name), definition.function)
+        if definition.serializer is not None:
+            self.codecs.add(definition.serializer)
         self.jobs[definition.name] = definition
 
     def add_subscription(self, definition: SubscriptionDefinition) -> None:

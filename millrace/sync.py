@@ -14,6 +14,7 @@ from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
+from millrace.notifications import Notifications
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (JobQueue, JobBatch, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (Notifications, JobQueue, JobBatch, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
 
 
 class Portal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 Reply = dict[str, Any]
@@ -18,6 +18,10 @@ class Origin:
     causation_id: str | None = None
     actor: str | None = None
     traceparent: str | None = None
+
+    def in_name_of(self, tenant: str | None) -> Origin:
+        """The same for another tenant, if one is named."""
+        return self if tenant is None or tenant == self.tenant else replace(self, tenant=tenant)
 
 
 class Transport(Protocol):

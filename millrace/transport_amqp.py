@@ -7,6 +7,7 @@ import itertools
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika import DeliveryMode
@@ -23,6 +24,7 @@ ANSWER_SECONDS = 10.0
 CALLS = "millrace.calls"
 CLAIMS = "millrace.claims"
 QUERIES = "millrace.queries"
+CLAIM = "job.claim"
 
 
 class AmqpTransport:
@@ -33,6 +35,7 @@ class AmqpTransport:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._user = unquote(urlsplit(url).username or "guest")
         self._session: Session | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -51,6 +54,9 @@ class AmqpTransport:
         repeat: bool = True,
     ) -> Reply:
         message = self._message(name, body, origin, message_id)
+        if name == CLAIM:
+            # Checked by the broker against the connection: whose jobs may be claimed depends on who asks.
+            message.user_id = self._user
         # Nobody waits for the answer any more.
         message.expiration = hold + timeout
         # A lease must not lapse because its renewal waits behind thousands of commands.

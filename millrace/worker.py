@@ -49,6 +49,8 @@ class Worker:
             the worker takes while all have jobs.
         grace: seconds that running handlers get to end by themselves when the worker stops; then they are canceled
             and their jobs handed back, which uses no attempt.
+        tenants: whose jobs to take, in turn by the weights that the service's configuration gives them; `["*"]` for
+            all, nothing for those of the application's tenant. The credential has to be allowed to.
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
             subscription is delivered by one of them at a time.
         max_memory: bytes that it and its handlers' processes may take; with more it stops as if told to.
@@ -65,6 +67,7 @@ class Worker:
         *,
         concurrency: int = 10,
         queues: Sequence[str] | Mapping[str, float] = ("default",),
+        tenants: Sequence[str] = (),
         grace: float = 30.0,
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
@@ -84,6 +87,7 @@ class Worker:
         self._concurrency = concurrency
         self._queues = tuple(queues)
         self._shares = Shares(queues) if isinstance(queues, Mapping) else None
+        self._tenants = tuple(tenants)
         self._grace = grace
         self._with_subscriptions = subscriptions
         self._subscription_lease = subscription_lease
@@ -91,6 +95,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._runs: dict[Key, Run] = {}
+        self._tenant_of: dict[Key, str | None] = {}
         # Granted and not begun, oldest first, with the time at which each came.
         self._waiting: OrderedDict[Key, tuple[dict[str, Any], float]] = OrderedDict()
         self._ahead = Ahead(concurrency)
@@ -111,9 +116,18 @@ class Worker:
         self._reports = Reports(self._app.link, self._settled)
         self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
         self._claims = Claims(
-            self._app.link, self.id, self._queues, self._ahead.capacity, self._occupied, self._accept, self._shares
+            self._app.link,
+            self.id,
+            self._queues,
+            self._ahead.capacity,
+            self._occupied,
+            self._accept,
+            self._shares,
+            self._tenants,
         )
-        renewals = Renewals(self._app.link, self.id, self._leases, self._lost, self._told, self._heard)
+        renewals = Renewals(
+            self._app.link, self.id, self._leases, self._lost, self._told, self._heard, self._tenant_of.get
+        )
         keeping = asyncio.create_task(renewals.run())
         declaring = asyncio.create_task(declare(self._app))
         deliveries = self._deliveries()
@@ -170,10 +184,12 @@ class Worker:
         now = lease_clock()
         for grant in grants:
             key = grant["job_id"], grant["attempt"]
+            tenant = grant.get("tenant")
             if self._leases.grant(key, sent=sent, held=held, lease=lease, now=now) and not self._stopping.is_set():
+                self._tenant_of[key] = tenant
                 self._waiting[key] = grant, now
             else:
-                self._reports.add(key, worker_outcomes.returned(*key))
+                self._reports.add(key, worker_outcomes.returned(*key), tenant)
         self._begin()
         if self._waiting:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._give_back)
@@ -193,7 +209,7 @@ class Worker:
             if now - since < patience:
                 return
             del self._waiting[key]
-            self._reports.add(key, worker_outcomes.returned(*key))
+            self._reports.add(key, worker_outcomes.returned(*key), self._tenant_of.get(key))
             self._ahead.misjudged()
 
     def _ended(self, run: Run) -> None:
@@ -206,6 +222,7 @@ class Worker:
 
     def _settled(self, key: Key) -> None:
         self._leases.release(key)
+        self._tenant_of.pop(key, None)
         self._claims.wake()
 
     def _told(self, key: Key) -> dict[str, Any] | None:
@@ -220,6 +237,7 @@ class Worker:
 
     def _lost(self, key: Key, told: dict[str, Any]) -> None:
         self._leases.release(key)
+        self._tenant_of.pop(key, None)
         self._waiting.pop(key, None)
         run = self._runs.get(key)
         if run is not None and run.reason is not Stop.LOST:

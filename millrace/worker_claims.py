@@ -37,6 +37,7 @@ class Claims:
         slots: how many jobs the worker may hold at this moment.
         running: how many it holds.
         shares: what each queue gets of the slots while it has jobs; without it the order goes by priority alone.
+        tenants: whose jobs to ask for; none for those of the worker's own tenant.
         accept: called with grants, the time at which their claim was sent, `held` and `lease`.
     """
 
@@ -49,6 +50,7 @@ class Claims:
         running: Callable[[], int],
         accept: Callable[[list[dict[str, Any]], float, float, float], None],
         shares: Shares | None = None,
+        tenants: tuple[str, ...] = (),
     ) -> None:
         self._link = link
         # Taken here: later code runs in the context of whichever handler ended last.
@@ -59,6 +61,7 @@ class Claims:
         self._running = running
         self._accept = accept
         self._shares = shares
+        self._tenants = tenants
         self._asked = 0
         self._failures = 0
         self._scheduled = False
@@ -151,7 +154,8 @@ class Claims:
         Raises:
             MillraceError: there is no answer.
         """
-        body = to_json({"worker": self._worker, "queues": queues, "slots": slots, "wait": wait})
+        wish = {"worker": self._worker, "queues": queues, "slots": slots, "wait": wait}
+        body = to_json(wish | {"tenants": self._tenants} if self._tenants else wish)
         sent = lease_clock()
         # Not repeated: grants that get lost on the way lapse by themselves, and a new claim is as good.
         reply = await self._link.transport.execute(

@@ -64,6 +64,8 @@ class Logs:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._numbers: dict[Key, int] = {}
+        # Of attempts of other tenants than the worker's own.
+        self._tenants: dict[Key, str] = {}
         self._waiting: dict[Key, _Lines] = {}
         self._size = 0
         self._hurry = asyncio.Event()
@@ -87,11 +89,19 @@ class Logs:
         if not scheduled:
             self._loop.call_soon_threadsafe(self._start)
 
+    def begun(self, key: Key, tenant: str | None) -> None:
+        """The attempt may write from now on, for a tenant if one is named."""
+        if tenant is not None and tenant != self._origin.tenant:
+            with self._lock:
+                self._tenants[key] = tenant
+
     def ended(self, key: Key) -> None:
         """The attempt writes nothing more."""
         with self._lock:
             self._numbers.pop(key, None)
             waits = key in self._waiting
+            if not waits:
+                self._tenants.pop(key, None)
         if waits:
             self._hurry.set()
 
@@ -121,27 +131,31 @@ class Logs:
                 pass
             self._hurry.clear()
             while taken := self._take():
-                if not await self._delivered(taken):
+                if not await self._delivered(*taken):
                     await asyncio.sleep(INTERVAL_SECONDS)
             with self._lock:
                 if not self._waiting:
                     self._scheduled = False
                     return
 
-    def _take(self) -> dict[Key, list[Line]]:
-        """As many lines as a message may have."""
+    def _take(self) -> tuple[dict[Key, list[Line]], Origin] | None:
+        """As many lines of one tenant as a message may have, and in whose name they are sent."""
         taken: dict[Key, list[Line]] = {}
         size = 0
         with self._lock:
-            while self._waiting and size < MESSAGE_BYTES and len(taken) < ATTEMPTS:
-                key = next(iter(self._waiting))
+            if not self._waiting:
+                return None
+            tenant = self._tenants.get(next(iter(self._waiting)))
+            for key in [key for key in self._waiting if self._tenants.get(key) == tenant][:ATTEMPTS]:
+                if size >= MESSAGE_BYTES:
+                    break
                 lines = self._waiting.pop(key)
                 taken[key] = list(lines.waiting)
                 size += lines.size
                 self._size -= lines.size
-        return taken
+        return taken, self._origin.in_name_of(tenant)
 
-    async def _delivered(self, taken: dict[Key, list[Line]]) -> bool:
+    async def _delivered(self, taken: dict[Key, list[Line]], origin: Origin) -> bool:
         attempts = b",".join(
             b'{"job_id":%b,"attempt":%d,"lines":[%b]}'
             % (to_json(key[0]), key[1], b",".join(line.body for line in lines))
@@ -149,7 +163,7 @@ class Logs:
         )
         try:
             reply = await self._link.transport.execute(
-                "job.log", b'{"attempts":[%b]}' % attempts, self._origin, uuid7(), timeout=self._link.settings.timeout
+                "job.log", b'{"attempts":[%b]}' % attempts, origin, uuid7(), timeout=self._link.settings.timeout
             )
             read_answer(reply)
         except Refused as error:
@@ -158,7 +172,15 @@ class Logs:
             log.warning("lines of jobs wait", attempts=len(taken), error=str(error))
             self._put_back(taken)
             return False
+        self._forget(taken)
         return True
+
+    def _forget(self, taken: dict[Key, list[Line]]) -> None:
+        """Nothing more comes of those of the attempts that have ended."""
+        with self._lock:
+            for key in taken:
+                if key not in self._numbers and key not in self._waiting:
+                    self._tenants.pop(key, None)
 
     def _put_back(self, taken: dict[Key, list[Line]]) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -19,8 +20,11 @@ MAX_MESSAGE_CHARS = 8_192
 MAX_TRACEBACK_CHARS = 65_536
 
 
-def completed(job: JobContext, result: Any) -> bytes:
+def completed(job: JobContext, result: Any, written: Callable[[Any], Any] = lambda result: result) -> bytes:
     """The report of a success.
+
+    Args:
+        written: makes JSON of the result.
 
     Raises:
         ResultRefused: the result is not JSON or too large.
@@ -28,7 +32,7 @@ def completed(job: JobContext, result: Any) -> bytes:
     if result is None:
         return _report(job, b"completed", b"")
     try:
-        text = encode(result)
+        text = encode(written(result))
     except (ValueError, RecursionError) as error:
         raise ResultRefused(f"the result of job {job.name!r} is not JSON: {error}") from error
     if len(text) > MAX_RESULT_BYTES:

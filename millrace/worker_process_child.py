@@ -24,11 +24,12 @@ LOOK_SECONDS = 1.0
 
 
 class Task(NamedTuple):
-    """One attempt: where the handler is, and the grant."""
+    """One attempt: where the handler is, and the grant. `plain` results come back as JSON, others as they are."""
 
     module: str
     qualname: str
     grant: dict[str, Any]
+    plain: bool
 
 
 class Log(NamedTuple):
@@ -56,6 +57,12 @@ class Saved(NamedTuple):
     """What became of a checkpoint."""
 
     error: Exception | None
+
+
+class Returned(NamedTuple):
+    """What the handler returned, for the worker to write."""
+
+    result: Any
 
 
 class Failed(NamedTuple):
@@ -126,11 +133,14 @@ def serve(pipe: Connection, parent: int) -> None:
         pipe.send(_answer(task, pipe))
 
 
-def _answer(task: Task, pipe: Connection) -> bytes | Failed:
+def _answer(task: Task, pipe: Connection) -> bytes | Returned | Failed:
     try:
         definition = _definition(task)
         job = ProcessJob(task.grant, _Parent(pipe))
         result = definition.function(**definition.binding.arguments(job))
+        if not task.plain:
+            pickle.dumps(result)
+            return Returned(result)
         try:
             return encode(result)
         except (ValueError, RecursionError) as error:

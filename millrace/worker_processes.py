@@ -16,7 +16,7 @@ from millrace.errors import ProcessEnded, ProcessFailed
 from millrace.job_context import JobContext
 from millrace.registry import JobDefinition
 from millrace.worker_leases import Key
-from millrace.worker_process_child import Failed, Log, Save, Saved, Task, Told, serve
+from millrace.worker_process_child import Failed, Log, Returned, Save, Saved, Task, Told, serve
 
 STOP_SECONDS = 2.0
 
@@ -49,8 +49,11 @@ class Processes:
         self._busy: dict[Key, _Child] = {}
         self._closed = False
 
-    def call(self, job: JobContext, definition: JobDefinition) -> Any:
+    def call(self, job: JobContext, definition: JobDefinition, plain: bool = True) -> Any:
         """Runs the handler in a process and returns its result.
+
+        Args:
+            plain: the result is plain JSON; else whatever a process can hand over.
 
         Raises:
             ProcessEnded: the process died, or was killed.
@@ -60,7 +63,7 @@ class Processes:
         child = self._taken(key)
         reusable = False
         try:
-            child.pipe.send(Task(definition.function.__module__, definition.function.__qualname__, job.grant()))
+            child.pipe.send(Task(definition.function.__module__, definition.function.__qualname__, job.grant(), plain))
             result = self._followed(child.pipe, job)
             reusable = True
             return result
@@ -125,8 +128,10 @@ class Processes:
                     pipe.send(_saved(job, state, force))
                 case Failed() as failed:
                     raise _Raised(failed)
-                case bytes() as result:
-                    return from_json(result)
+                case Returned(result):
+                    return result
+                case bytes() as text:
+                    return from_json(text)
 
 
 class _Raised(Exception):

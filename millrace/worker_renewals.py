@@ -30,6 +30,7 @@ class Renewals:
         lost: gets what the service said of the attempt: nothing where its lease could not be renewed in time.
         told: gives what an attempt tells of itself and the service does not have.
         heard: called with that when the service has it.
+        tenant_of: whose job an attempt is of.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class Renewals:
         lost: Callable[[Key, Details], None],
         told: Callable[[Key], Details | None],
         heard: Callable[[Key, Details], None],
+        tenant_of: Callable[[Key], str | None],
     ) -> None:
         self._link = link
         self._origin = link.origin()
         self._worker = worker
         self._leases = leases
-        self._lost, self._told, self._heard = lost, told, heard
+        self._lost, self._told, self._heard, self._tenant_of = lost, told, heard, tenant_of
         self._renewing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -65,12 +67,23 @@ class Renewals:
                 await asyncio.gather(self._renewing, return_exceptions=True)
 
     async def _renew(self) -> None:
-        keys = self._leases.keys()
-        for start in range(0, len(keys), MAX_ATTEMPTS):
-            try:
-                await self._renew_some(keys[start : start + MAX_ATTEMPTS])
-            except MillraceError as error:
-                log.warning("leases could not be renewed; trying again", count=len(keys), error=str(error))
+        of_tenants: dict[str | None, list[Key]] = {}
+        held = self._leases.keys()
+        for key in held:
+            of_tenants.setdefault(self._tenant_of(key), []).append(key)
+        parts = [
+            (tenant, keys[start : start + MAX_ATTEMPTS])
+            for tenant, keys in of_tenants.items()
+            for start in range(0, len(keys), MAX_ATTEMPTS)
+        ]
+        # Side by side: what one tenant's message waits for must not cost another one's leases.
+        await asyncio.gather(*(self._renew_logged(tenant, keys) for tenant, keys in parts))
+
+    async def _renew_logged(self, tenant: str | None, keys: list[Key]) -> None:
+        try:
+            await self._renew_some(tenant, keys)
+        except MillraceError as error:
+            log.warning("leases could not be renewed; trying again", count=len(keys), error=str(error))
 
     def _news(self, keys: list[Key]) -> dict[Key, Details]:
         """As much of what attempts tell as one message takes; the rest goes with the next one."""
@@ -82,7 +95,7 @@ class Renewals:
                 news[key] = told
         return news
 
-    async def _renew_some(self, keys: list[Key]) -> None:
+    async def _renew_some(self, tenant: str | None, keys: list[Key]) -> None:
         details = self._news(keys)
         attempts = [
             {"job_id": key[0], "attempt": key[1], **({"details": details[key]} if key in details else {})}
@@ -91,7 +104,7 @@ class Renewals:
         body = to_json({"worker": self._worker, "attempts": attempts})
         sent = lease_clock()
         reply = await self._link.transport.execute(
-            "job.renew", body, self._origin, uuid7(), timeout=ANSWER_SECONDS, repeat=False
+            "job.renew", body, self._origin.in_name_of(tenant), uuid7(), timeout=ANSWER_SECONDS, repeat=False
         )
         answer = read_answer(reply).result
         for key, told in details.items():

@@ -31,6 +31,7 @@ class Report(NamedTuple):
 
     key: Key
     body: bytes
+    tenant: str | None
     replaced: bool = False
 
     @property
@@ -56,9 +57,9 @@ class Reports:
     def __len__(self) -> int:
         return self._unsettled
 
-    def add(self, key: Key, body: bytes) -> None:
-        """Takes an outcome; it leaves with the others of this turn of the event loop."""
-        self._pending.append(Report(key, body))
+    def add(self, key: Key, body: bytes, tenant: str | None) -> None:
+        """Takes an outcome; it leaves with the others of its tenant and of this turn of the event loop."""
+        self._pending.append(Report(key, body, tenant))
         self._unsettled += 1
         self._empty.clear()
         self._schedule()
@@ -92,22 +93,28 @@ class Reports:
 
     def _take(self) -> list[Report]:
         reports = [self._pending.popleft()]
-        size = len(reports[0].body)
+        size, tenant = len(reports[0].body), reports[0].tenant
+        others: list[Report] = []
         while self._pending and len(reports) < MAX_ITEMS:
+            if self._pending[0].tenant != tenant:
+                others.append(self._pending.popleft())
+                continue
             size += len(self._pending[0].body)
             if size > MAX_BYTES:
                 break
             reports.append(self._pending.popleft())
+        self._pending.extendleft(reversed(others))
         return reports
 
     async def _deliver(self, reports: list[Report]) -> None:
         failures = 0
         message_id = uuid7()
+        origin = self._origin.in_name_of(reports[0].tenant)
         while reports:
             body = b"[" + b",".join(wrapped(report.id, report.body) for report in reports) + b"]"
             try:
                 reply = await self._link.transport.execute(
-                    "job.report", body, self._origin, message_id, timeout=self._link.settings.timeout
+                    "job.report", body, origin, message_id, timeout=self._link.settings.timeout
                 )
                 remaining = self._settle(reports, reply)
                 if len(remaining) < len(reports):
@@ -137,7 +144,7 @@ class Reports:
                 if answer["error"].get("code") in UNSTORABLE and not report.replaced:
                     # The attempt must end all the same, and in a way that says why.
                     instead = worker_outcomes.refused(*report.key, f"the outcome was refused: {error}")
-                    remaining.append(Report(report.key, instead, replaced=True))
+                    remaining.append(Report(report.key, instead, report.tenant, replaced=True))
                     continue
             self._unsettled -= 1
             self._settled(report.key)

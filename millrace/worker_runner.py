@@ -62,7 +62,7 @@ class Runner:
     """Starts handlers and tells how they ended. `logs` has what they log.
 
     Args:
-        report: called once with an attempt's outcome, unless the attempt was lost.
+        report: called once with an attempt's outcome and its tenant, unless the attempt was lost.
         ended: called when the handler has returned; only then is its slot free.
     """
 
@@ -71,7 +71,7 @@ class Runner:
         link: Link,
         registry: Registry,
         threads: Threads,
-        report: Callable[[Key, bytes], None],
+        report: Callable[[Key, bytes, str | None], None],
         ended: Callable[[Run], None],
     ) -> None:
         self._link = link
@@ -91,8 +91,10 @@ class Runner:
         """Starts the granted attempt."""
         job = JobContext(grant)
         run = Run(job, self._registry.jobs.get(job.name))
-        run.checkpoints = Checkpoints(self._link, self._origin, run.key, partial(self.stop, run, Stop.LOST))
+        origin = self._origin.in_name_of(job.tenant)
+        run.checkpoints = Checkpoints(self._link, origin, run.key, partial(self.stop, run, Stop.LOST))
         job.keep(run.checkpoints, self.logs)
+        self.logs.begun(run.key, job.tenant)
         loop = asyncio.get_running_loop()
         run.since = loop.time()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
@@ -141,10 +143,10 @@ class Runner:
     async def _drive(self, run: Run) -> None:
         run.begun = True
         job = run.job
-        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent))
+        CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent, job.tenant))
         outcome: bytes | None = None
         try:
-            outcome = worker_outcomes.completed(job, await self._traced(run))
+            outcome = worker_outcomes.completed(job, await self._traced(run), partial(self._written, run))
             if run.reason is not Stop.TIMEOUT:
                 run.checkpoints.close()
         except NoHandler as error:
@@ -165,13 +167,15 @@ class Runner:
             return await self._call(run)
         job = run.job
         with self._spans.around(job) as span:
-            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent))
+            CAUSE.set(Cause(job.correlation_id, job.id, traceparent_of(span) or job.traceparent, job.tenant))
             return await self._call(run)
 
     async def _call(self, run: Run) -> Any:
         if run.definition is None:
             raise NoHandler(run.job.name)
-        run.job.data = run.definition.versions.brought_up(run.job.name, run.job.data)
+        job, codecs = run.job, self._registry.codecs
+        job.parents = tuple(codecs.parent(parent) for parent in job.parents)
+        job.data = run.definition.versions.brought_up(job.name, codecs.arguments(job.data))
         work = self._handle(run.job)
         if run.definition.soft_timeout is None or self._in_thread(run):
             return await work
@@ -180,12 +184,18 @@ class Runner:
     async def _invoke(self, job: JobContext) -> Any:
         definition = self._registry.jobs[job.name]
         if definition.pool == "process":
-            return await self._threads.run(self.processes.call, {"job": job, "definition": definition})
+            plain = self._registry.codecs.is_plain(definition.serializer)
+            call = {"job": job, "definition": definition, "plain": plain}
+            return await self._threads.run(self.processes.call, call)
         arguments = definition.binding.arguments(job)
         if definition.binding.is_async:
             return await definition.function(**arguments)
         result = await self._threads.run(definition.function, arguments)
         return await result if inspect.isawaitable(result) else result
+
+    def _written(self, run: Run, result: Any) -> Any:
+        serializer = None if run.definition is None else run.definition.serializer
+        return self._registry.codecs.written(serializer, result, "result")
 
     def _finish(self, run: Run, outcome: bytes | None) -> None:
         self.logs.ended(run.key)
@@ -204,7 +214,8 @@ class Runner:
         unsaved = run.checkpoints.close()
         if not run.reported:
             run.reported = True
-            self._report(run.key, outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved))
+            whole = outcome if unsaved is None else worker_outcomes.continued(outcome, unsaved)
+            self._report(run.key, whole, run.job.tenant)
 
     @staticmethod
     def _in_thread(run: Run) -> bool:

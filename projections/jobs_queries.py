@@ -27,8 +27,8 @@ SELECT status, sum(n)::bigint AS n FROM job_counts
 """
 QUEUE_COUNTS = "SELECT queue, status, n FROM job_counts WHERE tenant = $1"
 WORKERS = """
-SELECT count(*) FROM workers
- WHERE tenant = $1 AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
+SELECT count(DISTINCT worker) FROM workers
+ WHERE tenant IN ($1, '*') AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
 """
 
 
@@ -59,7 +59,7 @@ async def listed_jobs(
 
 
 async def job_stats(connection: Connection, tenant: str, lease: float, queue: str | None = None) -> dict[str, int]:
-    """Jobs by status, in one queue or in all, and the tenant's workers seen within one lease."""
+    """Jobs by status, in one queue or in all, and the workers that look for its jobs, seen within one lease."""
     counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant, queue)}
     names = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
     stats = {name: counts.get(name, 0) for name in names}

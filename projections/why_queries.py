@@ -21,8 +21,9 @@ SELECT count(*) AS ahead, count(*) FILTER (WHERE priority > $6) AS higher
          ORDER BY rank, tag, position LIMIT $7) first
 """
 WORKERS = """
-SELECT count(*) AS workers, count(*) FILTER (WHERE queues IS NULL OR $2 = ANY (queues)) AS looking
-  FROM workers WHERE tenant = $1 AND NOT stopped AND seen_at > clock_timestamp() - $3::interval
+SELECT count(DISTINCT worker) AS workers,
+       count(DISTINCT worker) FILTER (WHERE queues IS NULL OR $2 = ANY (queues)) AS looking
+  FROM workers WHERE tenant IN ($1, '*') AND NOT stopped AND seen_at > clock_timestamp() - $3::interval
 """
 
 

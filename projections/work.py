@@ -77,6 +77,7 @@ def task_of(job: Job, origin: Metadata) -> dict[str, object]:
         "max_attempts": job.max_attempts,
         "timeout": job.timeout,
         "created_at": job.created_on,
+        **({} if job.key is None else {"key": job.key}),
         **({} if job.checkpoint is None else {"checkpoint": job.checkpoint}),
         "company": origin.company,
         "correlation_id": origin.correlation_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aio_pika.abc import AbstractConnection
 
 from adapters.amqp import declaration
@@ -21,14 +23,22 @@ class AmqpBus:
     answers.
     """
 
-    def __init__(self, url: str, gateway: Gateway, *, events_log: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        gateway: Gateway,
+        claims_for: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        events_log: bool = False,
+    ) -> None:
         """
         Args:
+            claims_for: see `adapters.amqp.requests.claims`.
             events_log: keeps a copy of the newest events in the stream `millrace.events.log`.
         """
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
         self._publishing = Link(url, "millrace.events", _with_log if events_log else _without_log)
-        self._ingress = Ingress(url, self._answering, gateway)
+        self._ingress = Ingress(url, self._answering, gateway, claims_for)
         self._serving = True
         # Without the log an event that nobody subscribed to goes to no queue, as it should.
         self.publisher = AmqpPublisher(self._publishing, mandatory=events_log)

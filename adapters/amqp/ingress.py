@@ -8,7 +8,7 @@ connection: the underlying robust connection would consume again before the topo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -54,10 +54,12 @@ class Ingress:
     that only this message uses up its delivery limit, after which the broker parks it.
     """
 
-    def __init__(self, url: str, link: Link, gateway: Gateway) -> None:
+    def __init__(
+        self, url: str, link: Link, gateway: Gateway, claims_for: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         replies = Replies(link)
         self._url, self._link = url, link
-        self._claims = claims(gateway, replies, MOST_REQUESTS)
+        self._claims = claims(gateway, replies, MOST_REQUESTS, claims_for)
         self._queries = queries(gateway, replies, MOST_REQUESTS)
         self._commands = Commands(
             gateway, replies, Parking(link), lambda delivery, request: self._claims.take(delivery.message, request)

@@ -8,7 +8,7 @@ back for the second time is acknowledged at once, since it may be what ends the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -115,12 +115,25 @@ def queries(gateway: Gateway, replies: Replies, most: int) -> Requests:
     return Requests(replies, answer, most)
 
 
-def claims(gateway: Gateway, replies: Replies, most: int) -> Requests:
+def claims(
+    gateway: Gateway, replies: Replies, most: int, claims_for: Mapping[str, tuple[str, ...]] | None = None
+) -> Requests:
+    """Answers what workers send.
+
+    Args:
+        claims_for: the tenants that each user of the broker may claim for besides the one of the routing key; None lets
+            everybody claim for all.
+    """
+
     async def answer(request: Request) -> Reply:
         if request.name not in TRANSIENT:
             # What arrives here is acknowledged at once: any other command could be lost without a trace.
             taken = ", ".join(sorted(TRANSIENT))
             return refused("unknown-command", f"only {taken} are taken here; send {request.name} to millrace.commands")
-        return await gateway.execute(request.name, request.body, request.context)
+        context = request.context
+        if request.name == CLAIM:
+            allowed = ("*",) if claims_for is None else claims_for.get(context.principal, ())
+            context = context._replace(claims_for=allowed)
+        return await gateway.execute(request.name, request.body, context)
 
     return Requests(replies, answer, most)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.http.problems import forbidden, malformed, unauthorized
+from millrace.contracts.operations import WORKING
 from millrace.contracts.wire import ANONYMOUS, DEFAULT_TENANT, TENANT_PATTERN
 
 TENANT_HEADERS = (b"x-tenant-id", b"x-tenant")
@@ -21,11 +22,14 @@ class ApiKey:
         digest: SHA-256 of the key, 32 bytes.
         tenant: the only tenant that the key reaches.
         principal: the name that its commands are recorded under.
+        claims_for: other tenants whose jobs its workers may claim; `("*",)` is all. In these tenants' names they send
+            what concerns a claimed job, and nothing else.
     """
 
     digest: bytes = field(repr=False)
     tenant: str
     principal: str
+    claims_for: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.digest) != 32:
@@ -34,10 +38,20 @@ class ApiKey:
             raise ValueError(f"{self.tenant!r} is not a tenant id: [A-Za-z0-9_-]{{1,64}}")
 
     @classmethod
-    def of(cls, secret: str, tenant: str = DEFAULT_TENANT, principal: str | None = None) -> ApiKey:
+    def of(
+        cls,
+        secret: str,
+        tenant: str = DEFAULT_TENANT,
+        principal: str | None = None,
+        claims_for: Sequence[str] = (),
+    ) -> ApiKey:
         """The key for a secret; without a principal it is named after the digest's first characters."""
         digest = hashlib.sha256(secret.encode()).digest()
-        return cls(digest, tenant, principal or f"key:{digest.hex()[:12]}")
+        return cls(digest, tenant, principal or f"key:{digest.hex()[:12]}", tuple(claims_for))
+
+    def works_for(self, tenant: str) -> bool:
+        """Whether its workers may claim the tenant's jobs."""
+        return "*" in self.claims_for or tenant in self.claims_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +60,14 @@ class Caller:
 
     tenant: str
     principal: str
+    claims_for: tuple[str, ...] = ()
 
 
 class Access:
     """Turns the credential of a request into a caller.
 
     Without keys every request is let in, and `X-Tenant-Id` chooses the tenant. With keys the key decides, and a header
-    that names another tenant is refused.
+    that names another tenant is refused, except for what workers of several tenants send about a job.
     """
 
     def __init__(self, keys: Sequence[ApiKey] = ()) -> None:
@@ -63,8 +78,8 @@ class Access:
         """Whether anyone who reaches the port is let in."""
         return not self._keys
 
-    def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """The caller behind a request.
+    def identify(self, headers: Mapping[bytes, bytes], command: str | None = None) -> Caller:
+        """The caller behind a request, which sends `command` if it is one.
 
         Raises:
             HttpProblem: 400 for a malformed tenant header, 401 without a valid key, 403 for another
@@ -72,11 +87,13 @@ class Access:
         """
         wished = _tenant(headers)
         if not self._keys:
-            return Caller(wished or DEFAULT_TENANT, ANONYMOUS)
+            return Caller(wished or DEFAULT_TENANT, ANONYMOUS, ("*",))
         key = self._find(_credential(headers))
         if wished is not None and wished != key.tenant:
+            if command in WORKING and key.works_for(wished):
+                return Caller(wished, key.principal)
             raise forbidden("the API key belongs to another tenant than the one that the request names")
-        return Caller(key.tenant, key.principal)
+        return Caller(key.tenant, key.principal, key.claims_for)
 
     def _find(self, secret: bytes | None) -> ApiKey:
         if secret is None:

@@ -28,6 +28,7 @@ from adapters.http.live_routes import live_routes
 from adapters.http.live_session import LiveLimits
 from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
+from adapters.http.notifications import notification_routes
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.queues import queue_routes
@@ -105,6 +106,7 @@ def create_app(
         batch_routes(door),
         queue_routes(door),
         schedule_routes(door),
+        notification_routes(door),
         event_routes(door, live),
         subscription_routes(door),
         log_routes(door),

@@ -115,13 +115,13 @@ class Call:
             raise malformed(f"the header {name.decode('latin-1')} must be 1 to 128 printable ASCII characters")
         return text
 
-    def context(self, access: Access) -> Context:
-        """Who asks, and for which tenant.
+    def context(self, access: Access, command: str | None = None) -> Context:
+        """Who asks, and for which tenant; a worker may send `command` for a tenant that is not its own.
 
         Raises:
             HttpProblem: 400 for a malformed header, 401 without a valid key, 403 for another tenant's data.
         """
-        caller = access.identify(self.headers)
+        caller = access.identify(self.headers, command)
         company = self.text(b"x-company-id")
         if company is not None and not TENANT_PATTERN.fullmatch(company):
             raise malformed("the header x-company-id must match [A-Za-z0-9_-]{1,64}")
@@ -135,6 +135,7 @@ class Call:
             causation_id=self.text(b"x-causation-id"),
             actor=self.text(b"x-actor"),
             traceparent=traceparent.decode("ascii") if TRACEPARENT.fullmatch(traceparent) else None,
+            claims_for=caller.claims_for,
         )
 
 

@@ -11,11 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from adapters.http import cloudevents, dead_letters, envelope, jobs, subscriptions
+from adapters.http import cloudevents, dead_letters, envelope, jobs, notifications, subscriptions
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import job, queue, schedule
+from millrace.contracts import inbox, job, queue, schedule
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
@@ -25,6 +25,11 @@ REST_BODIES: tuple[type[BaseModel], ...] = (
     job.JobChange,
     queue.QueueSettings,
     schedule.ScheduleChanges,
+    notifications.Many,
+    notifications.Snoozing,
+    notifications.ReceiptBody,
+    inbox.NotificationPreferences,
+    inbox.ContactChanges,
     subscriptions.Acknowledgment,
     subscriptions.Parking,
     subscriptions.Releasing,

@@ -24,9 +24,9 @@ class Door:
         self.gateway = gateway
         self._access = access
 
-    def context(self, request: Request) -> Context:
-        """Who asks. Raises `HttpProblem` (400, 401, 403)."""
-        return call_of(request.scope).context(self._access)
+    def context(self, request: Request, command: str | None = None) -> Context:
+        """Who asks, to send `command` if it is one. Raises `HttpProblem` (400, 401, 403)."""
+        return call_of(request.scope).context(self._access, command)
 
     async def command(self, request: Request, name: str, body: object, context: Context | None = None) -> Reply:
         """Carries out a command, whatever its answer.
@@ -35,7 +35,7 @@ class Door:
             HttpProblem: the caller may not ask, or the service stops while it holds the command.
             ClientGone: the client left while the command was held; nothing was granted.
         """
-        work = self.gateway.execute(name, body, context or self.context(request))
+        work = self.gateway.execute(name, body, context or self.context(request, name))
         if name not in HELD_COMMANDS:
             return await work
         try:

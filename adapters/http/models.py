@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.contracts.batch import Batch
 from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
 from millrace.contracts.event import Leased, Subscription
+from millrace.contracts.inbox import Contacts, Preferences
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
 from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
+from millrace.contracts.notification import DeliveryStatus, Notification
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
 from millrace.contracts.why import Why
@@ -185,6 +187,55 @@ class SchedulePage(BaseModel):
     cursor: str | None = None
 
 
+class NotificationSent(BaseModel):
+    """Answer to `notification.send`: what is done in each channel."""
+
+    notification_id: str
+    deliveries: dict[str, DeliveryStatus] = Field(default_factory=dict)
+
+
+class NotificationChanged(BaseModel):
+    """Answer to the commands on a notification."""
+
+    notification_id: str
+    success: Literal[True] = True
+
+
+class BulkSent(BaseModel):
+    """Answer to `POST /api/notifications/bulk`: a reply for each notification."""
+
+    sent: int
+    refused: int
+    results: list[dict[str, Any]]
+
+
+class Unread(BaseModel):
+    """Answer to `notification.unread_count`."""
+
+    user_id: str
+    unread: int
+
+
+class InboxRead(BaseModel):
+    """Answer to `notification.mark_all_read`."""
+
+    user_id: str
+    success: Literal[True] = True
+
+
+class NotificationAnswer(BaseModel):
+    """Answer to `notification.get`."""
+
+    notification: Notification
+
+
+class NotificationPage(BaseModel):
+    """Answer to `notification.list`."""
+
+    notifications: list[Notification]
+    cursor: str | None = None
+
+
 class SubscriptionAnswer(BaseModel):
     """Answer to `subscription.get`."""
 
@@ -267,6 +318,14 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.resume": ScheduleReply,
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
+    "notification.send": NotificationSent,
+    "notification.mark_read": NotificationChanged,
+    "notification.mark_all_read": InboxRead,
+    "notification.cancel": NotificationChanged,
+    "notification.snooze": NotificationChanged,
+    "notification.receipt": NotificationChanged,
+    "notification.set_preferences": Preferences,
+    "notification.set_contacts": Contacts,
     "event.publish": Published,
     "subscription.create": SubscriptionReply,
     "subscription.acknowledge": SubscriptionReply,
@@ -295,6 +354,11 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,
+    "notification.get": NotificationAnswer,
+    "notification.list": NotificationPage,
+    "notification.unread_count": Unread,
+    "notification.preferences": Preferences,
+    "notification.contacts": Contacts,
     "log.read": LogPage,
     "log.history": EventPage,
     "log.state": AggregateState,

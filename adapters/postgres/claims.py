@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+from pydantic_core import to_json
 
 from adapters.postgres.database import Connection
 from adapters.postgres.group_commit import GroupCommit
@@ -19,6 +21,9 @@ from domain.aggregate import Event
 from domain.ports import ClaimRequest, Granted, GrantedJob, Metadata, RecordedEvent, StreamName
 
 Lane = tuple[str, str]
+# A claim's tenant, its queues, and the tenants of its pool.
+Wish = tuple[str, tuple[str, ...], tuple[str, ...]]
+EVERYBODY = ("*",)
 # One claim's answer stays below every limit on message sizes on its way.
 GRANT_BYTES = 1_000_000
 # How many claims of the same queues one flush looks at; where the last of them gets something, another flush follows.
@@ -40,11 +45,35 @@ class _Claim:
 
 @dataclass(slots=True)
 class _Group:
-    """The claims that look into the same queues of one tenant; `stirred` when something may be ready for them."""
+    """The claims that look into the same lanes; `stirred` when something may be ready for them.
+
+    Attributes:
+        lanes: where they look; those of all tenants are named by their queues alone.
+        pool: names the tenants and queues together where they are of several tenants.
+    """
 
     lanes: frozenset[Lane]
+    every: frozenset[str]
+    pool: str | None
     claims: list[_Claim] = field(default_factory=list)
     stirred: bool = True
+
+    @classmethod
+    def of(cls, request: ClaimRequest) -> _Group:
+        tenants = request.tenants or (request.tenant,)
+        if tenants == EVERYBODY:
+            return cls(frozenset(), frozenset(request.queues), _pool(request))
+        lanes = frozenset((tenant, queue) for tenant in tenants for queue in request.queues)
+        return cls(lanes, frozenset(), _pool(request) if request.tenants else None)
+
+    def looks_into(self, lanes: set[Lane]) -> bool:
+        return not self.lanes.isdisjoint(lanes) or (bool(self.every) and any(queue in self.every for _, queue in lanes))
+
+
+def _pool(request: ClaimRequest) -> str:
+    """Equal for claims of the same tenants and queues, in whatever order they name them."""
+    names = to_json([sorted(request.tenants), sorted(request.queues)])
+    return hashlib.blake2b(names, digest_size=12).hexdigest()
 
 
 class Claims:
@@ -57,7 +86,7 @@ class Claims:
     def __init__(self, commits: GroupCommit, grant_lease: float) -> None:
         self._commits = commits
         self._grant_lease = timedelta(seconds=grant_lease)
-        self._groups: dict[tuple[str, tuple[str, ...]], _Group] = {}
+        self._groups: dict[Wish, _Group] = {}
         self._limited: set[Lane] = set()
         self._on_started: Callable[[StreamName, Event, int], None] = lambda stream, event, position: None
 
@@ -69,9 +98,8 @@ class Claims:
         """Waits for work and grants it; see `domain.ports.WorkQueue`."""
         arrived = time.monotonic()
         claim = _Claim(request, asyncio.get_running_loop().create_future())
-        key = (request.tenant, request.queues)
-        lanes = frozenset((request.tenant, queue) for queue in request.queues)
-        group = self._groups.setdefault(key, _Group(lanes))
+        key = (request.tenant, request.queues, request.tenants)
+        group = self._groups.get(key) or self._groups.setdefault(key, _Group.of(request))
         group.claims.append(claim)
         group.stirred = True
         self._commits.wake()
@@ -100,7 +128,7 @@ class Claims:
 
         await self._commits.perform(nothing)
 
-    def _forget(self, key: tuple[str, tuple[str, ...]], claim: _Claim) -> None:
+    def _forget(self, key: Wish, claim: _Claim) -> None:
         group = self._groups.get(key)
         if group is not None:
             if claim in group.claims:
@@ -115,7 +143,7 @@ class Claims:
         def expire(done: asyncio.Future[list[GrantedJob]]) -> None:
             if done.cancelled() or done.exception() is not None or not done.result():
                 return
-            streams = [StreamName("job", claim.request.tenant, job.job_id).text for job in done.result()]
+            streams = [StreamName("job", job.tenant, job.job_id).text for job in done.result()]
             worker = claim.request.worker
 
             async def run(connection: Connection) -> None:
@@ -153,27 +181,29 @@ class Claims:
         if self._limited:
             lanes = lanes | (left & self._limited)
         for group in self._groups.values():
-            if not group.lanes.isdisjoint(lanes):
+            if group.looks_into(lanes):
                 group.stirred = True
         return any(group.stirred for group in self._groups.values())
 
     def rows(self) -> ClaimRows:
         """The claims that are to be served now, those of one group together."""
         claims: list[_Claim] = []
+        pools: list[str | None] = []
         partly: list[tuple[_Group, int]] = []
         for group in self._groups.values():
             if group.stirred:
                 group.stirred = False
                 open_ = [claim for claim in group.claims if claim.serving is None and not claim.done.done()]
                 claims += open_[:CLAIMS_AT_ONCE]
+                pools += [group.pool] * (len(claims) - len(pools))
                 if len(open_) > CLAIMS_AT_ONCE:
                     partly.append((group, len(claims) - 1))
         loop = asyncio.get_running_loop()
         for claim in claims:
             claim.serving = loop.create_future()
         rows = [
-            (number, claim.request.tenant, claim.request.queues, claim.request.slots, claim.request.worker)
-            for number, claim in enumerate(claims)
+            (number, request.tenant, request.queues, request.slots, request.worker, request.tenants or None, pool)
+            for number, (request, pool) in enumerate(zip((claim.request for claim in claims), pools, strict=True))
         ]
         return ClaimRows(self, claims, partly, [rows, self._grant_lease, GRANT_BYTES])
 
@@ -217,7 +247,7 @@ class ClaimRows:
             position, event_id = base + number + 1, rows.event_id(first_id + number)
             recorded.append(RecordedEvent(position, stream, version + 1, event_id, event.routing_name, at, meta, event))
             self._owner.started(stream, event, position)
-            jobs[claim].append(GrantedJob(job_id, attempt, task))
+            jobs[claim].append(GrantedJob(job_id, attempt, task, tenant))
         stopped = set(flush["stopped"])
         for number, claim in enumerate(self._claims):
             if (jobs[number] or number in stopped) and not claim.done.done():

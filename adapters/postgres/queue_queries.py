@@ -46,6 +46,7 @@ UNION ALL (SELECT job_id FROM waiting WHERE tenant = $1 AND queue = $2 AND posit
 UNION ALL (SELECT job_id FROM dependents WHERE tenant = $1 AND work ->> 'queue' = $2 AND position <= $3 LIMIT $4)
 LIMIT $4
 """
+WEIGH_TENANTS = "SELECT weigh_tenants($1::jsonb)"
 FOLLOW_FILE = "SELECT follow_file($1::jsonb)"
 
 
@@ -117,3 +118,9 @@ async def follow_file(commits: GroupCommit, files: Mapping[str, Mapping[str, Any
     told = {name: rules(with_bursts({**DEFAULTS, **settings})) for name, settings in files.items()}
     text = to_json(told).decode()
     await commits.perform(lambda connection: connection.execute(FOLLOW_FILE, text))
+
+
+async def weigh_tenants(commits: GroupCommit, weights: Mapping[str, float]) -> None:
+    """Has tenants get these parts of the workers that they share; 1 where nothing is said."""
+    text = to_json(dict(weights)).decode()
+    await commits.perform(lambda connection: connection.execute(WEIGH_TENANTS, text))

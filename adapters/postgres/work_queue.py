@@ -27,13 +27,17 @@ UPDATE leases l SET expires_at = clock_timestamp() + $4, confirmed = true, detai
 RETURNING l.stream, l.attempt
 """
 SEEN = """
-INSERT INTO workers (tenant, worker, seen_at, queues) VALUES ($1, $2, clock_timestamp(), $3::text[])
+INSERT INTO workers (tenant, worker, seen_at, queues, pool)
+SELECT t.tenant, $2, clock_timestamp(), $3::text[], nullif($4::text, t.tenant) FROM unnest($1::text[]) AS t(tenant)
 ON CONFLICT (tenant, worker) DO UPDATE
    SET seen_at = excluded.seen_at, queues = coalesce(excluded.queues, workers.queues)
+ WHERE workers.pool IS NOT DISTINCT FROM excluded.pool
 """
 STOP = """
-INSERT INTO workers (tenant, worker, seen_at, stopped) VALUES ($1, $2, clock_timestamp(), true)
-ON CONFLICT (tenant, worker) DO UPDATE SET stopped = true
+WITH gone AS (
+    INSERT INTO workers (tenant, worker, seen_at, stopped) VALUES ($1, $2, clock_timestamp(), true)
+    ON CONFLICT (tenant, worker) DO UPDATE SET stopped = true RETURNING worker)
+DELETE FROM workers w USING gone g WHERE w.worker = g.worker AND w.pool = $1
 """
 LAPSED = """
 SELECT tenant, job_id, attempt, worker, confirmed FROM leases
@@ -116,7 +120,7 @@ class PostgresWorkQueue:
 
     @translated
     async def claim(self, request: ClaimRequest) -> Granted:
-        await self._note_worker(request.tenant, request.worker, request.queues)
+        await self._note_worker(request.tenant, request.worker, request.queues, request.tenants)
         return await self.claims.claim(request)
 
     @translated
@@ -191,11 +195,13 @@ class PostgresWorkQueue:
         """Forgets keys that have had no work for a while."""
         await self._commits.perform(lambda connection: connection.execute(TIDY))
 
-    async def _note_worker(self, tenant: str, worker: str, queues: Sequence[str] | None = None) -> None:
+    async def _note_worker(
+        self, tenant: str, worker: str, queues: Sequence[str] | None = None, pool: Sequence[str] = ()
+    ) -> None:
         """Workers are counted by when they were last seen; noting each of them every few seconds is enough."""
         now = time.monotonic()
         if now - self._seen.get((tenant, worker), -60.0) > self._lease.total_seconds() / 3:
             if len(self._seen) > 10_000:
                 self._seen.clear()
             self._seen[tenant, worker] = now
-            await self._pool.execute(SEEN, tenant, worker, queues)
+            await self._pool.execute(SEEN, sorted({tenant, *pool}), worker, queues, tenant)

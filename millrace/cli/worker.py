@@ -13,6 +13,7 @@ from millrace import Millrace
 from millrace.cli.errors import CliError
 from millrace.cli.logs import configure_logs
 from millrace.cli.target import load_app
+from millrace.contracts.wire import TENANT_PATTERN
 from millrace.errors import PluginUnusable
 from millrace.worker import Worker
 from millrace.worker_memory import EXIT_CODE
@@ -32,6 +33,10 @@ def worker(
     url: Annotated[
         str | None, typer.Option(help="Where the service is, in place of the application's address.")
     ] = None,
+    tenants: Annotated[
+        str | None,
+        typer.Option(help="Tenants whose jobs to run, with commas, or * for all; else the application's own."),
+    ] = None,
     grace: Annotated[float, typer.Option(help="Seconds that running jobs get when it stops.", min=0)] = 30.0,
     subscriptions: Annotated[bool, typer.Option(help="Also deliver events; one worker at a time does.")] = True,
     max_memory: Annotated[
@@ -50,6 +55,7 @@ def worker(
         app,
         concurrency=concurrency,
         queues=names,
+        tenants=tenant_names(tenants),
         grace=grace,
         subscriptions=subscriptions,
         max_memory=None if max_memory is None else max_memory * MIB,
@@ -99,6 +105,20 @@ def weighted_queues(text: str | None) -> dict[str, float]:
         hint = "write a weight above 0 for each, like --queues default=3,media=1"
         raise CliError(f"--queues {text!r} has no good weights; {hint}", exit_code=2) from error
     return weights
+
+
+def tenant_names(text: str | None) -> list[str]:
+    """The tenants in a comma-separated list, or `*` alone; none when there is no list.
+
+    Raises:
+        CliError: it has no tenant, or one that cannot be.
+    """
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    wrong = [name for name in names if name != "*" and not TENANT_PATTERN.fullmatch(name)]
+    if wrong or (text is not None and not names) or ("*" in names and len(names) > 1):
+        hint = "write it like --tenants acme,globex, or --tenants '*' for all"
+        raise CliError(f"--tenants {text!r} is no list of tenants; {hint}", exit_code=2)
+    return names
 
 
 def queue_names(text: str | None) -> list[str]:

@@ -4,10 +4,38 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from millrace.contracts import batch, deadletter, event, job, job_bulk, job_graph, log, queue, schedule, why
+from millrace.contracts import (
+    batch,
+    deadletter,
+    event,
+    inbox,
+    job,
+    job_bulk,
+    job_graph,
+    log,
+    notification,
+    notification_events,
+    queue,
+    schedule,
+    why,
+)
 from millrace.contracts.wire import Fact, Message
 
-MODULES: tuple[ModuleType, ...] = (job, job_bulk, job_graph, why, batch, deadletter, queue, schedule, event, log)
+MODULES: tuple[ModuleType, ...] = (
+    job,
+    job_bulk,
+    job_graph,
+    why,
+    batch,
+    deadletter,
+    queue,
+    schedule,
+    notification,
+    inbox,
+    notification_events,
+    event,
+    log,
+)
 
 COMMANDS: dict[str, type[Message]] = {
     name: model for module in MODULES for name, model in getattr(module, "COMMANDS", {}).items()

@@ -25,6 +25,8 @@ RESERVED_MODULES = frozenset(
         "document",
         "schedule",
         "queue",
+        "inbox",
+        "template",
     }
 )
 

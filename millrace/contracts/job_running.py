@@ -11,6 +11,8 @@ from pydantic_core import to_json
 from millrace.contracts.job_fields import AttemptNumber, CheckpointState, JobStatus, Seconds
 from millrace.contracts.wire import Fact, Identifier, Message, Name
 
+PoolTenant = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
+
 
 class ErrorDetail(Message):
     """Why an attempt failed: the error's class, its message and the traceback, as text."""
@@ -79,12 +81,23 @@ class Claim(Message):
         queues: where to look; within the claim the order of jobs goes by priority, then by age.
         slots: most jobs to grant.
         wait: seconds that the service may hold the claim while nothing is ready.
+        tenants: whose jobs to take, in turn by the tenants' weights and within each by priority; `["*"]` for all.
+            Without it those of the caller's tenant. The credential must be allowed to, and what is done about a grant
+            is sent in the name of the grant's tenant.
     """
 
     worker: Identifier
     queues: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)] = ("default",)
     slots: Annotated[int, Field(ge=1, le=1_000)] = 1
     wait: Annotated[float, Field(ge=0, le=60)] = 0.0
+    tenants: Annotated[tuple[PoolTenant, ...], Field(max_length=64)] = ()
+
+    @field_validator("tenants")
+    @classmethod
+    def _all_or_some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value and len(value) > 1:
+            raise ValueError('["*"] stands for all tenants and for itself; leave the others out')
+        return tuple(dict.fromkeys(value))
 
 
 class Parent(Fact):
@@ -105,11 +118,14 @@ class Grant(Fact):
     """One job that a claim received. The attempt is valid for `lease` seconds after the claim was answered.
 
     Attributes:
+        tenant: whose job it is; renewals, reports and what else concerns it are sent in its name.
+        key: whom the job is for, as it was enqueued.
         parents: the jobs that it came after, with their results, in the order of `after`.
     """
 
     job_id: str
     attempt: int
+    tenant: str
     name: str
     data: dict[str, Any]
     queue: str
@@ -121,6 +137,7 @@ class Grant(Fact):
     correlation_id: str | None = None
     traceparent: str | None = None
     checkpoint: Any = None
+    key: str | None = None
     parents: tuple[Parent, ...] = ()
 
 

@@ -88,7 +88,7 @@ class Cron:
         # The wall clock read backwards only says where to begin: the instants themselves are found forwards.
         latest = _wall(until, self.zone)
         oldest = deque(islice(CronSim(self.expression, latest + SECOND, reverse=True), limit), maxlen=1)
-        begin = _instant(oldest[0] if oldest else latest, self.zone)
+        begin = instant_of(oldest[0] if oldest else latest, self.zone)
         found: deque[datetime] = deque(maxlen=limit)
         for change in (USUAL_CHANGE, LONGEST_CHANGE):
             start = max(first, begin - change)
@@ -167,7 +167,7 @@ def _by_the_clock(cron: Cron, time: datetime) -> Iterator[datetime]:
     """One instant for each wall-clock time."""
     last = time
     for wall in CronSim(cron.expression, _wall(time, cron.zone)):
-        due = _instant(wall, cron.zone)
+        due = instant_of(wall, cron.zone)
         if due > last:
             last = due
             yield due
@@ -190,7 +190,7 @@ def _by_the_hour(cron: Cron, time: datetime) -> Iterator[datetime]:
             return
 
 
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+def instant_of(wall: datetime, zone: ZoneInfo) -> datetime:
     """When the clock first shows `wall`, or has skipped it."""
     first = wall.replace(tzinfo=zone)
     due = first.astimezone(UTC)

@@ -66,6 +66,7 @@ class Context(NamedTuple):
         causation_id: the event or command that directly caused this message.
         actor: the person on whose behalf the principal acts.
         traceparent: W3C trace context.
+        claims_for: the tenants whose jobs the credential may claim besides its own; `("*",)` is all.
     """
 
     tenant: str
@@ -76,6 +77,7 @@ class Context(NamedTuple):
     causation_id: str | None = None
     actor: str | None = None
     traceparent: str | None = None
+    claims_for: tuple[str, ...] = ()
 
     def item(self, index: int, item_id: str | None = None) -> Context:
         """The context of item `index` of a batch; an item without an id gets `<message_id>/<index>`."""

@@ -11,6 +11,7 @@ from millrace.client import Millrace
 from millrace.contracts.job import Job
 from millrace.contracts.wire import DEFAULT_TENANT
 from millrace.registry import Registry
+from millrace.serializers import Serializer
 from millrace.settings import Settings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.deliveries import Deliveries
@@ -28,6 +29,7 @@ class MillraceTest(Millrace):
         memory: the service, to share it with other applications; default one of its own.
         registry: handlers that exist already.
         start: where the clock of a service of its own begins; default now.
+        serializer: as for `Millrace`.
 
     Attributes:
         clock: `clock.advance(seconds)` moves the time of the service.
@@ -43,13 +45,26 @@ class MillraceTest(Millrace):
         memory: InMemory | None = None,
         registry: Registry | None = None,
         start: datetime | None = None,
+        serializer: Serializer | str = "json",
     ) -> None:
         self.memory = memory or InMemory(VirtualClock(start))
         self.clock = self.memory.clock
-        super().__init__("memory://", tenant=tenant, company=company, actor=actor, transport=self._transport)
+        super().__init__(
+            "memory://",
+            tenant=tenant,
+            company=company,
+            actor=actor,
+            transport=self._transport,
+            serializer=serializer,
+        )
         self.registry = registry or self.registry
         self._deliveries = Deliveries(self)
         self._deliveries.declare()
+
+    @property
+    def outbox(self) -> list[dict[str, Any]]:
+        """What notifications have sent by mail, push and the like, oldest first; the inbox is none of it."""
+        return [sent for sent in self.memory.deliveries.outbox if sent["tenant"] == self.settings.tenant]
 
     def on(
         self, pattern: str, *, name: str | None = None, priority: int = 5, max_attempts: int = 5, start: str = "head"

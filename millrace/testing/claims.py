@@ -12,6 +12,7 @@ from millrace.testing.bindings import Bindings
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
+from millrace.testing.pools import Shares
 from millrace.testing.queue_state import QueueState
 from millrace.testing.states import BatchState, State
 from millrace.testing.work import Lanes
@@ -21,13 +22,19 @@ GRANT_LEASE = 5.0
 
 
 class Claims:
-    """Grants jobs, and knows which attempts are valid and which workers were seen lately."""
+    """Grants jobs, and knows which attempts are valid and which workers were seen lately.
+
+    Attributes:
+        weights: of tenants in the pools that serve several; 1 where a tenant has none.
+    """
 
     def __init__(self, log: MemoryLog, clock: VirtualClock) -> None:
         self._log, self._clock = log, clock
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
         self._queues: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        self.weights: dict[str, float] = {}
+        self._pools: dict[tuple[tuple[str, ...], tuple[str, ...]], Shares] = {}
         self.bindings = Bindings(log, clock, self.recorded, self._release)
 
     def recorded(self, stream: Stream, state: State) -> None:
@@ -54,10 +61,26 @@ class Claims:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
         self._seen[tenant, worker] = self._clock.now()
         self._queues[tenant, worker] = queues
-        lanes = self._lanes.get(tenant)
-        taken = lanes.take(queues, slots, self._clock.now()) if lanes else []
+        taken = self._take(tenant, queues, slots)
         grants = [self._grant(Stream("job", tenant, job.id), job, worker) for job in taken]
         return {"grants": grants, "held": 0.0, "lease": GRANT_LEASE}
+
+    def claim_for_pool(
+        self, tenant: str, tenants: tuple[str, ...], worker: str, queues: tuple[str, ...], slots: int
+    ) -> dict[str, Any]:
+        """Grants what is ready now of several tenants, or of all with `*`, in turn by their weights."""
+        served = tuple(sorted(self._lanes)) if tenants == ("*",) else tenants
+        for each in {tenant, *tenants}:
+            self._seen[each, worker] = self._clock.now()
+            self._queues[each, worker] = queues
+        shares = self._pools.setdefault((tuple(sorted(tenants)), tuple(sorted(queues))), Shares(self.weights))
+        taken = shares.take(served, slots, lambda name: self._take(name, queues, 1))
+        grants = [self._grant(Stream("job", name, job.id), job, worker) for name, job in taken]
+        return {"grants": grants, "held": 0.0, "lease": GRANT_LEASE}
+
+    def _take(self, tenant: str, queues: tuple[str, ...] | None, slots: int) -> list[JobState]:
+        lanes = self._lanes.get(tenant)
+        return lanes.take(queues, slots, self._clock.now()) if lanes else []
 
     def renew(self, tenant: str, command: contract.Renew) -> dict[str, Any]:
         """The answer to `job.renew`: which of the attempts are not valid any more."""
@@ -121,7 +144,9 @@ class Claims:
 
     def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)
-        return [worker for worker, seen in self._seen.items() if worker[0] == tenant and seen > oldest]
+        served = (tenant, "*")
+        found = [worker for worker, seen in self._seen.items() if worker[0] in served and seen > oldest]
+        return list({worker: (whose, worker) for whose, worker in found}.values())
 
     def counts(self, tenant: str, queue: str) -> tuple[int, Counter[str], int, float | None]:
         """See `Lanes.counts`."""
@@ -141,6 +166,7 @@ class Claims:
         return told | {
             "job_id": job.id,
             "attempt": job.attempt,
+            "tenant": stream.tenant,
             "name": job.name,
             "data": job.data,
             "queue": job.queue,
@@ -152,4 +178,5 @@ class Claims:
             "correlation_id": first.correlation_id,
             "traceparent": first.traceparent,
             "checkpoint": job.checkpoint,
+            "key": job.key,
         }

@@ -41,6 +41,7 @@ class Route:
         creates: a missing aggregate is no refusal.
         remembered: the same message id gives the same answer again.
         continues: events keep the correlation of the aggregate's first.
+        decide_at: the same where the decision must know the stream.
         admit: what other jobs say to it, before it decides: an answer, a `Refusal`, or None.
     """
 
@@ -53,6 +54,7 @@ class Route:
     remembered: bool = True
     continues: bool = False
     admit: Callable[[Stream, Any, Any, Context], dict[str, Any] | None] | None = None
+    decide_at: Callable[[Stream, Any, Any, datetime], list[Fact]] | None = None
 
 
 def _derived(_: Any, context: Context) -> str:

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from millrace.contracts.batch import EVENTS as BATCH_EVENTS
 from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
+from millrace.contracts.inbox import EVENTS as INBOX_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
+from millrace.contracts.notification_events import EVENTS as NOTIFICATION_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
@@ -25,6 +27,8 @@ EVENTS = {
     **DEAD_LETTER_EVENTS,
     **QUEUE_EVENTS,
     **SCHEDULE_EVENTS,
+    **NOTIFICATION_EVENTS,
+    **INBOX_EVENTS,
     **SUBSCRIPTION_EVENTS,
 }
 TYPES = {kind: name for name, kind in EVENTS.items()}

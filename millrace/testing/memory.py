@@ -35,6 +35,8 @@ from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import change_many
+from millrace.testing.notification_deliveries import MemoryDeliveries
+from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
@@ -56,6 +58,8 @@ class InMemory:
         log: every event.
         claims: what can be claimed.
         job_logs: what attempts have logged.
+        notifications: inboxes, and what is to be sent.
+        deliveries: what was sent.
         scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
@@ -66,12 +70,15 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
+        self.notifications = MemoryNotifications(self.log)
+        self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
             **batch_routes(),
             **queue_routes(),
             **schedule_routes(),
+            **self.notifications.command_routes(),
             **event_routes(),
             **subscription_routes(self.log),
         }
@@ -83,6 +90,7 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self.notifications.query_routes(),
         }
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -95,6 +103,7 @@ class InMemory:
             reply = self._execute(name, body, context)
             # The end of a job may be what a run waits for.
             self.scheduler.fire_due()
+            self.deliveries.deliver_due()
             news = self.log.head > head
         # A claim that waits in vain changes nothing; it would wake itself for ever.
         if news:
@@ -152,10 +161,12 @@ class InMemory:
     def _moved(self) -> None:
         with self._lock:
             self.scheduler.fire_due()
+            self.deliveries.deliver_due()
         self.changed()
 
     def _recorded(self, stream: Stream, state: State) -> None:
         self.claims.recorded(stream, state)
+        self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
 
@@ -200,6 +211,9 @@ class InMemory:
             return invalid(error)
         except Refusal as refusal:
             return refusal.answer()
+        if claim.tenants and claim.tenants != (context.tenant,):
+            wished = claim.worker, claim.queues, claim.slots
+            return Accepted(self.claims.claim_for_pool(context.tenant, claim.tenants, *wished))
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
 
     def _change_many(self, wish: Message, context: Context) -> Accepted:

@@ -63,7 +63,10 @@ class Pipeline:
             if told is not None:
                 holder = Stream(route.kind, context.tenant, told["job_id"])
                 return Accepted(told, self._log.token(self._log.streams[holder][-1].position))
-            facts = route.decide(state, command, self._clock.now())
+            now = self._clock.now()
+            facts = (
+                route.decide_at(stream, state, command, now) if route.decide_at else route.decide(state, command, now)
+            )
         except Refusal as refusal:
             return refusal.answer()
         if facts:

@@ -104,6 +104,7 @@ class Running:
         candidates = (
             self._memory.claims.next_due(self._tenant),
             self._memory.scheduler.next_due(self._tenant),
+            self._memory.deliveries.next_due(self._tenant),
             self._deliveries.next_due(),
         )
         return min((due for due in candidates if due is not None), default=None)
@@ -113,8 +114,8 @@ class Running:
         if self._count > self._max_runs:
             raise EndlessWork(self._max_runs)
 
-    def _report(self, key: Key, body: bytes) -> None:
-        context = Context(self._tenant, f"report:{key[0]}:{key[1]}:{uuid7()}")
+    def _report(self, key: Key, body: bytes, tenant: str | None) -> None:
+        context = Context(tenant or self._tenant, f"report:{key[0]}:{key[1]}:{uuid7()}")
         self._memory.execute("job.report", from_json(body), context)
 
     def _ended(self, run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
+from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
@@ -103,6 +104,8 @@ KINDS: dict[
     | type[QueueState]
     | type[ScheduleState]
     | type[SubscriptionState]
+    | type[NotificationState]
+    | type[InboxState]
     | type[PublicationState],
 ] = {
     "job": JobState,
@@ -110,6 +113,8 @@ KINDS: dict[
     "queue": QueueState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
+    "notification": NotificationState,
+    "inbox": InboxState,
     "event": PublicationState,
 }
 

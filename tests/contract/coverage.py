@@ -8,6 +8,7 @@ HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
 AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
+HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
@@ -18,6 +19,7 @@ AMQP_DEAD = f"{OPERATIONS}::test_dead_letters_over_amqp"
 AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
+AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
@@ -69,6 +71,20 @@ ROUTES: dict[str, str] = {
     "trigger_schedule": HTTP_SCHEDULES,
     "pause_schedule": HTTP_SCHEDULES,
     "resume_schedule": HTTP_SCHEDULES,
+    "send_notification": HTTP_NOTIFICATIONS,
+    "send_notifications": HTTP_NOTIFICATIONS,
+    "list_notifications": HTTP_NOTIFICATIONS,
+    "count_unread_notifications": HTTP_NOTIFICATIONS,
+    "read_all_notifications": HTTP_NOTIFICATIONS,
+    "get_preferences": HTTP_NOTIFICATIONS,
+    "set_preferences": HTTP_NOTIFICATIONS,
+    "get_contacts": HTTP_NOTIFICATIONS,
+    "set_contacts": HTTP_NOTIFICATIONS,
+    "get_notification": HTTP_NOTIFICATIONS,
+    "read_notification": HTTP_NOTIFICATIONS,
+    "snooze_notification": HTTP_NOTIFICATIONS,
+    "acknowledge_notification": HTTP_NOTIFICATIONS,
+    "cancel_notification": HTTP_NOTIFICATIONS,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -108,6 +124,14 @@ ROUTES: dict[str, str] = {
     "command_schedule_resume": HTTP_NAMES,
     "command_schedule_remove": HTTP_NAMES,
     "command_schedule_trigger": HTTP_NAMES,
+    "command_notification_send": HTTP_NAMES,
+    "command_notification_mark_read": HTTP_NAMES,
+    "command_notification_mark_all_read": HTTP_NAMES,
+    "command_notification_cancel": HTTP_NAMES,
+    "command_notification_snooze": HTTP_NAMES,
+    "command_notification_receipt": HTTP_NAMES,
+    "command_notification_set_preferences": HTTP_NAMES,
+    "command_notification_set_contacts": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -131,6 +155,11 @@ ROUTES: dict[str, str] = {
     "query_schedule_get": HTTP_NAMES,
     "query_schedule_list": HTTP_NAMES,
     "query_schedule_next": HTTP_NAMES,
+    "query_notification_get": HTTP_NAMES,
+    "query_notification_list": HTTP_NAMES,
+    "query_notification_unread_count": HTTP_NAMES,
+    "query_notification_preferences": HTTP_NAMES,
+    "query_notification_contacts": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -191,6 +220,35 @@ MESSAGES: dict[str, str] = {
     "batch.cancelled.event": AMQP_BATCHES,
     "batch.completed.event": AMQP_BATCHES,
     "batch.succeeded.event": AMQP_BATCHES,
+    "notification.send": AMQP_NOTIFICATIONS,
+    "notification.mark_read": AMQP_NOTIFICATIONS,
+    "notification.mark_all_read": AMQP_NOTIFICATIONS,
+    "notification.cancel": AMQP_NOTIFICATIONS,
+    "notification.snooze": AMQP_NOTIFICATIONS,
+    "notification.receipt": AMQP_NOTIFICATIONS,
+    "notification.set_preferences": AMQP_NOTIFICATIONS,
+    "notification.set_contacts": AMQP_NOTIFICATIONS,
+    "notification.get": AMQP_NOTIFICATIONS,
+    "notification.list": AMQP_NOTIFICATIONS,
+    "notification.unread_count": AMQP_NOTIFICATIONS,
+    "notification.preferences": AMQP_NOTIFICATIONS,
+    "notification.contacts": AMQP_NOTIFICATIONS,
+    "notification.created.event": AMQP_NOTIFICATIONS,
+    "notification.queued.event": AMQP_NOTIFICATIONS,
+    "notification.deferred.event": AMQP_NOTIFICATIONS,
+    "notification.suppressed.event": AMQP_NOTIFICATIONS,
+    "notification.sent.event": AMQP_NOTIFICATIONS,
+    "notification.delivered.event": AMQP_NOTIFICATIONS,
+    "notification.attempt_failed.event": AMQP_NOTIFICATIONS,
+    "notification.failed.event": AMQP_NOTIFICATIONS,
+    "notification.read.event": AMQP_NOTIFICATIONS,
+    "notification.cancelled.event": AMQP_NOTIFICATIONS,
+    "notification.snoozed.event": AMQP_NOTIFICATIONS,
+    "notification.woken.event": AMQP_NOTIFICATIONS,
+    "notification.removed.event": AMQP_NOTIFICATIONS,
+    "notification.preferences_set.event": AMQP_NOTIFICATIONS,
+    "notification.contacts_set.event": AMQP_NOTIFICATIONS,
+    "notification.all_read.event": AMQP_NOTIFICATIONS,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from millrace.testing.contracts.bench import ServiceBench
 from millrace.testing.contracts.client_suite import ClientSuite
+from tests.support.channels import Recorder
 from tests.support.service import RunningService, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(database_url: str, rabbitmq_url: str) -> AsyncIterator[RunningService]:
-    async with running_service(database_url, rabbitmq_url) as service:
+    async with running_service(database_url, rabbitmq_url, channels=[Recorder("email"), Recorder("sms")]) as service:
         yield service
 
 

@@ -147,7 +147,7 @@ def test_every_route_is_in_the_protocol() -> None:
         for method in methods
         if path.startswith("/api/") and not path.startswith(("/api/commands", "/api/queries", "/api/v1/"))
     }
-    told = re.findall(r"^\| `((?:GET|POST|PATCH|DELETE) /api/[^`]+)` \|", PROTOCOL, re.MULTILINE)
+    told = re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) /api/[^`]+)` \|", PROTOCOL, re.MULTILINE)
     assert sorted(told) == sorted(real)
 
 

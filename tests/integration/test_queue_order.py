@@ -34,8 +34,8 @@ SELECT relname, seq_scan, seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tab
 """
 SERVE = """
 SELECT cardinality(granted) AS n
-  FROM serve_claims(ARRAY[ROW(0, $1::text, ARRAY['default', 'other'], 1, 'w-5')::claim_to_serve], interval '5 s',
-                    1000000, '00000000-0000-8000-8000-', 0)
+  FROM serve_claims(ARRAY[ROW(0, $1::text, ARRAY['default', 'other'], 1, 'w-5', NULL, NULL)::claim_to_serve],
+                    interval '5 s', 1000000, '00000000-0000-8000-8000-', 0)
 """
 
 

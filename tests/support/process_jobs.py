@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from decimal import Decimal
 from typing import Any
 
 from millrace import JobContext, Millrace, NonRetryable, RetryAfter
@@ -22,6 +23,11 @@ class Odd(Exception):
 @app.job(pool="process")
 def square(n: int) -> dict[str, int]:
     return {"square": n * n, "process": os.getpid()}
+
+
+@app.job(pool="process", serializer="typed", max_attempts=1)
+def half(n: Decimal, broken: bool = False) -> Any:
+    return {n / 2: object() if broken else (n,)}
 
 
 @app.job(pool="process", max_attempts=2, retry={"kind": "fixed", "delay": 0.05})

@@ -16,6 +16,7 @@ from adapters.http.live_session import LiveLimits
 from adapters.http.server import serve
 from adapters.metrics import Metrics
 from adapters.tracing import Tracing
+from domain.channels import Channel
 from handlers.gateway import Gateway
 from infra.bootstrap import System, build
 from infra.health import SystemHealth
@@ -45,6 +46,7 @@ async def running(
     http: bool = True,
     tracing: Tracing | None = None,
     events_log: bool = False,
+    channels: Sequence[Channel] = (),
 ) -> AsyncIterator[Running]:
     """The service with all roles, once it can work."""
     names: list[frozenset[str]] = []
@@ -55,7 +57,7 @@ async def running(
 
     given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url, "events_log": events_log}
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
-    system = await build(settings, database_url, measured=noted, tracing=tracing)
+    system = await build(settings, database_url, measured=noted, tracing=tracing, channels=channels)
     system.start()
     service = Running(system, names[0])
     try:

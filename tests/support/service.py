@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from adapters.http.access import Access
 from adapters.http.app import create_app
 from adapters.http.server import serve
+from domain.channels import Channel
 from infra.bootstrap import System, build
 from infra.health import SystemHealth
 from infra.settings import Settings
@@ -30,10 +31,16 @@ class RunningService:
 
 
 @asynccontextmanager
-async def running_service(database_url: str, rabbitmq_url: str | None = None) -> AsyncIterator[RunningService]:
+async def running_service(
+    database_url: str,
+    rabbitmq_url: str | None = None,
+    settings: Settings | None = None,
+    *,
+    channels: Sequence[Channel] = (),
+) -> AsyncIterator[RunningService]:
     """All roles on a free port of the loopback interface, until the block ends."""
-    settings = Settings(rabbitmq_url=None if rabbitmq_url is None else SecretStr(rabbitmq_url))
-    system = await build(settings, database_url)
+    settings = settings or Settings(rabbitmq_url=None if rabbitmq_url is None else SecretStr(rabbitmq_url))
+    system = await build(settings, database_url, channels=channels)
     system.start()
     app = create_app(
         system.gateway,

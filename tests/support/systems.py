@@ -25,9 +25,16 @@ async def system(
     lease: float = 30.0,
     unconfirmed: float = 5.0,
     queues: dict[str, Any] | None = None,
+    tenants: dict[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
-    modules = {"jobs": {"leases": {"duration": lease, "unconfirmed": unconfirmed}, "queues": queues or {}}}
+    modules = {
+        "jobs": {
+            "leases": {"duration": lease, "unconfirmed": unconfirmed},
+            "queues": queues or {},
+            "tenants": tenants or {},
+        }
+    }
     built = await build(Settings.model_validate({"modules": modules}), dsn, roles, reactions=reactions)
     built.start()
     try:

@@ -18,10 +18,13 @@ from millrace.testing.contracts.client_graphs import GraphsContract
 from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
+from millrace.testing.contracts.client_notifications import NotificationsContract
+from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
 from millrace.testing.contracts.client_running import RunningContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
+from millrace.testing.contracts.client_serializers import SerializersContract
 from millrace.testing.contracts.client_subscriptions import SubscriptionsContract
 from millrace.testing.contracts.client_why import WhyContract
 
@@ -41,9 +44,12 @@ class ClientSuite(
     ControlContract,
     DeadLettersContract,
     QueuesContract,
+    PoolsContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,
+    NotificationsContract,
+    SerializersContract,
     SubscriptionsContract,
     WhyContract,
 ):

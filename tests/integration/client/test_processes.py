@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from textwrap import dedent
 
 import pytest
 
 from millrace import Job, JobContext
 from millrace.testing import MillraceTest, in_memory
-from tests.support.process_jobs import app, endless, goes_on, raises, square
+from tests.support.process_jobs import app, endless, goes_on, half, raises, square
 
 
 @pytest.fixture
@@ -32,6 +33,14 @@ async def test_a_process_runs_one_job_after_another(test: MillraceTest) -> None:
     results = [(await ended(test, job)).result for job in jobs]
     assert [result["square"] for result in results] == [4, 9]
     assert len({result["process"] for result in results} | {os.getpid()}) == 2
+
+
+async def test_arguments_and_results_keep_their_types_where_a_serializer_does(test: MillraceTest) -> None:
+    job = await ended(test, await half.enqueue(Decimal(3)))
+    assert (job.status, job.result) == ("completed", {Decimal("1.5"): (Decimal(3),)})
+    job = await ended(test, await half.enqueue(Decimal(3), broken=True))
+    assert (job.status, job.attempts) == ("failed", 1)
+    assert "result.1.5: object is not among the serializer's types" in (job.error or "")
 
 
 async def test_a_killed_process_is_a_failed_attempt_and_the_next_goes_on_from_its_checkpoint(

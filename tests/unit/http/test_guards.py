@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from adapters.http.access import Access, ApiKey
 from adapters.http.middleware import Edge
+from millrace.contracts.operations import WORKING
 from tests.unit.http.conftest import client_of
 from tests.unit.http.memory_gateway import MemoryGateway
 
@@ -153,6 +154,34 @@ async def test_without_the_right_key_nothing_is_reached(
             assert (await client.post(path, json={}, headers=headers)).status_code == status
         assert (await client.get("/health/ready")).status_code == 200
     assert gateway.contexts == []
+
+
+async def test_a_key_for_workers_of_several_tenants_reaches_their_jobs_and_nothing_else(
+    make_app: Callable[..., FastAPI], gateway: MemoryGateway
+) -> None:
+    keys = [ApiKey.of("pool", "ops", "pool", ["acme"]), ApiKey.of("all", "ops", "all", ["*"]), ApiKey.of("one", "ops")]
+    async with client_of(make_app(Access(keys))) as client:
+
+        async def status(key: str, path: str, tenant: str) -> int:
+            headers = {"X-API-Key": key, "X-Tenant-Id": tenant}
+            return (await client.post(path, json={}, headers=headers)).status_code
+
+        for command in sorted(WORKING):
+            assert await status("pool", f"/api/commands/{command}", "acme") != 403
+            assert await status("pool", f"/api/commands/{command}", "beta") == 403
+            assert await status("all", f"/api/commands/{command}", "beta") != 403
+            assert await status("one", f"/api/commands/{command}", "acme") == 403
+        assert {each.tenant for each in gateway.contexts} == {"acme", "beta"}
+        assert {each.claims_for for each in gateway.contexts} == {()}, "a right that is used once is not used again"
+        for path in (
+            "/api/commands/job.claim",
+            "/api/commands/job.cancel",
+            "/api/queries/job.get",
+            "/api/queues/a/pause",
+        ):
+            assert await status("all", path, "acme") == 403
+        assert await status("all", "/api/commands/job.claim", "ops") != 403
+        assert gateway.contexts[-1].claims_for == ("*",)
 
 
 def test_a_key_never_shows_itself() -> None:

@@ -1,0 +1,153 @@
+"""Notifications: the commands that callers give. What goes out is the deliverer's business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, assert_never, cast
+
+from domain.aggregate import Aggregate
+from domain.inbox import KIND as INBOX
+from domain.inbox import Inbox
+from domain.notification import Notification
+from domain.ports import StreamName
+from handlers.inbox import said_by
+from handlers.routes import CommandRoute, Decided, Moment
+from millrace.contracts import notification as contract
+from millrace.contracts.job import Retry
+from millrace.contracts.notification_plan import Defer, Queue, Said, Show, Step, Suppress, channels_of, locale_of, plan
+from millrace.contracts.wire import Context, derived_id
+
+
+def usual_retry() -> Retry:
+    """How long a delivery that failed waits: 5 s, doubling up to an hour."""
+    return Retry(delay=5.0)
+
+
+@dataclass(frozen=True)
+class NotificationPolicy:
+    """How the service sends.
+
+    Attributes:
+        channels: what it can send through.
+        timeout: seconds that one attempt may take.
+        at_once: attempts at the same time, for each channel.
+    """
+
+    channels: frozenset[str] = frozenset({contract.IN_APP})
+    max_attempts: int = 8
+    retry: Retry = field(default_factory=usual_retry)
+    timeout: float = 30.0
+    at_once: int = 16
+
+
+def send(policy: NotificationPolicy, notification: Notification | None, command: contract.Send, at: Moment) -> Decided:
+    if notification is None:
+        own, default = said_about(command.user_id, at)
+        steps = plan(command, own, default, policy.channels, at.now)
+        notification = Notification.create(at.stream, at.now, content_of(command, steps, own, default))
+        for channel, step in steps.items():
+            take(notification, channel, step, at)
+    told = {channel: step.status for channel, step in notification.steps.items()}
+    return Decided(notification, {"notification_id": at.id, "deliveries": told})
+
+
+def take(notification: Notification, channel: str, step: Step, at: Moment) -> None:
+    """Records what is to be done in a channel."""
+    match step:
+        case Show():
+            notification.show(at.now)
+        case Queue(address):
+            notification.queue(channel, address, derived_id(at.stream, channel), at.now)
+        case Defer(address, reason, until):
+            notification.defer(channel, address, derived_id(at.stream, channel), reason, until, at.now)
+        case Suppress(reason, detail):
+            notification.suppress(channel, reason, detail, at.now)
+        case _:
+            assert_never(step)
+
+
+def content_of(command: contract.Send, steps: Mapping[str, Step], own: Said, default: Said) -> dict[str, Any]:
+    """What the notification says, as its first event has it."""
+    return {
+        "user_id": command.user_id,
+        "type": command.type.value,
+        "title": command.title or "",
+        "message": command.message,
+        "html": None,
+        "category": command.category,
+        "action_url": command.action_url,
+        "action_label": command.action_label,
+        "metadata": command.metadata,
+        "channels": list(channels_of(command, own, default)),
+        "critical": command.critical,
+        "in_inbox": any(isinstance(step, Show) for step in steps.values()),
+        "locale": locale_of(command, own, default),
+        "template": None,
+        "throttle": None if command.throttle is None else command.throttle.model_dump(),
+        "digest": None if command.digest is None else command.digest.model_dump(),
+        "digest_of": [],
+    }
+
+
+def said_about(user_id: str, at: Moment) -> tuple[Said, Said]:
+    """What the user and the tenant have said."""
+    own, default = at.read.get((INBOX, user_id)), at.read.get((INBOX, contract.DEFAULTS_USER))
+    return said_by(cast("Inbox | None", own)), said_by(cast("Inbox | None", default))
+
+
+def inboxes_of(user_id: str, tenant: str) -> dict[StreamName, type[Aggregate]]:
+    """The inboxes that say how a user is to be told."""
+    return {StreamName(INBOX, tenant, id): Inbox for id in (user_id, contract.DEFAULTS_USER)}
+
+
+def mark_read(notification: Notification, command: contract.MarkRead, at: Moment) -> Decided:
+    notification.read(command.user_id, at.now)
+    return _told(notification, at)
+
+
+def cancel(notification: Notification, command: contract.CancelNotification, at: Moment) -> Decided:
+    notification.cancel(command.user_id, command.reason, at.now)
+    return _told(notification, at)
+
+
+def snooze(notification: Notification, command: contract.SnoozeNotification, at: Moment) -> Decided:
+    until = command.until or at.now + timedelta(seconds=command.seconds or 0.0)
+    notification.snooze(command.user_id, until, at.now)
+    return _told(notification, at)
+
+
+def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
+    notification.acknowledge(command.channel, command.status == "delivered", command.reason, at.now)
+    return _told(notification, at)
+
+
+def _told(notification: Notification, at: Moment) -> Decided:
+    return Decided(notification, {"notification_id": at.id, "success": True})
+
+
+def _named(command: Any, _: Context) -> str:
+    return str(command.notification_id)
+
+
+def _derived(_: Any, context: Context) -> str:
+    return derived_id(context.tenant, context.message_id, context.principal)
+
+
+def _inboxes(command: contract.Send, context: Context) -> dict[StreamName, type[Aggregate]]:
+    return inboxes_of(command.user_id, context.tenant)
+
+
+def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
+    """Commands that a notification decides."""
+    return {
+        "notification.send": CommandRoute(
+            contract.Send, Notification, partial(send, policy), _derived, creates=True, required=False, reads=_inboxes
+        ),
+        "notification.mark_read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
+        "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),
+        "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
+        "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
+    }

@@ -1,0 +1,68 @@
+"""Builds what sends notifications, from the settings and the channels that have a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from adapters.postgres.due_deliveries import PostgresDueDeliveries
+from adapters.postgres.expired_notifications import PostgresExpiredNotifications
+from domain.channels import Channel
+from handlers.deliverer import Deliverer
+from handlers.delivery import Deliveries
+from handlers.notification import NotificationPolicy
+from handlers.notification_retention import NotificationRetention
+from handlers.pipeline import Pipeline
+from infra.settings import Settings
+from infra.storage import Storage
+from millrace.contracts.notification import IN_APP
+from projections.notifications import NotificationsProjection
+
+
+@dataclass(frozen=True, slots=True)
+class Notifying:
+    """The loops about notifications: one process sends, any may remove what is old."""
+
+    deliverer: Deliverer
+    retention: NotificationRetention
+
+
+def notification_policy(settings: Settings, through: Iterable[str]) -> NotificationPolicy:
+    """How notifications are sent, given the channels that have a provider."""
+    section = settings.modules.notifications
+    inbox = section.channels.get("in-app")
+    inboxes = {IN_APP} if inbox is None or inbox.enabled else set()
+    return NotificationPolicy(
+        frozenset(inboxes | set(through)),
+        section.delivery.max_attempts,
+        section.delivery.backoff,
+        section.delivery.timeout,
+        section.delivery.concurrency,
+    )
+
+
+def notifying_of(
+    settings: Settings,
+    storage: Storage,
+    pipeline: Pipeline,
+    through: Mapping[str, Channel],
+    policy: NotificationPolicy,
+    wait_for: Callable[[str, str], Awaitable[None]],
+) -> Notifying:
+    """The deliverer and the retention.
+
+    Args:
+        wait_for: waits until a reader has scanned a position token.
+    """
+    index = PostgresDueDeliveries(storage.pool)
+    deliverer = Deliverer(
+        index,
+        Deliveries(index, storage.store, pipeline, storage.clock, through, policy),
+        storage.store,
+        policy,
+        lambda position: wait_for(NotificationsProjection.name, position),
+        storage.epoch,
+    )
+    kept = settings.modules.notifications.retention
+    old = PostgresExpiredNotifications(storage.pool)
+    return Notifying(deliverer, NotificationRetention(old, pipeline, kept.read, kept.unread))

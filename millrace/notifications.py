@@ -1,0 +1,293 @@
+"""`app.notifications`: telling users something, and what they see of it."""
+
+from __future__ import annotations
+
+import builtins
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from millrace.contracts.inbox import Contacts, NotificationPreferences, Preferences
+from millrace.contracts.notification import ChannelDelivery, Notification
+from millrace.contracts.wire import Token
+from millrace.errors import LogReset, MillraceError, NotFound, PartlyRefused
+from millrace.link import Answer
+from millrace.notification_plugins import NotificationHooks
+from millrace.notification_subscription import Callback, InboxSubscription
+
+if TYPE_CHECKING:
+    from millrace.client import Millrace
+
+GIVEN = (
+    "type", "title", "message", "user_id", "category", "action_url", "action_label", "metadata", "channels",
+    "critical", "locale",
+)  # fmt: skip
+# The methods below include one called `list`.
+Sent = list[Notification]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationPage:
+    """Some notifications, newest first, and the cursor of the next page, if there is one."""
+
+    notifications: Sent
+    cursor: str | None
+
+
+class Notifications(NotificationHooks):
+    """Sends notifications, reads inboxes, and keeps what users have said about both.
+
+    What this object has sent or changed, it sees when it reads.
+    """
+
+    def __init__(self, app: Millrace) -> None:
+        self._app = app
+        self._seen: str | None = None
+        self.plugin_failures: Counter[str] = Counter()
+
+    async def send(
+        self,
+        notification: Notification | Mapping[str, Any] | None = None,
+        *,
+        message_id: str | None = None,
+        **given: Any,
+    ) -> Notification:
+        """Tells a user something, through the given channels, those of the user's preferences, or the inbox.
+
+        Takes a `Notification`, a mapping, or keywords: `user_id, type, title, message, category, action_url,
+        action_label, metadata, channels`, and besides `critical` (goes out whatever preferences and quiet hours say),
+        `recipient` (address, or addresses by channel), `template`, `context`, `locale`, `throttle`, `digest`.
+
+        Args:
+            message_id: repeating it sends nothing twice.
+
+        Returns:
+            The notification with its id; `deliveries` says what is done in each channel, not yet what came of it.
+
+        Raises:
+            Invalid: a field is missing or not acceptable, or the template lacks a variable.
+        """
+        body = _body(notification, given)
+        answer = self._noted(await self._app.link.execute("notification.send", body, message_id=message_id))
+        return _accepted(body, answer)
+
+    async def send_bulk(self, notifications: Iterable[Notification | Mapping[str, Any]]) -> Sent:
+        """Sends many in few messages. Not a transaction: each is accepted or refused for itself.
+
+        Raises:
+            PartlyRefused: some were not accepted; it has the outcome of each.
+        """
+        bodies = [_body(each, {}) for each in notifications]
+        outcomes: builtins.list[Notification | MillraceError] = [
+            _accepted(body, self._noted(outcome)) if isinstance(outcome, Answer) else outcome
+            for body, outcome in zip(
+                bodies, await self._app.link.execute_many("notification.send", bodies), strict=True
+            )
+        ]
+        accepted = [outcome for outcome in outcomes if isinstance(outcome, Notification)]
+        if len(accepted) < len(outcomes):
+            raise PartlyRefused(outcomes)
+        return accepted
+
+    async def send_notification(
+        self, channel: str, recipient: str, template: str, context: Mapping[str, Any] | None = None, **given: Any
+    ) -> Notification:
+        """Sends a template to one address through one channel; `user_id` is the address unless it is given."""
+        body = {"user_id": recipient, "channels": [channel], "recipient": recipient, **given}
+        return await self.send(**body, template=template, context=dict(context or {}))
+
+    async def get(self, notification_id: str, user_id: str | None = None) -> Notification | None:
+        """The notification with what became of it in each channel, or None where there is none of this user."""
+        body = _without_none(notification_id=notification_id, user_id=user_id)
+        try:
+            answer = await self._query("notification.get", body)
+        except NotFound:
+            return None
+        return Notification.model_validate(answer["notification"])
+
+    async def page(
+        self,
+        user_id: str | None = None,
+        *,
+        unread_only: bool = False,
+        type: str | None = None,
+        category: str | None = None,
+        scope: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> NotificationPage:
+        """One page of what a user's inbox shows, newest first.
+
+        Args:
+            user_id: None means everybody.
+            scope: `all` has whatever was sent, through any channel, read, snoozed and cancelled ones included.
+            status: in the scope `all`, notifications of which some channel has come to this.
+            cursor: that of the page before.
+        """
+        body = _without_none(
+            user_id=user_id, unread_only=unread_only or None, type=type, category=category, scope=scope, status=status,
+            limit=limit, cursor=cursor,
+        )  # fmt: skip
+        answer = await self._query("notification.list", body)
+        found = [Notification.model_validate(each) for each in answer["notifications"]]
+        return NotificationPage(found, answer.get("cursor"))
+
+    async def list(self, user_id: str | None = None, **filters: Any) -> Sent:
+        """The notifications of one page; takes what `page` takes."""
+        return (await self.page(user_id, **filters)).notifications
+
+    async def get_user_notifications(
+        self, user_id: str, unread_only: bool = False, limit: int = 50, filters: Mapping[str, Any] | None = None
+    ) -> Sent:
+        """What the user's inbox shows, newest first; `filters` are further ones of `page`."""
+        return await self.list(user_id, **{"unread_only": unread_only, "limit": limit, **(filters or {})})
+
+    async def iterate(self, user_id: str | None = None, **filters: Any) -> AsyncIterator[Notification]:
+        """All notifications that `page`'s filters leave, page after page."""
+        cursor: str | None = filters.pop("cursor", None)
+        while True:
+            page = await self.page(user_id, **filters, cursor=cursor)
+            for notification in page.notifications:
+                yield notification
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def unread_count(self, user_id: str) -> int:
+        """How many unread notifications the user's inbox shows."""
+        return int((await self._query("notification.unread_count", {"user_id": user_id}))["unread"])
+
+    async def mark_as_read(self, notification_id: str, user_id: str | None = None) -> None:
+        """Marks one as read; a second time changes nothing.
+
+        Raises:
+            NotFound: there is no such notification, or it is not that user's.
+        """
+        await self._execute("mark_read", notification_id=notification_id, user_id=user_id)
+
+    async def mark_all_as_read(self, user_id: str) -> None:
+        """Marks everything that the user's inbox shows as read."""
+        await self._execute("mark_all_read", user_id=user_id)
+
+    async def cancel(self, notification_id: str, user_id: str | None = None, reason: str | None = None) -> None:
+        """Keeps what has not gone out from going out, and takes it out of the inbox.
+
+        Raises:
+            NotFound: there is no such notification, or it is not that user's.
+            Refused: it has gone out, and no inbox shows it.
+        """
+        await self._execute("cancel", notification_id=notification_id, user_id=user_id, reason=reason)
+
+    async def snooze(
+        self,
+        notification_id: str,
+        user_id: str | None = None,
+        *,
+        until: datetime | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Hides it in the inbox until then; it comes back as unread.
+
+        Raises:
+            Invalid: neither `until`, with its zone, nor `seconds` is given, or both.
+            NotFound: there is no such notification, or it is not that user's.
+            Refused: the inbox does not show it.
+        """
+        await self._execute(
+            "snooze", notification_id=notification_id, user_id=user_id, seconds=seconds,
+            until=None if until is None else until.isoformat(),
+        )  # fmt: skip
+
+    async def set_preferences(
+        self, user_id: str, preferences: NotificationPreferences | Mapping[str, Any] | None = None, **given: Any
+    ) -> None:
+        """Sets what the user wants to be told, and how: all of it. User `*` stands for the tenant's defaults.
+
+        Raises:
+            Invalid: something is not acceptable, such as a time zone that does not exist.
+        """
+        if isinstance(preferences, NotificationPreferences):
+            preferences = preferences.model_dump(mode="json", exclude_none=True)
+        await self._execute("set_preferences", **{**(preferences or {}), **given, "user_id": user_id})
+
+    async def get_preferences(self, user_id: str) -> Preferences:
+        """What the user has said; empty for one who has said nothing."""
+        return Preferences.model_validate(await self._query("notification.preferences", {"user_id": user_id}))
+
+    async def set_contact(self, user_id: str, channel: str, address: str | None, *, verified: bool = False) -> None:
+        """Says where the user is reached through a channel; None takes that away."""
+        contact = None if address is None else {"address": address, "verified": verified}
+        await self.set_contacts(user_id, {channel: contact})
+
+    async def set_contacts(
+        self, user_id: str, contacts: Mapping[str, Any] | None = None, *, locale: str | None = None,
+        timezone: str | None = None,
+    ) -> None:  # fmt: skip
+        """Changes the contact points that are given, the language (`de-CH`) and the time zone (`Europe/Zurich`).
+
+        Raises:
+            Invalid: nothing is given, or something is not acceptable.
+        """
+        settings = {"locale": locale, "timezone": timezone}
+        given = {key: value for key, value in settings.items() if value is not None}
+        body = {"user_id": user_id, **({} if contacts is None else {"contacts": dict(contacts)}), **given}
+        self._noted(await self._app.link.execute("notification.set_contacts", body))
+
+    async def get_contacts(self, user_id: str) -> Contacts:
+        """Where the user is reached."""
+        return Contacts.model_validate(await self._query("notification.contacts", {"user_id": user_id}))
+
+    def subscribe(self, user_id: str, callback: Callback, after: str = "head") -> InboxSubscription:
+        """Calls `callback(notification)` for whatever comes into the user's inbox, in order, each once.
+
+        Calling what is returned ends it. Its `position`, given as `after`, goes on exactly behind what was seen, after
+        a restart or on another device; `await` it to be sure that it has begun.
+
+        Raises:
+            RuntimeError: there is no running event loop.
+        """
+        return InboxSubscription(self._app, user_id, callback, after)
+
+    async def _execute(self, command: str, **body: Any) -> None:
+        self._noted(await self._app.link.execute(f"notification.{command}", _without_none(**body)))
+
+    async def _query(self, query: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._app.link.query(query, body, min_position=self._seen)
+        except LogReset:
+            # The log is another one now, and nothing of what was sent before is to be waited for.
+            self._seen = None
+            return await self._app.link.query(query, body)
+
+    def _noted(self, answer: Answer) -> Answer:
+        """Remembers how far the log had come, so that what is read next is no older."""
+        if answer.position is not None:
+            new, seen = Token.parse(answer.position), self._seen and Token.parse(self._seen)
+            if not seen or seen.epoch != new.epoch or seen.position < new.position:
+                self._seen = answer.position
+        return answer
+
+
+def _body(notification: Notification | Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(notification, Notification):
+        notification = {
+            name: value
+            for name, value in notification.model_dump(mode="json", include=set(GIVEN), exclude_none=True).items()
+            if value not in ("", [], {})
+        }
+    return {**(notification or {}), **given}
+
+
+def _accepted(body: Mapping[str, Any], answer: Answer) -> Notification:
+    known = {name: body[name] for name in GIVEN if body.get(name) is not None}
+    deliveries = [
+        ChannelDelivery(channel=channel, status=status) for channel, status in answer.result["deliveries"].items()
+    ]
+    return Notification.model_validate({**known, "id": answer.result["notification_id"], "deliveries": deliveries})
+
+
+def _without_none(**body: Any) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if value is not None}
