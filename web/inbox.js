@@ -127,9 +127,11 @@ export class MillraceInbox extends HTMLElement {
     switch (event) {
       case "notifications.unread":
         this.items = new Map(data.notifications.map((one) => [one.id, one]));
-        this.unread = data.unread_count ?? data.unread ?? data.notifications.length;
+        this.unread = data.unread;
         break;
       case "notification.created":
+        // The list of unread ones may have had it already.
+        if (this.items.has(data.id)) return;
         this.items = new Map([[data.id, data], ...this.items].slice(0, MOST_SHOWN));
         this.unread += 1;
         this.spoken.textContent = `New notification: ${data.title}`;

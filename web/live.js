@@ -69,7 +69,7 @@ export class Live {
       this.failures = 0;
       this.onState("live");
     }
-    if (message.position) {
+    if (message.position && message.pattern) {
       if (!isLater(message.position, this.position) && message.eventtype) return;
       this.position = message.position;
     }

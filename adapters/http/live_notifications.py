@@ -43,7 +43,9 @@ class LiveNotifications:
                 case contract.MarkRead():
                     await self._mark(session, user_id, asked)
                 case contract.AskUnread():
-                    await session.write(await self._unread(session, user_id, asked.id))
+                    # Not older than what this connection has been told.
+                    position = session.hub.token_of(session.hub.position)
+                    await session.write(await self._unread(session, user_id, position, asked.id))
                 case contract.Ping():
                     await session.tell("pong", id=asked.id)
                 case _:
@@ -60,16 +62,17 @@ class LiveNotifications:
                 yield self._format.refusal(topic, page.problem)
                 return
             after = page.result["position"]
-            yield await self._unread(session, str(topic.user_id), None)
+            yield await self._unread(session, str(topic.user_id), after)
         async with aclosing(session.feed(topic, after).frames()) as frames:
             async for chunk in frames:
                 yield chunk
 
-    async def _unread(self, session: Session, user_id: str, id: str | None) -> bytes:
-        """The newest unread notifications, and how many there are."""
+    async def _unread(self, session: Session, user_id: str, position: str, id: str | None = None) -> bytes:
+        """The newest unread notifications, and how many there are, at the position or later."""
         wanted = {"user_id": user_id, "unread_only": True, "limit": MOST_UNREAD}
-        listed = await self._feeds.gateway.query("notification.list", wanted, session.context)
-        counted = await self._feeds.gateway.query("notification.unread_count", {"user_id": user_id}, session.context)
+        query, context = self._feeds.gateway.query, session.context
+        listed = await query("notification.list", wanted, context, position)
+        counted = await query("notification.unread_count", {"user_id": user_id}, context, position)
         for answer in (listed, counted):
             if isinstance(answer, Refused):
                 refused = {"event": "error", "id": id, "data": answer.problem.model_dump(exclude_none=True)}
@@ -77,20 +80,21 @@ class LiveNotifications:
         assert isinstance(listed, Accepted)
         assert isinstance(counted, Accepted)
         data = {**counted.result, "notifications": listed.result["notifications"]}
-        return text_frame(encode({"event": UNREAD, "id": id, "user_id": user_id, "data": data}))
+        told = {"event": UNREAD, "user_id": user_id, "data": data}
+        return text_frame(encode(told if id is None else {**told, "id": id}))
 
     async def _mark(self, session: Session, user_id: str, asked: contract.MarkRead) -> None:
         body = {"user_id": user_id}
-        name = "notification.read_all"
+        name = "notification.mark_all_read"
         if asked.notification_id is not None:
             body["notification_id"] = asked.notification_id
-            name = "notification.read"
+            name = "notification.mark_read"
         context = session.context._replace(message_id=time_ordered_id())
         reply = await self._feeds.gateway.execute(name, body, context)
         match reply:
             case Refused():
                 await session.refuse(reply.problem, asked.id)
             case Accepted():
-                await session.tell("marked", reply.result, asked.id, position=reply.position)
+                await session.tell("marked", {**reply.result, "position": reply.position}, asked.id)
             case _:
                 raise TypeError(f"{name} answered one body with a batch")

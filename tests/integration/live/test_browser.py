@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -74,3 +75,57 @@ async def moved(service: Running, page: Page, tenant: str, percent: float) -> No
         if await page.find(bar) == f"{percent:g}":
             return
     raise AssertionError(f"the page never showed {percent}")
+
+
+IN_INBOX = "document.querySelector('millrace-inbox').shadowRoot.querySelector"
+ITEMS = "[...(document.querySelector('millrace-inbox')?.shadowRoot.querySelectorAll('li') ?? [])]"
+
+
+async def send(service: Running, tenant: str, title: str, **more: object) -> None:
+    async with service.client(tenant) as client:
+        body = {"title": title, "user_id": "ann", "type": "info", "channels": ["in-app"], **more}
+        (await client.post("/api/notifications", json=body)).raise_for_status()
+
+
+async def test_an_inbox_shows_reads_and_never_runs_what_it_is_told(service: Running, page: Page, tenant: str) -> None:
+    await send(service, tenant, "First", message="It was there before.")
+    await page.go(f"{service.url}/web/?tenant={tenant}")
+    await page.until(f"{ITEMS}.length === 1")
+    evil = '<img src=x onerror="window.harmed=1">'
+    await send(service, tenant, evil, message=evil)
+    await page.until(f"{IN_INBOX}('.count').textContent === '2'")
+    assert await page.find(f"{ITEMS}[0].querySelector('.title').lastChild.textContent") == evil
+    assert await page.find(f"{ITEMS}[0].querySelectorAll('img, a').length") == 0
+    assert await page.find("window.harmed === undefined")
+    assert await page.find(f"{IN_INBOX}('[aria-live]').textContent") == f"New notification: {evil}"
+    # The service refuses such an address; the component would not show it either.
+    told = {"id": "x", "title": "x", "action_url": "javascript:window.harmed=1"}
+    message = json.dumps({"event": "notification.created", "data": told})
+    await page.find(f"document.querySelector('millrace-inbox').hear({message})")
+    assert await page.find(f"[{ITEMS}.length, {ITEMS}[0].querySelectorAll('a').length]") == [3, 0]
+    await page.find("document.querySelector('millrace-inbox').hear({event: 'notification.removed', data: {id: 'x'}})")
+    # By keyboard: down to the older one, and Enter reads it.
+    await page.find(f"{ITEMS}[0].focus()")
+    await page.press("ArrowDown")
+    assert await page.find(f"{IN_INBOX}(':focus').querySelector('.message').textContent") == "It was there before."
+    await page.press("Enter")
+    await page.until(f"{IN_INBOX}('.count').textContent === '1'")
+    assert await page.find(f"{ITEMS}[1].hasAttribute('data-read')")
+    await page.find(f"{IN_INBOX}('.all').click()")
+    await page.until(f"{IN_INBOX}('.count').textContent === '0'")
+
+
+async def test_a_page_that_lost_its_connection_comes_back_and_has_everything_once(
+    service: Running, page: Page, tenant: str
+) -> None:
+    await page.go(f"{service.url}/web/?tenant={tenant}")
+    await page.until("document.querySelector('millrace-inbox')?.live?.position")
+    for n in range(3):
+        await send(service, tenant, f"n {n}")
+        # As when the network is gone: the page learns of it by the closed socket alone.
+        await page.find("document.querySelector('millrace-inbox').live.socket?.close()")
+    await send(service, tenant, "n 3")
+    await page.until(f"{ITEMS}.length === 4")
+    titles = await page.find(f"{ITEMS}.map((item) => item.querySelector('.title').lastChild.textContent)")
+    assert titles == ["n 3", "n 2", "n 1", "n 0"]
+    assert await page.find(f"{IN_INBOX}('.count').textContent") == "4"
