@@ -9,40 +9,59 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
+from adapters.job_times import OTHER, JobTimes
 from handlers.gateway import Gateway
 from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply
 
 MOST_LANES = 200
-OTHER = "other"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """Counters and gauges of one service process."""
+    """Counters and gauges of one service process.
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    Args:
+        tenants: whether the series of jobs and queues are told apart by tenant.
+
+    Attributes:
+        times: how long jobs waited and ran, and how their attempts ended.
+    """
+
+    def __init__(self, *, tenants: bool = False) -> None:
+        self.tenants = tenants
+        self.registry = registry = CollectorRegistry()
+        self.times = JobTimes(tenants=tenants)
+        registry.register(self.times)
         self.messages = Counter(
-            "millrace_messages_total", "Commands and queries answered.", ["name", "outcome"], registry=self.registry
+            "millrace_messages_total", "Commands and queries answered.", ["name", "outcome"], registry=registry
         )
         self.seconds = Histogram(
             "millrace_message_seconds",
             "Time to an answer, claims excepted.",
             ["name"],
             buckets=BUCKETS,
-            registry=self.registry,
+            registry=registry,
         )
-        self.head = Gauge("millrace_log_head", "Newest position of the log.", registry=self.registry)
-        self.lag = Gauge("millrace_reader_lag", "Events a reader is behind.", ["reader"], registry=self.registry)
-        self.held = Gauge("millrace_held_streams", "Streams that readers go on without.", registry=self.registry)
-        self.ready = Gauge("millrace_jobs_ready", "Jobs that may run now.", ["tenant", "queue"], registry=self.registry)
-        self.oldest = Gauge(
-            "millrace_oldest_ready_seconds", "Age of the oldest ready job.", ["tenant", "queue"], registry=self.registry
+        self.head = Gauge("millrace_log_head", "Newest position of the log.", registry=registry)
+        self.lag = Gauge("millrace_reader_lag", "Events a reader is behind.", ["reader"], registry=registry)
+        self.held = Gauge("millrace_held_streams", "Streams that readers go on without.", registry=registry)
+        self.claims = Gauge("millrace_claims_waiting", "Claims that this process holds.", registry=registry)
+        self.refreshed = Gauge(
+            "millrace_refreshed_seconds", "When the gauges were last brought up to date.", registry=registry
         )
+        self.ready = self._lanes("millrace_jobs_ready", "Jobs that may run now.")
+        self.waiting = self._lanes("millrace_jobs_waiting", "Jobs that may not run yet, by reason.", "reason")
+        self.oldest = self._lanes("millrace_oldest_ready_seconds", "Age of the oldest ready job.")
+        self.jobs = self._lanes("millrace_jobs", "Jobs by status.", "status")
+        self.dead_letters = self._lanes("millrace_dead_letters", "Dead-lettered jobs.")
 
-        self.jobs = Gauge("millrace_jobs", "Jobs by status.", ["tenant", "queue", "status"], registry=self.registry)
-        self.dead_letters = Gauge(
-            "millrace_dead_letters", "Dead-lettered jobs.", ["tenant", "queue"], registry=self.registry
+    def lane(self, tenant: str, queue: str) -> tuple[str, ...]:
+        """The labels of a queue."""
+        return (tenant, queue) if self.tenants else (queue,)
+
+    def _lanes(self, name: str, text: str, *more: str) -> Gauge:
+        return Gauge(
+            name, text, ["tenant", "queue", *more] if self.tenants else ["queue", *more], registry=self.registry
         )
 
     def text(self) -> bytes:
@@ -51,17 +70,17 @@ class Metrics:
 
 
 class Lanes:
-    """Which tenants and queues get labels of their own: so many, and the rest goes together as `other`.
+    """Which queues get labels of their own: the largest so many, and the rest goes together as `other`.
 
     Names come from outside; a series for each would grow without a bound.
     """
 
-    def __init__(self, sizes: Mapping[tuple[str, str], int], most: int = MOST_LANES) -> None:
+    def __init__(self, sizes: Mapping[tuple[str, ...], int], most: int = MOST_LANES) -> None:
         self._own = set(sorted(sizes, key=lambda lane: (-sizes[lane], lane))[:most])
 
-    def labels(self, tenant: str, queue: str) -> tuple[str, str]:
-        """The two labels of a queue."""
-        return (tenant, queue) if (tenant, queue) in self._own else (OTHER, OTHER)
+    def labels(self, lane: tuple[str, ...]) -> tuple[str, ...]:
+        """The labels that a lane has."""
+        return lane if lane in self._own else (OTHER,) * len(lane)
 
 
 class MeasuredGateway:

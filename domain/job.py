@@ -65,6 +65,7 @@ class Started(JobEvent):
 
     def apply(self, job: Job) -> None:
         job.status = "processing"
+        job.ready_at = job.run_at or job.modified_on
         job.attempt, job.worker, job.started_at, job.run_at = self.attempt, self.worker, self.timestamp, None
         job.attempts += 1
         job.checkpoint_number = 0
@@ -177,7 +178,7 @@ class Job(Aggregate):
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
     is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
-    `checkpoint` is what the next attempt continues from.
+    `checkpoint` is what the next attempt continues from. `ready_at` is when it could have run that has been started.
     """
 
     KIND: ClassVar[str] = KIND
@@ -202,6 +203,7 @@ class Job(Aggregate):
     after: list[str] | None = None
     on_parent_failure: str | None = None
     batch: str | None = None
+    ready_at: datetime | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)

@@ -156,7 +156,7 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
         "job.remove": CommandRoute(contract.Remove, Job, remove, _named, work=work_of),
         # The attempt number makes a repeated report harmless, so its answer needs no inbox row.
         "job.report": CommandRoute(
-            contract.Report, Job, report, _named, remembered=False, continues=True, work=work_of
+            contract.Report, Job, report, _named, remembered=False, continues=True, work=work_of, watched=True
         ),
         # Its number does the same for a repeated checkpoint.
         "job.checkpoint": CommandRoute(

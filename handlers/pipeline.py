@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from domain.aggregate import Aggregate
+from domain.aggregate import Aggregate, Event
 from domain.errors import BatchIsSealed, DuplicateJob, Refusal, UnknownBatch, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
@@ -99,7 +99,11 @@ class OvertakenCopy(Exception):
 
 
 class Pipeline:
-    """Executes commands that aggregates decide. Never raises for what a caller did wrong: that is a `Refused`."""
+    """Executes commands that aggregates decide. Never raises for what a caller did wrong: that is a `Refused`.
+
+    Args:
+        watch: is told of each stored command whose route is watched: the tenant, the aggregate, its new events.
+    """
 
     def __init__(
         self,
@@ -108,7 +112,9 @@ class Pipeline:
         aggregates: Aggregates,
         clock: Clock,
         epoch: str,
+        watch: Callable[[str, Aggregate, Sequence[Event]], None] | None = None,
     ) -> None:
+        self._watch = watch
         self._routes, self._store, self._aggregates = routes, store, aggregates
         self._clock, self._epoch = clock, epoch
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
@@ -181,7 +187,7 @@ class Pipeline:
     async def _carry_out(self, items: Sequence[Item]) -> None:
         try:
             waiting = list(items)
-            while waiting:
+            while waiting := [item for item in waiting if not self._glanced(item)]:
                 # Each round takes one command of each stream and of each lane, the oldest.
                 round_: dict[StreamName, Item] = {}
                 rest = []
@@ -207,6 +213,20 @@ class Pipeline:
         except BaseException:
             self._forget(items)
             raise
+
+    def _glanced(self, item: Item) -> bool:
+        """Whether the command is answered from memory. A state that somebody is changing is not looked at: what he
+        records may not come to be stored."""
+        if item.route.glance is None or self._aggregates.is_locked(item.stream):
+            return False
+        held = self._aggregates.get(item.stream)
+        return held is not None and self._glance(item, held, self._clock.now())
+
+    def _glance(self, item: Item, held: Held, now: datetime) -> bool:
+        told = item.route.glance(held.aggregate, item.command, item.context, now) if item.route.glance else None
+        if told is not None:
+            item.answer = Accepted(told)
+        return told is not None
 
     def _forget(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -303,6 +323,8 @@ class Pipeline:
                 return None
             if item.objection is not None:
                 raise item.objection
+            if held is not None and self._glance(item, held, now):
+                return None
             moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch, item.read)
             decided = None
             if rival is not None and item.rival is not None and route.resolve is not None:
@@ -360,6 +382,8 @@ class Pipeline:
                 if append.stream is not None and held is not None and position is not None:
                     held.position = position
                     self._remember(item.stream, held, append.work)
+                    if item.route.watched and self._watch is not None:
+                        self._watch(item.stream.tenant, held.aggregate, append.events)
                 if isinstance(item.answer, Accepted) and position is not None:
                     item.answer = Accepted(item.answer.result, self._token(position))
                 return True

@@ -18,6 +18,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown-query": (404, "There is no such query"),
     "conflict": (409, "Others changed it at the same time"),
     "refused": (409, "The rules do not allow this now"),
+    "already-exists": (409, "Something else has this id"),
     "duplicate-job": (409, "Another job has the unique key"),
     "batch-sealed": (409, "The batch takes no more jobs"),
     "stale-attempt": (409, "The attempt is not valid any more"),

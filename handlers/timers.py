@@ -49,7 +49,14 @@ def command_routes() -> dict[str, CommandRoute]:
     """Commands that only the timers give."""
     return {
         "job.lapse": CommandRoute(
-            Lapse, Job, lapse, lambda command, _: str(command.job_id), remembered=False, continues=True, work=work_of
+            Lapse,
+            Job,
+            lapse,
+            lambda command, _: str(command.job_id),
+            remembered=False,
+            continues=True,
+            work=work_of,
+            watched=True,
         )
     }
 

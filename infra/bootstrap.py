@@ -11,10 +11,12 @@ import structlog
 
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
+from adapters.amqp.samples import AmqpSamples
 from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
+from adapters.postgres.due_progress import PostgresDueProgress
 from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
@@ -24,6 +26,7 @@ from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.notification_queries import NotificationQueries
 from adapters.postgres.presence import PostgresPresence
+from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
 from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
@@ -35,6 +38,7 @@ from adapters.tracing import Tracing
 from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
+from domain.progress import Window
 from handlers import (
     batch,
     bulk,
@@ -46,6 +50,9 @@ from handlers import (
     job_repair,
     notification,
     notification_steps,
+    progress,
+    progress_family,
+    progress_timers,
     queue,
     schedule,
     subscription,
@@ -57,10 +64,13 @@ from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
 from handlers.live_topics import LiveEvent
 from handlers.notification import NotificationPolicy
+from handlers.outcomes import Ended, telling
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.presence import Presence
+from handlers.progress_samples import ProgressSamples
+from handlers.progress_timers import ProgressTimers
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.retention import Retention
@@ -89,6 +99,7 @@ log = structlog.get_logger("service")
 def public_commands(
     policy: JobPolicy,
     files: queue.Files,
+    samples: ProgressSamples,
     timezone: str = "UTC",
     notifying: NotificationPolicy | None = None,
 ) -> dict[str, CommandRoute]:
@@ -105,6 +116,7 @@ def public_commands(
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **progress.command_routes(samples),
         **notification.command_routes(notifying or NotificationPolicy()),
         **inbox.command_routes(),
         **event.command_routes(),
@@ -126,6 +138,7 @@ class System:
     presence: Presence
     roles: Sequence[Role]
     samples: Samples
+    progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -142,6 +155,7 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.progress_samples.record(self.pipeline)
         await self.storage.stop()
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
@@ -149,6 +163,7 @@ class System:
         loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
+            loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
             loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
@@ -185,6 +200,9 @@ class System:
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
             loops.append(("timers", timer.run))
+            if (tracking := self.settings.modules.progress).enabled:
+                due = PostgresDueProgress(storage.pool)
+                loops.append(("progress", ProgressTimers(due, self.pipeline, tracking.cleanup.ages()).run))
             loops += [
                 ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
                 ("notification retention", self.notifying.retention.run),
@@ -242,6 +260,7 @@ async def build(
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
+    ended: Callable[[Ended], None] | None = None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
@@ -251,6 +270,7 @@ async def build(
         channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.
+        ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
     database = Database(dsn)
@@ -281,9 +301,15 @@ async def build(
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
+    broker = None
+    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
+        broker = settings.rabbitmq_url.get_secret_value()
+    carrier = None if broker is None else AmqpSamples(broker)
+    samples: Samples = carrier or LocalSamples()
+    progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
     through = {channel.name: channel for channel in channels}
     notifying = notification_policy(settings, through)
-    commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
+    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
@@ -291,13 +317,18 @@ async def build(
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **progress.internal_routes(progress_samples),
+        **progress_family.internal_routes(),
+        **progress_timers.internal_routes(),
         **notification_steps.internal_routes(),
         **starts,
     }
     aggregates = Aggregates(storage.store)
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
-    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch)
+    pipeline = Pipeline(
+        {**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(ended) if ended else None
+    )
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -323,6 +354,7 @@ async def build(
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
+        **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
         **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
@@ -332,14 +364,12 @@ async def build(
     if tracing is not None:
         gateway = tracing.gateway(gateway, known)
     bus = None
-    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        url, claims_for = settings.rabbitmq_url.get_secret_value(), settings.amqp_claims()
-        bus = AmqpBus(url, gateway, claims_for, events_log=settings.events_log)
+    if broker is not None:
+        bus = AmqpBus(broker, gateway, settings.amqp_claims(), carrier, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
-    samples: Samples = LocalSamples() if bus is None else bus.samples
 
     async def following(position: int) -> list[LiveEvent]:
         await storage.doorbell.wait(position, LIVE_POLL_SECONDS)
@@ -359,7 +389,8 @@ async def build(
         presence=presence,
         roles=roles,
         samples=samples,
-        reactions=(starting_runs, *reactions),
+        progress_samples=progress_samples,
+        reactions=(starting_runs, progress_family.reaction(), *reactions),
         bus=bus,
         tracing=tracing,
     )

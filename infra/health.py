@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import asyncpg
+
 from adapters.http.health import Part
 from adapters.metrics import Lanes, Metrics
 from adapters.postgres.database import Pool
@@ -18,6 +20,10 @@ SELECT r.tenant, r.queue, r.n, extract(epoch FROM clock_timestamp() - e.recorded
           FROM (SELECT tenant, queue, position FROM ready ORDER BY position LIMIT 100000) oldest
          GROUP BY tenant, queue) r
   JOIN stored_events e ON e.notification_id = r.position
+"""
+WAITING = """
+SELECT tenant, queue, reason, count(*) AS n
+  FROM (SELECT tenant, queue, reason FROM waiting LIMIT 100000) listed GROUP BY tenant, queue, reason
 """
 COUNTS = "SELECT tenant, queue, status, n FROM job_counts"
 DEAD = "SELECT tenant, queue, count(*) AS n FROM dead_letters GROUP BY tenant, queue"
@@ -61,25 +67,32 @@ async def refresh(metrics: Metrics, system: System) -> None:
     for name, position in (await storage.readers.positions()).items():
         metrics.lag.labels(name).set(head - position)
     metrics.held.set(len(await storage.readers.held()))
+    metrics.claims.set(storage.queue.claims.held)
     await _refresh_queues(metrics, storage.pool)
+    metrics.refreshed.set_to_current_time()
 
 
 async def _refresh_queues(metrics: Metrics, pool: Pool) -> None:
-    ready, counts, dead = [await pool.fetch(sql) for sql in (QUEUES, COUNTS, DEAD)]
-    sizes: Counter[tuple[str, str]] = Counter()
+    ready, waiting, counts, dead = [await pool.fetch(sql) for sql in (QUEUES, WAITING, COUNTS, DEAD)]
+    sizes: Counter[tuple[str, ...]] = Counter()
     for row in counts:
-        sizes[row["tenant"], row["queue"]] += row["n"]
+        sizes[metrics.lane(row["tenant"], row["queue"])] += row["n"]
     lanes = Lanes(sizes)
-    for gauge in (metrics.ready, metrics.oldest, metrics.jobs, metrics.dead_letters):
+
+    def lane(row: asyncpg.Record) -> tuple[str, ...]:
+        return lanes.labels(metrics.lane(row["tenant"], row["queue"]))
+
+    for gauge in (metrics.ready, metrics.waiting, metrics.oldest, metrics.jobs, metrics.dead_letters):
         gauge.clear()
-    ages: dict[tuple[str, str], float] = {}
+    ages: dict[tuple[str, ...], float] = {}
     for row in ready:
-        lane = lanes.labels(row["tenant"], row["queue"])
-        metrics.ready.labels(*lane).inc(row["n"])
-        ages[lane] = max(ages.get(lane, 0.0), row["age"])
-    for lane, age in ages.items():
-        metrics.oldest.labels(*lane).set(age)
+        metrics.ready.labels(*lane(row)).inc(row["n"])
+        ages[lane(row)] = max(ages.get(lane(row), 0.0), row["age"])
+    for labels, age in ages.items():
+        metrics.oldest.labels(*labels).set(age)
+    for row in waiting:
+        metrics.waiting.labels(*lane(row), row["reason"]).inc(row["n"])
     for row in counts:
-        metrics.jobs.labels(*lanes.labels(row["tenant"], row["queue"]), row["status"]).inc(row["n"])
+        metrics.jobs.labels(*lane(row), row["status"]).inc(row["n"])
     for row in dead:
-        metrics.dead_letters.labels(*lanes.labels(row["tenant"], row["queue"])).inc(row["n"])
+        metrics.dead_letters.labels(*lane(row)).inc(row["n"])

@@ -93,7 +93,7 @@ def migrate(data: Data = None) -> None:
 
 @app.command()
 def rebuild(
-    name: Annotated[str, typer.Argument(help="The read model: jobs, subscriptions or schedules.")],
+    name: Annotated[str, typer.Argument(help="The read model: jobs, subscriptions, schedules or progress.")],
     data: Data = None,
     progress: Annotated[str, typer.Option(help="none, or json for lines of progress.")] = "none",
     verify: Annotated[bool, typer.Option(help="Compare the live read model with the rebuilt one first.")] = True,

@@ -66,13 +66,15 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
 
 
 async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: asyncio.Event, embedded: bool) -> None:
-    metrics = Metrics()
+    metrics = Metrics(tenants=settings.modules.jobs.monitoring.tenant_label)
     spans = tracer_provider()
 
     def observed(gateway: Gateway, known: frozenset[str]) -> Gateway:
         return LoggedGateway(MeasuredGateway(gateway, metrics, known))
 
-    system = await build(settings, dsn, roles, measured=observed, tracing=Tracing(spans) if spans else None)
+    system = await build(
+        settings, dsn, roles, measured=observed, tracing=Tracing(spans) if spans else None, ended=metrics.times.count
+    )
     system.start()
     gauges = asyncio.create_task(_refresh_gauges(metrics, system))
     log.info("started", action="started", roles=list(roles), version=VERSION)

@@ -110,10 +110,10 @@ class Search(Module):
 
 
 class Modules(Section):
-    """Every module. One that has no section is off, except jobs."""
+    """Every module. One that has no section is off, except jobs and progress."""
 
     jobs: Jobs = Jobs()
-    progress: Progress = Progress(enabled=False)
+    progress: Progress = Progress()
     notifications: Notifications = Notifications(enabled=False)
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)

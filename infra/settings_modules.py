@@ -163,9 +163,14 @@ class Scheduler(Switch):
 
 
 class Monitoring(Switch):
-    """The port of Prometheus metrics."""
+    """The port of Prometheus metrics.
+
+    Attributes:
+        tenant_label: tells the series of jobs and queues apart by tenant too; everybody who may read metrics sees all.
+    """
 
     metrics_port: Port = 9090
+    tenant_label: bool = False
 
 
 class Jobs(Module):
@@ -208,11 +213,30 @@ class Cleanup(Switch):
     retain_completed: Seconds = 1.0 * DAY
     retain_failed: Seconds = 7.0 * DAY
 
+    def ages(self) -> dict[str, float]:
+        """Seconds by status; what was cancelled is kept like what has failed."""
+        if not self.enabled:
+            return {}
+        return {"completed": self.retain_completed, "failed": self.retain_failed, "cancelled": self.retain_failed}
+
 
 class Realtime(Switch):
     """Live updates over a WebSocket."""
 
     websocket_url: str = "ws://localhost:8000/ws/progress"
+
+
+class Sampling(Section):
+    """Which updates are recorded: those that come `seconds` after the last event, or that are `percent` ahead of it.
+
+    The last one is recorded within a second in any case; stages and ends always are.
+
+    Attributes:
+        percent: of the whole.
+    """
+
+    seconds: Seconds | None = 1.0
+    percent: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
 class Progress(Module):
@@ -222,6 +246,7 @@ class Progress(Module):
     cache: Cached = Cached()
     cleanup: Cleanup = Cleanup()
     realtime: Realtime = Realtime()
+    sampling: Sampling = Sampling()
 
     def vendors(self) -> dict[str, str]:
         """The read model's database."""

@@ -14,6 +14,7 @@ from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
 from millrace.link import Answer, Link
 from millrace.notifications import Notifications
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.registry import Registry, SubscriptionDefinition
 from millrace.schedule_decorators import ScheduleDecorators
@@ -68,6 +69,7 @@ class Millrace:
         self.jobs = JobQueue(self)
         self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
+        self.progress = ProgressTracker(self)
         self.subscriptions = Subscriptions(self)
         self.notifications = Notifications(self)
         self.endings = Endings(self)

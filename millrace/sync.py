@@ -15,6 +15,7 @@ from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
 from millrace.notifications import Notifications
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from millrace.client import Millrace
 
 T = TypeVar("T")
-WRAPPED = (Notifications, JobQueue, JobBatch, DeadLetters, Queues, Schedules, Subscriptions, Endings, JobFunction)
+WRAPPED = (
+    Notifications,
+    JobQueue,
+    JobBatch,
+    DeadLetters,
+    Queues,
+    ProgressTracker,
+    Schedules,
+    Subscriptions,
+    Endings,
+    JobFunction,
+)
 
 
 class Portal:

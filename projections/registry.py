@@ -8,20 +8,28 @@ from domain.event import Publication
 from domain.inbox import Inbox
 from domain.job import Job
 from domain.notification import Notification
+from domain.progress import Progress
 from domain.queue import Queue
 from domain.schedule import Schedule
 from domain.subscription import Subscription
 from projections.jobs import JobsProjection
 from projections.notifications import NotificationsProjection
+from projections.progress import ProgressProjection
 from projections.projection import Projection
 from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
-    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Notification, Inbox)
+    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Progress, Notification, Inbox)
 }
 
 
 def projections() -> list[Projection]:
     """The asynchronous read models, each new."""
-    return [JobsProjection(), SubscriptionsProjection(), SchedulesProjection(), NotificationsProjection()]
+    return [
+        JobsProjection(),
+        SubscriptionsProjection(),
+        SchedulesProjection(),
+        ProgressProjection(),
+        NotificationsProjection(),
+    ]

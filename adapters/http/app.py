@@ -31,6 +31,7 @@ from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.notifications import notification_routes
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
+from adapters.http.progress import progress_routes
 from adapters.http.queues import queue_routes
 from adapters.http.respond import respond_problem
 from adapters.http.schedules import schedule_routes
@@ -106,6 +107,7 @@ def create_app(
         batch_routes(door),
         queue_routes(door),
         schedule_routes(door),
+        progress_routes(door),
         notification_routes(door),
         event_routes(door, live),
         subscription_routes(door),

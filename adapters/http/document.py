@@ -15,7 +15,7 @@ from adapters.http import cloudevents, dead_letters, envelope, jobs, notificatio
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import inbox, job, queue, schedule
+from millrace.contracts import inbox, job, progress, queue, schedule
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
@@ -25,6 +25,12 @@ REST_BODIES: tuple[type[BaseModel], ...] = (
     job.JobChange,
     queue.QueueSettings,
     schedule.ScheduleChanges,
+    progress.ProgressChange,
+    progress.ProgressAdvance,
+    progress.ProgressResult,
+    progress.ProgressError,
+    progress.ProgressReason,
+    progress.ProgressCheckpoint,
     notifications.Many,
     notifications.Snoozing,
     notifications.ReceiptBody,

@@ -17,6 +17,7 @@ from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.notification import DeliveryStatus, Notification
+from millrace.contracts.progress import Outcome, Progress
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
 from millrace.contracts.why import Why
@@ -187,6 +188,32 @@ class SchedulePage(BaseModel):
     cursor: str | None = None
 
 
+class ProgressAnswer(BaseModel):
+    """Answer to `progress.get` and to the commands on a progress."""
+
+    progress: Progress
+
+
+class ProgressSampled(BaseModel):
+    """Answer to `progress.update`: what is recorded, and whether the update was."""
+
+    progress: Progress
+    outcome: Outcome
+
+
+class ProgressRemovedReply(BaseModel):
+    """Answer to `progress.remove`."""
+
+    progress_id: str
+    success: Literal[True] = True
+
+
+class ProgressPage(BaseModel):
+    """Answer to `progress.list`."""
+
+    progress: list[Progress]
+
+
 class NotificationSent(BaseModel):
     """Answer to `notification.send`: what is done in each channel."""
 
@@ -318,6 +345,15 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.resume": ScheduleReply,
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
+    "progress.create": ProgressAnswer,
+    "progress.update": ProgressSampled,
+    "progress.advance": ProgressAnswer,
+    "progress.complete": ProgressAnswer,
+    "progress.fail": ProgressAnswer,
+    "progress.cancel": ProgressAnswer,
+    "progress.resume": ProgressAnswer,
+    "progress.checkpoint": ProgressAnswer,
+    "progress.remove": ProgressRemovedReply,
     "notification.send": NotificationSent,
     "notification.mark_read": NotificationChanged,
     "notification.mark_all_read": InboxRead,
@@ -354,6 +390,8 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,
+    "progress.get": ProgressAnswer,
+    "progress.list": ProgressPage,
     "notification.get": NotificationAnswer,
     "notification.list": NotificationPage,
     "notification.unread_count": Unread,

@@ -94,6 +94,11 @@ class Claims:
         """Tells `on_started` of each start and its position, after the commit."""
         self._on_started = on_started
 
+    @property
+    def held(self) -> int:
+        """How many claims wait in this process."""
+        return sum(len(group.claims) for group in self._groups.values())
+
     async def claim(self, request: ClaimRequest) -> Granted:
         """Waits for work and grants it; see `domain.ports.WorkQueue`."""
         arrived = time.monotonic()

@@ -38,6 +38,8 @@ from millrace.testing.many_jobs import change_many
 from millrace.testing.notification_deliveries import MemoryDeliveries
 from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline
+from millrace.testing.progress import MemoryProgress
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
@@ -70,6 +72,7 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
+        self._progress = MemoryProgress(self.log, self.clock)
         self.notifications = MemoryNotifications(self.log)
         self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
@@ -80,6 +83,7 @@ class InMemory:
             **schedule_routes(),
             **self.notifications.command_routes(),
             **event_routes(),
+            **self._progress.routes(),
             **subscription_routes(self.log),
         }
         self._commands = routes
@@ -90,6 +94,7 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self._progress.queries(),
             **self.notifications.query_routes(),
         }
         self._lock = threading.RLock()
@@ -161,6 +166,7 @@ class InMemory:
     def _moved(self) -> None:
         with self._lock:
             self.scheduler.fire_due()
+            self._progress.note_stalls()
             self.deliveries.deliver_due()
         self.changed()
 
@@ -169,6 +175,8 @@ class InMemory:
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
+        if isinstance(state, ProgressState):
+            self._progress.recorded(stream, state)
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:

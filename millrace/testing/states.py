@@ -9,6 +9,7 @@ from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
 from millrace.testing.notification_state import InboxState, NotificationState
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
@@ -104,6 +105,7 @@ KINDS: dict[
     | type[QueueState]
     | type[ScheduleState]
     | type[SubscriptionState]
+    | type[ProgressState]
     | type[NotificationState]
     | type[InboxState]
     | type[PublicationState],
@@ -113,6 +115,7 @@ KINDS: dict[
     "queue": QueueState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
+    "progress": ProgressState,
     "notification": NotificationState,
     "inbox": InboxState,
     "event": PublicationState,

@@ -16,7 +16,7 @@ async def test_the_gauges_count_jobs_by_queue_and_status(fresh_database_url: str
         for _ in range(2):
             newest = await enqueued(running, queue="media")
         await job(running, newest)
-        metrics = Metrics()
+        metrics = Metrics(tenants=True)
         await refresh(metrics, running)
         await refresh(metrics, running)
         lane = {"tenant": TENANT, "queue": "media"}

@@ -20,6 +20,7 @@ from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
+from millrace.testing.contracts.client_progress import ProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
 from millrace.testing.contracts.client_running import RunningContract
@@ -45,6 +46,7 @@ class ClientSuite(
     DeadLettersContract,
     QueuesContract,
     PoolsContract,
+    ProgressContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,
