@@ -129,3 +129,17 @@ async def test_a_page_that_lost_its_connection_comes_back_and_has_everything_onc
     titles = await page.find(f"{ITEMS}.map((item) => item.querySelector('.title').lastChild.textContent)")
     assert titles == ["n 3", "n 2", "n 1", "n 0"]
     assert await page.find(f"{IN_INBOX}('.count').textContent") == "4"
+
+
+async def test_the_demo_page_shows_work_and_ends_with_a_notification(service: Running, page: Page, tenant: str) -> None:
+    await page.go(f"{service.url}/web/?tenant={tenant}")
+    await page.until("document.querySelector('millrace-inbox')?.live?.position")
+    await page.find("document.querySelector('#start button').click()")
+    await page.until(f"document.querySelector('millrace-progress') && {IN_PROGRESS}('ol').children.length === 3")
+    await page.until("document.querySelector('millrace-progress').progress?.status === 'completed'")
+    bar = f"{IN_PROGRESS}('[role=progressbar]')"
+    assert await page.find(f"{bar}.getAttribute('aria-valuetext')") == "100 %, Completed"
+    stages = await page.find(f"[...{IN_PROGRESS}('ol').children].map((item) => item.dataset.status)")
+    assert stages == ["completed"] * 3
+    await page.until(f"{ITEMS}.length === 1")
+    assert await page.find(f"{ITEMS}[0].querySelector('.title').lastChild.textContent") == "Interview.mp3 is ready"
