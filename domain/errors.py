@@ -171,6 +171,16 @@ class UnreadableHistory(Refusal):
         self.stream, self.version, self.topic, self.error = stream, version, topic, error
 
 
+class StreamIsArchived(UnreadableHistory):
+    """Raised when a command is about something whose events have left the log; its history can be read."""
+
+    code = "archived"
+
+    def __init__(self, stream: str, object_name: str) -> None:
+        Refusal.__init__(self, f"{stream} has been archived: its history is in the object {object_name}")
+        self.stream, self.object_name = stream, object_name
+
+
 class NoSuchSchedule(Refusal):
     """Raised when a schedule is asked for something after it was removed."""
 

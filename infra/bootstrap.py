@@ -13,6 +13,7 @@ from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.amqp.samples import AmqpSamples
 from adapters.cloudevents import cloud_event, outgoing
+from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
@@ -40,6 +41,7 @@ from domain.live import Samples
 from domain.ports import RecordedEvent
 from domain.progress import Window
 from handlers import (
+    archive,
     batch,
     bulk,
     event,
@@ -59,6 +61,7 @@ from handlers import (
     timers,
 )
 from handlers.aggregates import Aggregates
+from handlers.archive import Archiver
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
@@ -78,8 +81,10 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.job_policy import job_policy
 from infra.migrate import migrate
 from infra.notifying import Notifying, notification_policy, notifying_of
+from infra.objects import archiver_of, object_store
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -133,6 +138,7 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    archiver: Archiver | None
     notifying: Notifying
     hub: Hub
     presence: Presence
@@ -199,6 +205,8 @@ class System:
             if ages := self.settings.modules.jobs.retention.ages():
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
+            if self.archiver is not None:
+                loops.append(("archive", self.archiver.run))
             loops.append(("timers", timer.run))
             if (tracking := self.settings.modules.progress).enabled:
                 due = PostgresDueProgress(storage.pool)
@@ -284,20 +292,7 @@ async def build(
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
     jobs = settings.modules.jobs
-    policy = JobPolicy(
-        jobs.defaults.max_attempts,
-        jobs.defaults.timeout,
-        jobs.defaults.backoff,
-        {name: queue.priority for name, queue in jobs.queues.items()},
-        {
-            name: JobPolicy(
-                own.max_attempts or jobs.defaults.max_attempts,
-                own.timeout or jobs.defaults.timeout,
-                own.backoff or jobs.defaults.backoff,
-            )
-            for name, own in jobs.names.items()
-        },
-    )
+    policy = job_policy(jobs)
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
@@ -314,6 +309,7 @@ async def build(
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **archive.command_routes(),
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
@@ -336,6 +332,8 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    objects = object_store(settings)
+    archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
@@ -355,7 +353,7 @@ async def build(
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **queues.routes(),
         **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
-        **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+        **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
     known = frozenset([*commands, *operations, *queries])
@@ -384,6 +382,7 @@ async def build(
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        archiver=archiver,
         notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
         hub=hub,
         presence=presence,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from infra.settings_jobs import Jobs
 from infra.settings_modules import (
     Cached,
     Count,
     Exports,
-    Jobs,
     Module,
     Notifications,
     Progress,

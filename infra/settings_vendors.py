@@ -27,6 +27,7 @@ class VendorChoice:
 READ_MODELS = VendorChoice(("postgresql",), "millrace.event_store")
 VENDORS: Mapping[str, VendorChoice] = {
     "jobs.broker.type": VendorChoice(("built-in", "rabbitmq", "postgresql"), "millrace.bus", {"redis": "built-in"}),
+    "jobs.storage.type": VendorChoice(("local",), "millrace.storage"),
     "progress.storage.type": READ_MODELS,
     "notifications.storage.type": READ_MODELS,
     "notifications.channels.in-app.provider": VendorChoice(("built-in",), "millrace.channels"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.aggregate import Aggregate
+from domain.archive import Archive
 from domain.batch import Batch
 from domain.event import Publication
 from domain.inbox import Inbox
@@ -20,7 +21,8 @@ from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
-    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Progress, Notification, Inbox)
+    cls.KIND: cls
+    for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Progress, Notification, Inbox, Archive)
 }
 
 

@@ -132,10 +132,19 @@ class BatchPage(BaseModel):
     cursor: str | None = None
 
 
+class ObjectPlace(BaseModel):
+    """An object of the storage: its name, the SHA-256 of its content, and its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
 class EventPage(BaseModel):
-    """Answer to `log.history` and `log.why`."""
+    """Answer to `log.history` and `log.why`. `archived` is where events come from that have left the log."""
 
     events: list[CloudEvent]
+    archived: ObjectPlace | None = None
 
 
 class AggregateState(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from millrace.contracts import (
+    archive,
     batch,
     deadletter,
     event,
@@ -37,6 +38,7 @@ MODULES: tuple[ModuleType, ...] = (
     notification_events,
     event,
     log,
+    archive,
 )
 
 COMMANDS: dict[str, type[Message]] = {

@@ -24,6 +24,7 @@ AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
 AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
+ARCHIVE = "tests/integration/test_archive.py::test_the_log_tells_who_comes_too_late_and_begins_where_it_is_whole"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
 # The same operations exist under `/api/v1`, as `v1_<operation>`; the tests run on both.
@@ -241,6 +242,7 @@ MESSAGES: dict[str, str] = {
     "batch.list": AMQP_BATCHES,
     "batch.created.event": AMQP_BATCHES,
     "batch.sealed.event": AMQP_BATCHES,
+    "archive.streams_archived.event": ARCHIVE,
     "batch.cancelled.event": AMQP_BATCHES,
     "batch.completed.event": AMQP_BATCHES,
     "batch.succeeded.event": AMQP_BATCHES,
