@@ -37,6 +37,7 @@ from adapters.http.respond import respond_problem
 from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
 from adapters.http.templates import template_routes
+from adapters.http.web import web_files
 from handlers.gateway import Gateway
 from handlers.live import Hub
 from handlers.presence import Presence
@@ -99,7 +100,7 @@ def create_app(
     limits = limits or LiveLimits()
     live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits))
     app.router.routes.extend(command_routes(door))
-    app.router.routes.extend(live_routes(live))
+    app.router.routes.extend([*live_routes(live), web_files()])
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
