@@ -171,6 +171,16 @@ class UnreadableHistory(Refusal):
         self.stream, self.version, self.topic, self.error = stream, version, topic, error
 
 
+class StreamIsArchived(UnreadableHistory):
+    """Raised when a command is about something whose events have left the log; its history can be read."""
+
+    code = "archived"
+
+    def __init__(self, stream: str, object_name: str) -> None:
+        Refusal.__init__(self, f"{stream} has been archived: its history is in the object {object_name}")
+        self.stream, self.object_name = stream, object_name
+
+
 class NoSuchSchedule(Refusal):
     """Raised when a schedule is asked for something after it was removed."""
 
@@ -179,6 +189,77 @@ class NoSuchSchedule(Refusal):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no schedule {name!r}: it was removed")
         self.name = name
+
+
+class ProgressExists(Refusal):
+    """Raised when a progress is created under an id that another one has."""
+
+    code = "already-exists"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            f"there is a progress {id!r} with other options; choose another id, or repeat it with the same"
+        )
+        self.id = id
+
+
+class NoSuchProgress(Refusal):
+    """Raised when a progress is asked for something after it was removed."""
+
+    code = "not-found"
+
+    def __init__(self) -> None:
+        super().__init__("the progress was removed")
+
+
+class ProgressEnded(Refusal):
+    """Raised when a progress that has ended is asked for what only an open one can do."""
+
+    def __init__(self, status: str) -> None:
+        hint = "" if status == "completed" else "; resume it first"
+        super().__init__(f"the progress has already ended: it is {status}{hint}")
+        self.status = status
+
+
+class UnknownStage(Refusal):
+    """Raised when an update names a stage that the progress does not have."""
+
+    code = "invalid"
+
+    def __init__(self, stage: str, known: Sequence[str]) -> None:
+        has = f"it has {', '.join(known)}" if known else "it was created without stages"
+        super().__init__(f"stage: there is no stage {stage!r}; {has}")
+        self.stage, self.known = stage, tuple(known)
+
+
+class NoStages(Refusal):
+    """Raised when a progress without stages is to advance to the next one."""
+
+    def __init__(self) -> None:
+        super().__init__("the progress has no stages; create it with `stages`, or update its percent")
+
+
+class NotFurther(Refusal):
+    """Raised when a progress is to advance to a stage that does not lie behind the current one."""
+
+    def __init__(self, stage: str, current: str) -> None:
+        super().__init__(f"stage {stage!r} does not come after {current!r}, the current one; stages never go backwards")
+        self.stage, self.current = stage, current
+
+
+class ComputedFromChildren(Refusal):
+    """Raised when a caller updates a progress that follows from its children."""
+
+    def __init__(self) -> None:
+        super().__init__("this progress follows from its children; update those")
+
+
+class TooManyChildren(Refusal):
+    """Raised when a progress gets more children than one can follow."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the progress has {most} children; group them under parents of their own")
+        self.most = most
 
 
 class NoSuchNotification(Refusal):
@@ -213,3 +294,33 @@ class NotSent(Refusal):
     def __init__(self, stream: str, channel: str) -> None:
         super().__init__(f"nothing was sent through {channel}, so nothing can have become of it")
         self.stream, self.channel = stream, channel
+
+
+class NoSuchTemplate(Refusal):
+    """Raised when a template, or the version of it that is asked for, does not exist."""
+
+    code = "not-found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no template {name!r}, or not this version of it")
+        self.name = name
+
+
+class UnknownTemplate(Refusal):
+    """Raised when a notification is to be made from a template that is neither stored nor in the service's folder."""
+
+    code = "invalid"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"template: there is no template {name!r}; save it, or put it into the service's folder")
+        self.name = name
+
+
+class TemplateUnfilled(Refusal):
+    """Raised when a template cannot be filled with what it was given; nothing is sent."""
+
+    code = "invalid"
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"template {name!r} cannot be filled: {detail}")
+        self.name, self.detail = name, detail

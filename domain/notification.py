@@ -52,12 +52,14 @@ class Notification(Aggregate):
     throttle: dict[str, Any] | None
     digest: dict[str, Any] | None
     digest_of: list[str]
+    steps: dict[str, Step]
+    read_at: datetime | None
+    snoozed_until: datetime | None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
-        self.steps: dict[str, Step] = {}
-        self.read_at: datetime | None = None
-        self.snoozed_until: datetime | None = None
+        self.steps = {}
+        self.read_at = self.snoozed_until = None
         self.cancelled = self.removed = False
 
     @property

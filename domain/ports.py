@@ -532,6 +532,18 @@ class ExpiredJobs(Protocol):
         ...
 
 
+class DueProgress(Protocol):
+    """Finds progress in the read model by what time has done to it, by the database's clock."""
+
+    async def silent(self, limit: int) -> list[tuple[str, str]]:
+        """(tenant, id) of those of which nothing was heard for as long as they say is too long."""
+        ...
+
+    async def expired(self, status: str, age: float, limit: int) -> list[tuple[str, str]]:
+        """(tenant, id) of the oldest of an ended status about which nothing was recorded for `age` seconds."""
+        ...
+
+
 class Readers(Protocol):
     """Positions of the log's readers, and which process leads each of them."""
 

@@ -66,6 +66,10 @@ class Aggregates:
                 self._locks[stream][0].release()
                 self._leave(stream)
 
+    def is_locked(self, stream: StreamName) -> bool:
+        """Whether somebody is changing it, or waits to."""
+        return stream in self._locks
+
     def _leave(self, stream: StreamName) -> None:
         lock, users = self._locks[stream]
         if users == 1:

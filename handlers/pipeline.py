@@ -187,7 +187,7 @@ class Pipeline:
     async def _carry_out(self, items: Sequence[Item]) -> None:
         try:
             waiting = list(items)
-            while waiting:
+            while waiting := [item for item in waiting if not self._glanced(item)]:
                 # Each round takes one command of each stream and of each lane, the oldest.
                 round_: dict[StreamName, Item] = {}
                 rest = []
@@ -213,6 +213,20 @@ class Pipeline:
         except BaseException:
             self._forget(items)
             raise
+
+    def _glanced(self, item: Item) -> bool:
+        """Whether the command is answered from memory. A state that somebody is changing is not looked at: what he
+        records may not come to be stored."""
+        if item.route.glance is None or self._aggregates.is_locked(item.stream):
+            return False
+        held = self._aggregates.get(item.stream)
+        return held is not None and self._glance(item, held, self._clock.now())
+
+    def _glance(self, item: Item, held: Held, now: datetime) -> bool:
+        told = item.route.glance(held.aggregate, item.command, item.context, now) if item.route.glance else None
+        if told is not None:
+            item.answer = Accepted(told)
+        return told is not None
 
     def _forget(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -309,6 +323,8 @@ class Pipeline:
                 return None
             if item.objection is not None:
                 raise item.objection
+            if held is not None and self._glance(item, held, now):
+                return None
             moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch, item.read)
             decided = None
             if rival is not None and item.rival is not None and route.resolve is not None:

@@ -72,6 +72,8 @@ class CommandRoute:
         resolve: what becomes of the command where another aggregate has the unique key that it wants: an answer without
             events, a `Refusal`, or None where it may go on; events that the other one records are stored with its own.
         lane: commands of one call that have the same lane are decided one after the other.
+        glance: what the caller is told where the state in memory says that nothing is to be recorded; then nothing is
+            loaded, locked or stored, and another process may know better. None where the command has to be decided.
         watched: the pipeline's watcher is told what was stored.
         reads: other aggregates that the decision is told of, as the store has them at this moment; it does not keep
             them from changing.
@@ -91,6 +93,7 @@ class CommandRoute:
     followed_by: str | None = None
     resolve: Callable[[Any, str, Any, Moment], Decided | None] | None = None
     lane: Callable[[Any], str | None] | None = None
+    glance: Callable[[Any, Any, Context, datetime], dict[str, Any] | None] | None = None
     reads: Callable[[Any, Context], Mapping[StreamName, type[Aggregate]]] | None = None
     siblings: bool = False
     watched: bool = False

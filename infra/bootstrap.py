@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,11 +11,15 @@ import structlog
 
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
+from adapters.amqp.samples import AmqpSamples
+from adapters.channels.failover import Failover
 from adapters.cloudevents import cloud_event, outgoing
+from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.circuits import PostgresCircuits
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
+from adapters.postgres.due_progress import PostgresDueProgress
 from adapters.postgres.due_schedules import PostgresDueSchedules
 from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
@@ -25,18 +29,22 @@ from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.notification_queries import NotificationQueries
 from adapters.postgres.presence import PostgresPresence
+from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
 from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from adapters.postgres.template_queries import TemplateQueries
 from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
+from domain.progress import Window
 from handlers import (
+    archive,
     batch,
     bulk,
     circuit,
@@ -48,12 +56,17 @@ from handlers import (
     job_repair,
     notification,
     notification_steps,
+    progress,
+    progress_family,
+    progress_timers,
     queue,
     schedule,
     subscription,
+    template,
     timers,
 )
 from handlers.aggregates import Aggregates
+from handlers.archive import Archiver
 from handlers.circuit import CircuitWatch
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
@@ -65,6 +78,8 @@ from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.presence import Presence
+from handlers.progress_samples import ProgressSamples
+from handlers.progress_timers import ProgressTimers
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
 from handlers.retention import Retention
@@ -72,8 +87,11 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.channels import build_channels
+from infra.job_policy import job_policy
 from infra.migrate import migrate
 from infra.notifying import Notifying, notification_policy, notifying_of
+from infra.objects import archiver_of, object_store
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -93,6 +111,7 @@ log = structlog.get_logger("service")
 def public_commands(
     policy: JobPolicy,
     files: queue.Files,
+    samples: ProgressSamples,
     timezone: str = "UTC",
     notifying: NotificationPolicy | None = None,
 ) -> dict[str, CommandRoute]:
@@ -110,8 +129,10 @@ def public_commands(
         **circuit.command_routes(),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
+        **progress.command_routes(samples),
         **notification.command_routes(notifying or NotificationPolicy()),
         **inbox.command_routes(),
+        **template.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -126,12 +147,15 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    archiver: Archiver | None
     notifying: Notifying
     hub: Hub
     presence: Presence
     roles: Sequence[Role]
     samples: Samples
     circuits: CircuitWatch
+    channels: Mapping[str, Failover]
+    progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
     tracing: Tracing | None = None
@@ -148,6 +172,9 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for channel in self.channels.values():
+            await channel.close()
+        await self.progress_samples.record(self.pipeline)
         await self.storage.stop()
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
@@ -158,6 +185,7 @@ class System:
         ]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
+            loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
             loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
@@ -193,7 +221,12 @@ class System:
             if ages := self.settings.modules.jobs.retention.ages():
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
+            if self.archiver is not None:
+                loops.append(("archive", self.archiver.run))
             loops.append(("timers", timer.run))
+            if (tracking := self.settings.modules.progress).enabled:
+                due = PostgresDueProgress(storage.pool)
+                loops.append(("progress", ProgressTimers(due, self.pipeline, tracking.cleanup.ages()).run))
             loops += [
                 ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
                 ("notification retention", self.notifying.retention.run),
@@ -264,6 +297,7 @@ async def build(
         ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
+    configured = build_channels(settings)
     database = Database(dsn)
     connection = await database.connect(command_timeout=None)
     try:
@@ -275,35 +309,32 @@ async def build(
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
     jobs = settings.modules.jobs
-    policy = JobPolicy(
-        jobs.defaults.max_attempts,
-        jobs.defaults.timeout,
-        jobs.defaults.backoff,
-        {name: queue.priority for name, queue in jobs.queues.items()},
-        {
-            name: JobPolicy(
-                own.max_attempts or jobs.defaults.max_attempts,
-                own.timeout or jobs.defaults.timeout,
-                own.backoff or jobs.defaults.backoff,
-            )
-            for name, own in jobs.names.items()
-        },
-    )
+    policy = job_policy(jobs)
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
-    through = {channel.name: channel for channel in channels}
+    through: dict[str, Channel] = {**configured, **{channel.name: channel for channel in channels}}
+    broker = None
+    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
+        broker = settings.rabbitmq_url.get_secret_value()
+    carrier = None if broker is None else AmqpSamples(broker)
+    samples: Samples = carrier or LocalSamples()
+    progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
     notifying = notification_policy(settings, through)
-    commands = public_commands(policy, files, jobs.scheduler.timezone, notifying)
+    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     circuit_policies = {name: own.circuit for name, own in jobs.names.items() if own.circuit is not None}
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **archive.command_routes(),
         **batch.internal_routes(policy),
         **circuit.internal_routes(circuit_policies),
         **queue.internal_routes(),
         **schedule.internal_routes(),
+        **progress.internal_routes(progress_samples),
+        **progress_family.internal_routes(),
+        **progress_timers.internal_routes(),
         **notification_steps.internal_routes(),
         **starts,
     }
@@ -325,6 +356,8 @@ async def build(
 
     circuits = PostgresCircuits(storage.commits, storage.pool, circuit_policies)
     watch = CircuitWatch(circuits, pipeline, circuit_policies)
+    objects = object_store(settings)
+    archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
@@ -342,9 +375,11 @@ async def build(
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
+        **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
         **queues.routes(),
         **circuits.routes(),
-        **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+        **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
+        **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
     known = frozenset([*commands, *operations, *queries])
@@ -353,14 +388,12 @@ async def build(
     if tracing is not None:
         gateway = tracing.gateway(gateway, known)
     bus = None
-    if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
-        url, claims_for = settings.rabbitmq_url.get_secret_value(), settings.amqp_claims()
-        bus = AmqpBus(url, gateway, claims_for, events_log=settings.events_log)
+    if broker is not None:
+        bus = AmqpBus(broker, gateway, settings.amqp_claims(), carrier, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     scheduler = Scheduler(
         PostgresDueSchedules(storage.pool), pipeline, lambda position: wait_for(SchedulesProjection.name, position)
     )
-    samples: Samples = LocalSamples() if bus is None else bus.samples
 
     async def following(position: int) -> list[LiveEvent]:
         await storage.doorbell.wait(position, LIVE_POLL_SECONDS)
@@ -375,13 +408,16 @@ async def build(
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        archiver=archiver,
         notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
+        channels=configured,
         hub=hub,
         presence=presence,
         roles=roles,
         samples=samples,
         circuits=watch,
-        reactions=(starting_runs, *reactions),
+        progress_samples=progress_samples,
+        reactions=(starting_runs, progress_family.reaction(), *reactions),
         bus=bus,
         tracing=tracing,
     )

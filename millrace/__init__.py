@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from millrace.contracts.job import Job, JobStatus, Retry, Stats, Unique
     from millrace.contracts.log import CloudEvent
     from millrace.contracts.notification import DeliveryStatus, Notification, NotificationChannel, NotificationType
+    from millrace.contracts.progress import (
+        Progress,
+        ProgressOptions,
+        ProgressStage,
+        ProgressStatus,
+        ProgressUpdate,
+    )
     from millrace.errors import (
+        AlreadyExists,
         BatchSealed,
         CheckpointRefused,
         ClaimsNotAllowed,
@@ -51,10 +59,12 @@ if TYPE_CHECKING:
     from millrace.jobs import JobQueue
     from millrace.notification_plugins import NotificationPlugin
     from millrace.notifications import Notifications
+    from millrace.progress import ProgressTracker
     from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
 __all__ = [
+    "AlreadyExists",
     "BatchSealed",
     "CheckpointRefused",
     "ClaimsNotAllowed",
@@ -91,6 +101,12 @@ __all__ = [
     "OutcomeUnknown",
     "PartlyRefused",
     "PluginUnusable",
+    "Progress",
+    "ProgressOptions",
+    "ProgressStage",
+    "ProgressStatus",
+    "ProgressTracker",
+    "ProgressUpdate",
     "QuietHours",
     "Refused",
     "Retry",
@@ -124,6 +140,12 @@ _HOMES = {
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",
+    "Progress": "contracts.progress",
+    "ProgressOptions": "contracts.progress",
+    "ProgressStage": "contracts.progress",
+    "ProgressStatus": "contracts.progress",
+    "ProgressTracker": "progress",
+    "ProgressUpdate": "contracts.progress",
     "Notification": "contracts.notification",
     "NotificationChannel": "contracts.notification",
     "NotificationPlugin": "notification_plugins",

@@ -15,6 +15,7 @@ from millrace.events import Event, EventStream
 from millrace.jobs import JobQueue
 from millrace.link import Answer, Link
 from millrace.notifications import Notifications
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.registry import Registry, SubscriptionDefinition
 from millrace.schedule_decorators import ScheduleDecorators
@@ -70,6 +71,7 @@ class Millrace:
         self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
         self.circuits = Circuits(self)
+        self.progress = ProgressTracker(self)
         self.subscriptions = Subscriptions(self)
         self.notifications = Notifications(self)
         self.endings = Endings(self)

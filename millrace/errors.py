@@ -104,6 +104,12 @@ class Conflict(Refused):
     codes = ("conflict",)
 
 
+class AlreadyExists(Refused):
+    """Raised when something else has the id that was chosen."""
+
+    codes = ("already-exists",)
+
+
 class DuplicateJob(Refused):
     """Raised when another unfinished job has the unique key; `job_id` says which."""
 
@@ -339,8 +345,8 @@ class PartlyRefused(MillraceError):
 BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
-        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, DuplicateJob,
-        UnknownParent, DependencyCycle, UnknownBatch, BatchSealed,
+        NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, AlreadyExists,
+        DuplicateJob, UnknownParent, DependencyCycle, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from importlib.metadata import entry_points
 from math import isfinite
 from typing import Any, Protocol
 from uuid import UUID
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 from millrace.errors import NotReadable, NotSerializable
 
+GROUP = "millrace.serializers"
 TYPE, VALUE = "$type", "value"
 
 
@@ -180,7 +182,10 @@ BUILT_IN: Mapping[str, Callable[[Any], Any]] = {
 
 
 def serializer_of(given: Serializer | str) -> Serializer:
-    """A serializer, or the built-in one of a name.
+    """A serializer, or the built-in or installed one of a name.
+
+    Packages add others as entry points of the group `millrace.serializers`: a serializer, or a class of it without
+    arguments.
 
     Raises:
         ValueError: there is none of that name. `pickle` is none: it would run what anybody puts into a message.
@@ -197,4 +202,8 @@ def serializer_of(given: Serializer | str) -> Serializer:
                 f"{given!r} runs code out of a message, whoever sent it; use 'typed' or an object of your own"
             )
         case _:
+            for found in entry_points(group=GROUP, name=given):
+                loaded = found.load()
+                serializer: Serializer = loaded() if isinstance(loaded, type) else loaded
+                return serializer
             raise ValueError(f"there is no serializer {given!r}; use 'json', 'typed' or an object with dump and load")

@@ -16,9 +16,11 @@ from millrace.endings import Endings
 from millrace.job_function import JobFunction
 from millrace.jobs import JobQueue
 from millrace.notifications import Notifications
+from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
+from millrace.templates import Templates
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WRAPPED = (
     Notifications,
+    Templates,
     JobQueue,
     JobBatch,
     DeadLetters,
     Queues,
     Circuits,
+    ProgressTracker,
     Schedules,
     Subscriptions,
     Endings,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+GROUP = "millrace.transports"
 Reply = dict[str, Any]
 
 
@@ -80,8 +82,10 @@ class Transport(Protocol):
 def transport_for(url: str, api_key: str | None) -> Transport:
     """The transport that speaks the URL's protocol. Connects with the first message.
 
+    Packages add others as entry points of the group `millrace.transports`, named after the URL's scheme.
+
     Raises:
-        ValueError: the URL is neither `http(s)://` nor `amqp(s)://`.
+        ValueError: no transport speaks it.
     """
     scheme = url.partition("://")[0]
     if scheme in ("http", "https"):
@@ -92,4 +96,9 @@ def transport_for(url: str, api_key: str | None) -> Transport:
         from millrace.transport_amqp import AmqpTransport
 
         return AmqpTransport(url)
-    raise ValueError(f"{url!r} is not an address of Millrace: begin with http://, https://, amqp:// or amqps://")
+    for found in entry_points(group=GROUP, name=scheme):
+        transport: Transport = found.load()(url, api_key)
+        return transport
+    installed = sorted(each.name for each in entry_points(group=GROUP))
+    known = ", ".join(f"{each}://" for each in ("http", "https", "amqp", "amqps", *installed))
+    raise ValueError(f"{url!r} is not an address of Millrace: begin with one of {known}")

@@ -10,14 +10,16 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain import job, job_change, job_repair
-from domain.ports import RecordedEvent
+from domain import archive, job, job_change, job_repair
+from domain.ports import RecordedEvent, StreamName
 from projections import dead_letters, job_links
 from projections import jobs_schema as sql
-from projections.projection import Connection, events_of
+from projections.projection import Connection, Statement, events_of
 
 REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
+# What nearly all events are; they touch rows and counts and nothing else.
+COMMON = frozenset({job.Enqueued, job.Started, job.Completed})
 # Position, name, data, priority, timeout, company, correlation id and time of creation.
 Fixed = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
 NOTHING_FIXED: Fixed = (None,) * 8
@@ -97,7 +99,7 @@ class JobsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "jobs"
-    kinds = frozenset({job.KIND})
+    kinds = frozenset({job.KIND, archive.KIND})
     views: tuple[str, ...] = sql.TABLES
 
     def __init__(self) -> None:
@@ -119,14 +121,51 @@ class JobsProjection:
         self._rows.clear()
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
+        start = 0
+        for number, recorded in enumerate(events):
+            if isinstance(recorded.event, archive.StreamsArchived) and recorded.event.kind == job.KIND:
+                await self._apply_jobs(connection, version, events[start:number])
+                await self._drop(connection, version, recorded.stream.tenant, recorded.event.ids)
+                start = number + 1
+        await self._apply_jobs(connection, version, events[start:])
+
+    async def _drop(self, connection: Connection, version: int, tenant: str, ids: Sequence[str]) -> None:
+        """Leaves nothing of jobs that were archived. One rebuild has met some of their events, the next one meets none:
+        both come to the same rows."""
+        for id in ids:
+            self._rows.pop(StreamName(job.KIND, tenant, id).text, None)
+        for statement in sql.ARCHIVE:
+            await connection.execute(statement.format(v=version), tenant, ids)
+
+    async def _apply_jobs(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
         events = events_of(job.KIND, events)
         if not events:
             return
+        page = await self._page(connection, version, events)
+        await _write(connection, version, page)
+        self._let_go(page)
+
+    async def at_once(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> Statement | None:
+        """Implements `projections.projection.AtOnce`."""
+        if not all(map(_is_common, events)):
+            return None
+        page = await self._page(connection, version, events)
+        deltas = _deltas(page)
+        if not deltas:
+            self.forget()
+            return None
+        added, changed = _rows(page)
+        self._let_go(page)
+        return Statement(sql.AT_ONCE.format(v=version), (added, changed, *zip(*deltas, strict=True)))
+
+    async def _page(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> _Page:
         await self._remember(connection, version, events)
         page = _Page()
         for event in events:
             self._fold(page, event)
-        await _write(connection, version, page)
+        return page
+
+    def _let_go(self, page: _Page) -> None:
         for key, row in page.touched.items():
             if row.status in ENDED:
                 self._rows.pop(key, None)
@@ -244,9 +283,23 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
             return
 
 
+def _is_common(recorded: RecordedEvent) -> bool:
+    event = recorded.event
+    return type(event) in COMMON and not (isinstance(event, job.Enqueued) and event.after)
+
+
+def _rows(page: _Page) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Rows of new jobs, and of changed ones."""
+    added = [page.touched[key].row(fixed) for key, fixed in page.created.items()]
+    return added, [row.row() for key, row in page.touched.items() if key not in page.created]
+
+
+def _deltas(page: _Page) -> list[tuple[Any, ...]]:
+    return [(*key, n) for key, n in sorted(page.counts.items()) if n]
+
+
 async def _write(connection: Connection, version: int, page: _Page) -> None:
-    inserts = [page.touched[key].row(fixed) for key, fixed in page.created.items()]
-    updates = [row.row() for key, row in page.touched.items() if key not in page.created]
+    inserts, updates = _rows(page)
     if inserts:
         await connection.execute(sql.INSERT.format(v=version), inserts)
     if updates:
@@ -268,6 +321,6 @@ async def _write(connection: Connection, version: int, page: _Page) -> None:
         await connection.execute(sql.REMOVE.format(v=version), *keys)
         await connection.execute(sql.REMOVE_ERRORS.format(v=version), *keys)
         await connection.execute(dead_letters.LOST.format(v=version), *keys)
-    deltas = [(*key, n) for key, n in sorted(page.counts.items()) if n]
+    deltas = _deltas(page)
     if deltas:
         await connection.execute(sql.COUNT.format(v=version), *zip(*deltas, strict=True))

@@ -67,14 +67,15 @@ DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 
 # Rows travel as rows of the table's own type, which is cheaper than an array for each column.
 INSERT = "INSERT INTO jobs_v{v} SELECT * FROM unnest($1::jobs_v{v}[])"
-UPDATE = """
+_UPDATE = """
 UPDATE jobs_v{v} j
    SET version = u.version, status = u.status, attempts = u.attempts, max_attempts = u.max_attempts, run_at = u.run_at,
        started_at = u.started_at, completed_at = u.completed_at, failed_at = u.failed_at, worker = u.worker,
        result = u.result, error = u.error, dead_lettered = u.dead_lettered
-  FROM unnest($1::jobs_v{v}[]) AS u
+  FROM {updates}
  WHERE j.tenant = u.tenant AND j.id = u.id
 """
+UPDATE = _UPDATE.replace("{updates}", "unnest($1::jobs_v{v}[]) AS u")
 RESETTLE = """
 UPDATE jobs_v{v} j SET queue = c.queue, priority = c.priority, data = c.data::json
   FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS c(tenant, id, queue, priority, data)
@@ -102,11 +103,36 @@ REMOVE_ERRORS = """
 DELETE FROM job_errors_v{v} WHERE (tenant, job_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 """
 # A count that has gone back to nothing leaves no row, so that tables filled in other steps compare equal.
-COUNT = """
+_COUNT = """
 MERGE INTO job_counts_v{v} AS c
-USING unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS d(tenant, queue, status, n)
+USING {deltas}
    ON c.tenant = d.tenant AND c.queue = d.queue AND c.status = d.status
  WHEN MATCHED AND c.n + d.n = 0 THEN DELETE
  WHEN MATCHED THEN UPDATE SET n = c.n + d.n
  WHEN NOT MATCHED THEN INSERT (tenant, queue, status, n) VALUES (d.tenant, d.queue, d.status, d.n)
 """
+COUNT = _COUNT.replace(
+    "{deltas}", "unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS d(tenant, queue, status, n)"
+)
+# New jobs, changed jobs and counts, where the reader has moved. A page has a job as new or as changed, never as both.
+_MOVED_DELTAS = """
+(SELECT d.* FROM moved, unnest($7::text[], $8::text[], $9::text[], $10::bigint[]) AS d(tenant, queue, status, n)) AS d
+"""
+AT_ONCE = (
+    ", added AS (INSERT INTO jobs_v{v} SELECT n.* FROM moved, unnest($5::jobs_v{v}[]) AS n)"
+    ", changed AS (" + _UPDATE.replace("{updates}", "moved, unnest($6::jobs_v{v}[]) AS u") + ")"
+) + _COUNT.replace("{deltas}", _MOVED_DELTAS)
+# Everything about some jobs of a tenant, whatever was written of them so far.
+ARCHIVE = (
+    """
+WITH gone AS (DELETE FROM jobs_v{v} WHERE tenant = $1 AND id = ANY ($2::text[]) RETURNING tenant, queue, status)
+MERGE INTO job_counts_v{v} AS c
+USING (SELECT tenant, queue, status, count(*) AS n FROM gone GROUP BY tenant, queue, status) AS d
+   ON c.tenant = d.tenant AND c.queue = d.queue AND c.status = d.status
+ WHEN MATCHED AND c.n = d.n THEN DELETE
+ WHEN MATCHED THEN UPDATE SET n = c.n - d.n
+""",
+    "DELETE FROM job_errors_v{v} WHERE tenant = $1 AND job_id = ANY ($2::text[])",
+    "DELETE FROM job_parents_v{v} WHERE tenant = $1 AND job_id = ANY ($2::text[])",
+    "DELETE FROM dead_letters_v{v} WHERE tenant = $1 AND id = ANY ($2::text[])",
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -55,6 +55,31 @@ class Projection(Protocol):
 
     def tables(self, version: int) -> Sequence[str]:
         """The version's tables, for digests."""
+        ...
+
+
+class Statement(NamedTuple):
+    """What follows from a page of events, as the rest of a statement that begins by moving the reader on.
+
+    Attributes:
+        text: common table expressions and a last command, which changes at least one row exactly if `moved` has one.
+            Parameters are numbered from 5 on.
+    """
+
+    text: str
+    parameters: tuple[Any, ...]
+
+
+@runtime_checkable
+class AtOnce(Protocol):
+    """A projection that can write what happens most in one statement, a transaction by itself: one way to the server
+    and back instead of five, which is how much sooner the newest rows can be read."""
+
+    async def at_once(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> Statement | None:
+        """The statement, or None where these events need `apply`.
+
+        Afterwards the rows count as written: whoever does not run it, or finds that it changed nothing, calls `forget`.
+        """
         ...
 
 

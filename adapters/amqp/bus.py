@@ -28,12 +28,14 @@ class AmqpBus:
         url: str,
         gateway: Gateway,
         claims_for: Mapping[str, tuple[str, ...]] | None = None,
+        samples: AmqpSamples | None = None,
         *,
         events_log: bool = False,
     ) -> None:
         """
         Args:
             claims_for: see `adapters.amqp.requests.claims`.
+            samples: carries samples; default one of its own.
             events_log: keeps a copy of the newest events in the stream `millrace.events.log`.
         """
         self._answering = Link(url, "millrace.answers", _prepare_inbound)
@@ -43,7 +45,7 @@ class AmqpBus:
         # Without the log an event that nobody subscribed to goes to no queue, as it should.
         self.publisher = AmqpPublisher(self._publishing, mandatory=events_log)
         self.sender = BulkSender(self._publishing)
-        self.samples = AmqpSamples(url)
+        self.samples = samples or AmqpSamples(url)
 
     @property
     def publishing(self) -> Link:

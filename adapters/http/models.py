@@ -18,8 +18,10 @@ from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.notification import DeliveryStatus, Notification
+from millrace.contracts.progress import Outcome, Progress
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
+from millrace.contracts.template import ListedTemplate, Template, TemplatePreview
 from millrace.contracts.why import Why
 
 
@@ -132,10 +134,19 @@ class BatchPage(BaseModel):
     cursor: str | None = None
 
 
+class ObjectPlace(BaseModel):
+    """An object of the storage: its name, the SHA-256 of its content, and its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
 class EventPage(BaseModel):
-    """Answer to `log.history` and `log.why`."""
+    """Answer to `log.history` and `log.why`. `archived` is where events come from that have left the log."""
 
     events: list[CloudEvent]
+    archived: ObjectPlace | None = None
 
 
 class AggregateState(BaseModel):
@@ -188,6 +199,32 @@ class SchedulePage(BaseModel):
     cursor: str | None = None
 
 
+class ProgressAnswer(BaseModel):
+    """Answer to `progress.get` and to the commands on a progress."""
+
+    progress: Progress
+
+
+class ProgressSampled(BaseModel):
+    """Answer to `progress.update`: what is recorded, and whether the update was."""
+
+    progress: Progress
+    outcome: Outcome
+
+
+class ProgressRemovedReply(BaseModel):
+    """Answer to `progress.remove`."""
+
+    progress_id: str
+    success: Literal[True] = True
+
+
+class ProgressPage(BaseModel):
+    """Answer to `progress.list`."""
+
+    progress: list[Progress]
+
+
 class NotificationSent(BaseModel):
     """Answer to `notification.send`: what is done in each channel."""
 
@@ -222,6 +259,25 @@ class InboxRead(BaseModel):
 
     user_id: str
     success: Literal[True] = True
+
+
+class TemplateReply(BaseModel):
+    """Answer to the commands on a template: its newest version."""
+
+    name: str
+    version: int
+
+
+class TemplateAnswer(BaseModel):
+    """Answer to `template.get`."""
+
+    template: Template
+
+
+class TemplateList(BaseModel):
+    """Answer to `template.list`."""
+
+    templates: list[ListedTemplate]
 
 
 class NotificationAnswer(BaseModel):
@@ -338,6 +394,17 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.resume": ScheduleReply,
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
+    "template.save": TemplateReply,
+    "template.remove": TemplateReply,
+    "progress.create": ProgressAnswer,
+    "progress.update": ProgressSampled,
+    "progress.advance": ProgressAnswer,
+    "progress.complete": ProgressAnswer,
+    "progress.fail": ProgressAnswer,
+    "progress.cancel": ProgressAnswer,
+    "progress.resume": ProgressAnswer,
+    "progress.checkpoint": ProgressAnswer,
+    "progress.remove": ProgressRemovedReply,
     "notification.send": NotificationSent,
     "notification.mark_read": NotificationChanged,
     "notification.mark_all_read": InboxRead,
@@ -376,6 +443,11 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,
+    "template.get": TemplateAnswer,
+    "template.list": TemplateList,
+    "template.preview": TemplatePreview,
+    "progress.get": ProgressAnswer,
+    "progress.list": ProgressPage,
     "notification.get": NotificationAnswer,
     "notification.list": NotificationPage,
     "notification.unread_count": Unread,

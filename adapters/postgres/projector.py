@@ -13,7 +13,7 @@ from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.readers import PostgresReaders
 from domain.ports import Doorbell, EventStore, RecordedEvent
 from handlers.persistence import persistently
-from projections.projection import Projection
+from projections.projection import AtOnce, Projection
 
 PAGE = 1_000
 POLL_SECONDS = 1.0
@@ -24,6 +24,14 @@ MOVE = """
 UPDATE readers SET position = $4 WHERE name = $1 AND version = $2 AND position = $3
 RETURNING ARRAY(SELECT stream FROM held WHERE reader = $1) AS held
 """
+
+# Streams that are held make it move nobody, so that what is to be left out is looked at.
+AT_ONCE = """
+WITH moved AS (
+    UPDATE readers SET position = $4 WHERE name = $1 AND version = $2 AND position = $3
+       AND NOT EXISTS (SELECT FROM held WHERE reader = $1)
+    RETURNING 1
+)"""
 
 log = structlog.get_logger("projector")
 
@@ -110,6 +118,8 @@ class Projector:
         """
         if not own:
             return await self._move(connection, place, until) is not None
+        if not single and await self._apply_at_once(connection, place, own, until):
+            return True
         async with connection.transaction():
             held = await self._move(connection, place, until)
             if held is None:
@@ -120,6 +130,22 @@ class Projector:
             else:
                 for event in wanted:
                     await self._apply_or_hold(connection, place.version, event)
+        return True
+
+    async def _apply_at_once(
+        self, connection: Connection, place: _Place, own: Sequence[RecordedEvent], until: int
+    ) -> bool:
+        projection = self._projection
+        if not isinstance(projection, AtOnce):
+            return False
+        statement = await projection.at_once(connection, place.version, own)
+        if statement is None:
+            return False
+        moved = (self._projection.name, place.version, place.position, until)
+        done = await connection.execute(AT_ONCE + statement.text, *moved, *statement.parameters)
+        if done.endswith(" 0"):
+            self._projection.forget()
+            return False
         return True
 
     async def _move(self, connection: Connection, place: _Place, position: int) -> set[str] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any, get_type_hints
 
 from eventsourcing.persistence import StoredEvent
+from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from adapters.postgres.mapper import EventMapper
@@ -34,13 +36,18 @@ def restored(row: Any, mapper: EventMapper) -> Aggregate:
     cls = AGGREGATES[row["topic"].removeprefix("snapshot.")]
     aggregate = cls.__new__(cls)
     state: dict[str, Any] = from_json(encoded)
-    times = {"_created_on", "_modified_on"} | {
-        name for name, hint in get_type_hints(cls).items() if hint in (datetime, datetime | None)
-    }
-    for name in times & state.keys():
-        if state[name] is not None:
-            state[name] = datetime.fromisoformat(state[name])
+    for name, adapter in _typed(cls).items():
+        if name in state:
+            state[name] = adapter.validate_python(state[name])
     # What a newer release added to the state begins as in an aggregate without events.
     aggregate.__base_init__(state["_id"], state["_version"], state["_created_on"])
     aggregate.__dict__.update(state, _pending_events=[])
     return aggregate
+
+
+@cache
+def _typed(cls: type[Aggregate]) -> dict[str, TypeAdapter[Any]]:
+    """What gives each part of the state its type back: times, tuples and dataclasses are not what JSON has."""
+    times = {"_created_on": datetime, "_modified_on": datetime}
+    own = {name: hint for name, hint in get_type_hints(cls).items() if name in cls.__annotations__ and name.islower()}
+    return {name: TypeAdapter(hint) for name, hint in {**times, **own}.items()}

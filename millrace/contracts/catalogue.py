@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from millrace.contracts import (
+    archive,
     batch,
     circuit,
     deadletter,
@@ -16,8 +17,10 @@ from millrace.contracts import (
     log,
     notification,
     notification_events,
+    progress,
     queue,
     schedule,
+    template,
     why,
 )
 from millrace.contracts.wire import Fact, Message
@@ -32,11 +35,14 @@ MODULES: tuple[ModuleType, ...] = (
     queue,
     circuit,
     schedule,
+    progress,
     notification,
     inbox,
     notification_events,
+    template,
     event,
     log,
+    archive,
 )
 
 COMMANDS: dict[str, type[Message]] = {

@@ -22,4 +22,4 @@ WORKING = frozenset({"job.renew", "job.report", "job.checkpoint", "job.log", "jo
 
 # Over RabbitMQ these go to the exchange `millrace.claims`, as transient messages: their senders repeat them until they
 # are answered, or have no use for a late answer. A durable queue would cost a write to disk and keep nothing.
-TRANSIENT = OPERATIONS | {"job.report"}
+TRANSIENT = OPERATIONS | {"job.report", "progress.update"}

@@ -16,8 +16,10 @@ from millrace.contracts.inbox import EVENTS as INBOX_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
 from millrace.contracts.job import VERSIONS
 from millrace.contracts.notification_events import EVENTS as NOTIFICATION_EVENTS
+from millrace.contracts.progress import EVENTS as PROGRESS_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
+from millrace.contracts.template import EVENTS as TEMPLATE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
@@ -31,7 +33,9 @@ EVENTS = {
     **NOTIFICATION_EVENTS,
     **INBOX_EVENTS,
     **CIRCUIT_EVENTS,
+    **TEMPLATE_EVENTS,
     **SUBSCRIPTION_EVENTS,
+    **PROGRESS_EVENTS,
 }
 TYPES = {kind: name for name, kind in EVENTS.items()}
 ADVANCED = "subscription.advanced"

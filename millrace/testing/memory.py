@@ -42,6 +42,8 @@ from millrace.testing.many_jobs import change_many
 from millrace.testing.notification_deliveries import MemoryDeliveries
 from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline
+from millrace.testing.progress import MemoryProgress
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queries import Queries
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
@@ -49,6 +51,7 @@ from millrace.testing.scheduler import Scheduler
 from millrace.testing.siblings import enqueue_siblings
 from millrace.testing.states import State
 from millrace.testing.subscription_leases import SubscriptionLeases
+from millrace.testing.templates import MemoryTemplates
 
 T = TypeVar("T")
 
@@ -64,6 +67,7 @@ class InMemory:
         job_logs: what attempts have logged.
         notifications: inboxes, and what is to be sent.
         deliveries: what was sent.
+        templates: what notifications are made from.
         scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
@@ -74,7 +78,9 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
-        self.notifications = MemoryNotifications(self.log)
+        self.templates = MemoryTemplates(self.log)
+        self.notifications = MemoryNotifications(self.log, self.templates)
+        self._progress = MemoryProgress(self.log, self.clock)
         self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
             **job_routes(self.claims.bindings),
@@ -84,7 +90,9 @@ class InMemory:
             **circuit_routes(),
             **schedule_routes(),
             **self.notifications.command_routes(),
+            **self.templates.command_routes(),
             **event_routes(),
+            **self._progress.routes(),
             **subscription_routes(self.log),
         }
         self._commands = routes
@@ -96,7 +104,9 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs, self.circuits).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self._progress.queries(),
             **self.notifications.query_routes(),
+            **self.templates.query_routes(),
         }
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -169,6 +179,7 @@ class InMemory:
         with self._lock:
             self.circuits.look()
             self.scheduler.fire_due()
+            self._progress.note_stalls()
             self.deliveries.deliver_due()
         self.changed()
 
@@ -179,6 +190,8 @@ class InMemory:
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
+        if isinstance(state, ProgressState):
+            self._progress.recorded(stream, state)
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:

@@ -14,6 +14,7 @@ STATUS = {
     "unknown-command": 404,
     "unknown-query": 404,
     "refused": 409,
+    "already-exists": 409,
     "duplicate-job": 409,
     "batch-sealed": 409,
     "stale-attempt": 409,

@@ -9,7 +9,8 @@ from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.circuit_state import CircuitState
 from millrace.testing.job_state import JobState
-from millrace.testing.notification_state import InboxState, NotificationState
+from millrace.testing.notification_state import InboxState, NotificationState, TemplateState
+from millrace.testing.progress_state import ProgressState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.subscription_state import SubscriptionState
@@ -106,8 +107,10 @@ KINDS: dict[
     | type[CircuitState]
     | type[ScheduleState]
     | type[SubscriptionState]
+    | type[ProgressState]
     | type[NotificationState]
     | type[InboxState]
+    | type[TemplateState]
     | type[PublicationState],
 ] = {
     "job": JobState,
@@ -116,8 +119,10 @@ KINDS: dict[
     "circuit": CircuitState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
+    "progress": ProgressState,
     "notification": NotificationState,
     "inbox": InboxState,
+    "template": TemplateState,
     "event": PublicationState,
 }
 

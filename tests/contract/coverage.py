@@ -8,7 +8,10 @@ HTTP_DEAD = f"{OPERATIONS}::test_dead_letters_over_http"
 HTTP_BATCHES = f"{OPERATIONS}::test_batches_over_http"
 AMQP_BATCHES = f"{OPERATIONS}::test_batches_over_amqp"
 HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
+HTTP_PROGRESS = f"{OPERATIONS}::test_progress_over_http"
+AMQP_PROGRESS = f"{OPERATIONS}::test_progress_over_amqp"
 HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
+HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
 HTTP_CIRCUITS = f"{OPERATIONS}::test_circuits_over_http"
@@ -22,8 +25,10 @@ AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
 AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
+AMQP_TEMPLATES = f"{OPERATIONS}::test_templates_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
+ARCHIVE = "tests/integration/test_archive.py::test_the_log_tells_who_comes_too_late_and_begins_where_it_is_whole"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
 # The same operations exist under `/api/v1`, as `v1_<operation>`; the tests run on both.
@@ -77,6 +82,17 @@ ROUTES: dict[str, str] = {
     "trigger_schedule": HTTP_SCHEDULES,
     "pause_schedule": HTTP_SCHEDULES,
     "resume_schedule": HTTP_SCHEDULES,
+    "create_progress": HTTP_PROGRESS,
+    "list_progress": HTTP_PROGRESS,
+    "get_progress": HTTP_PROGRESS,
+    "update_progress": HTTP_PROGRESS,
+    "remove_progress": HTTP_PROGRESS,
+    "resume_progress": HTTP_PROGRESS,
+    "advance_progress": HTTP_PROGRESS,
+    "complete_progress": HTTP_PROGRESS,
+    "fail_progress": HTTP_PROGRESS,
+    "cancel_progress": HTTP_PROGRESS,
+    "checkpoint_progress": HTTP_PROGRESS,
     "send_notification": HTTP_NOTIFICATIONS,
     "send_notifications": HTTP_NOTIFICATIONS,
     "list_notifications": HTTP_NOTIFICATIONS,
@@ -91,6 +107,11 @@ ROUTES: dict[str, str] = {
     "snooze_notification": HTTP_NOTIFICATIONS,
     "acknowledge_notification": HTTP_NOTIFICATIONS,
     "cancel_notification": HTTP_NOTIFICATIONS,
+    "list_templates": HTTP_TEMPLATES,
+    "get_template": HTTP_TEMPLATES,
+    "save_template": HTTP_TEMPLATES,
+    "delete_template": HTTP_TEMPLATES,
+    "preview_template": HTTP_TEMPLATES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -132,6 +153,15 @@ ROUTES: dict[str, str] = {
     "command_schedule_resume": HTTP_NAMES,
     "command_schedule_remove": HTTP_NAMES,
     "command_schedule_trigger": HTTP_NAMES,
+    "command_progress_create": HTTP_NAMES,
+    "command_progress_update": HTTP_NAMES,
+    "command_progress_remove": HTTP_NAMES,
+    "command_progress_resume": HTTP_NAMES,
+    "command_progress_advance": HTTP_NAMES,
+    "command_progress_complete": HTTP_NAMES,
+    "command_progress_fail": HTTP_NAMES,
+    "command_progress_cancel": HTTP_NAMES,
+    "command_progress_checkpoint": HTTP_NAMES,
     "command_notification_send": HTTP_NAMES,
     "command_notification_mark_read": HTTP_NAMES,
     "command_notification_mark_all_read": HTTP_NAMES,
@@ -140,6 +170,8 @@ ROUTES: dict[str, str] = {
     "command_notification_receipt": HTTP_NAMES,
     "command_notification_set_preferences": HTTP_NAMES,
     "command_notification_set_contacts": HTTP_NAMES,
+    "command_template_save": HTTP_NAMES,
+    "command_template_remove": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -165,11 +197,16 @@ ROUTES: dict[str, str] = {
     "query_schedule_get": HTTP_NAMES,
     "query_schedule_list": HTTP_NAMES,
     "query_schedule_next": HTTP_NAMES,
+    "query_progress_get": HTTP_NAMES,
+    "query_progress_list": HTTP_NAMES,
     "query_notification_get": HTTP_NAMES,
     "query_notification_list": HTTP_NAMES,
     "query_notification_unread_count": HTTP_NAMES,
     "query_notification_preferences": HTTP_NAMES,
     "query_notification_contacts": HTTP_NAMES,
+    "query_template_get": HTTP_NAMES,
+    "query_template_list": HTTP_NAMES,
+    "query_template_preview": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -231,9 +268,32 @@ MESSAGES: dict[str, str] = {
     "batch.list": AMQP_BATCHES,
     "batch.created.event": AMQP_BATCHES,
     "batch.sealed.event": AMQP_BATCHES,
+    "archive.streams_archived.event": ARCHIVE,
     "batch.cancelled.event": AMQP_BATCHES,
     "batch.completed.event": AMQP_BATCHES,
     "batch.succeeded.event": AMQP_BATCHES,
+    "progress.create": AMQP_PROGRESS,
+    "progress.list": AMQP_PROGRESS,
+    "progress.get": AMQP_PROGRESS,
+    "progress.update": AMQP_PROGRESS,
+    "progress.remove": AMQP_PROGRESS,
+    "progress.resume": AMQP_PROGRESS,
+    "progress.advance": AMQP_PROGRESS,
+    "progress.complete": AMQP_PROGRESS,
+    "progress.fail": AMQP_PROGRESS,
+    "progress.cancel": AMQP_PROGRESS,
+    "progress.checkpoint": AMQP_PROGRESS,
+    "progress.created.event": AMQP_PROGRESS,
+    "progress.updated.event": AMQP_PROGRESS,
+    "progress.stage_changed.event": AMQP_PROGRESS,
+    "progress.completed.event": AMQP_PROGRESS,
+    "progress.failed.event": AMQP_PROGRESS,
+    "progress.cancelled.event": AMQP_PROGRESS,
+    "progress.resumed.event": AMQP_PROGRESS,
+    "progress.child_reported.event": AMQP_PROGRESS,
+    "progress.checkpointed.event": AMQP_PROGRESS,
+    "progress.stalled.event": AMQP_PROGRESS,
+    "progress.removed.event": AMQP_PROGRESS,
     "notification.send": AMQP_NOTIFICATIONS,
     "notification.mark_read": AMQP_NOTIFICATIONS,
     "notification.mark_all_read": AMQP_NOTIFICATIONS,
@@ -263,6 +323,13 @@ MESSAGES: dict[str, str] = {
     "notification.preferences_set.event": AMQP_NOTIFICATIONS,
     "notification.contacts_set.event": AMQP_NOTIFICATIONS,
     "notification.all_read.event": AMQP_NOTIFICATIONS,
+    "template.save": AMQP_TEMPLATES,
+    "template.remove": AMQP_TEMPLATES,
+    "template.get": AMQP_TEMPLATES,
+    "template.list": AMQP_TEMPLATES,
+    "template.preview": AMQP_TEMPLATES,
+    "template.saved.event": AMQP_TEMPLATES,
+    "template.removed.event": AMQP_TEMPLATES,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,

@@ -8,21 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.amqp.samples import AmqpSamples
+from adapters.contracts.samples import Ears, SamplesContract, at
 from adapters.samples import LocalSamples
-from domain.live import Sample, Samples
+from domain.live import Samples
 from tests.integration.amqp.conftest import until
 
 KINDS = ("local", "amqp")
-
-
-class Ears:
-    """A listener that remembers what it has heard."""
-
-    def __init__(self) -> None:
-        self.heard: list[Sample] = []
-
-    def __call__(self, sample: Sample) -> None:
-        self.heard.append(sample)
 
 
 @pytest.fixture(params=KINDS)
@@ -37,40 +28,8 @@ async def samples(request: pytest.FixtureRequest) -> AsyncIterator[Samples]:
     await carrier.stop()
 
 
-def at(percent: int, subject: str = "upload-1") -> Sample:
-    return Sample("acme", "progress.update", subject, {"progress": percent})
-
-
-async def test_a_listener_hears_each_subjects_newest_sample(samples: Samples) -> None:
-    ears = Ears()
-    samples.listen(ears)
-    for percent in range(1_000):
-        samples.emit(at(percent % 100))
-    samples.emit(at(7, "upload-2"))
-    await until(lambda: at(99) in ears.heard and at(7, "upload-2") in ears.heard)
-    assert len(ears.heard) < 1_000
-
-
-async def test_who_does_not_listen_any_more_hears_nothing(samples: Samples) -> None:
-    gone, staying = Ears(), Ears()
-    unlisten = samples.listen(gone)
-    samples.listen(staying)
-    unlisten()
-    unlisten()
-    samples.emit(at(5))
-    await until(lambda: bool(staying.heard))
-    assert gone.heard == []
-
-
-async def test_a_listener_that_fails_harms_no_other(samples: Samples) -> None:
-    def failing(sample: Sample) -> None:
-        raise ZeroDivisionError
-
-    ears = Ears()
-    samples.listen(failing)
-    samples.listen(ears)
-    samples.emit(at(5))
-    await until(lambda: ears.heard == [at(5)])
+class TestSamples(SamplesContract):
+    """Within one process, and over the broker."""
 
 
 async def test_where_too_many_subjects_wait_the_oldest_sample_goes() -> None:

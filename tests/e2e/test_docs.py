@@ -116,7 +116,7 @@ async def worker_of(folder: Path) -> AsyncIterator[None]:
         await asyncio.wait_for(worker.wait(), 20)
 
 
-@pytest.mark.parametrize("page", ["protocol.md", "client.md", "operations.md"])
+@pytest.mark.parametrize("page", ["protocol.md", "client.md", "operations.md", "progress.md"])
 def test_every_snippet_is_marked_with_what_to_do_with_it(page: str) -> None:
     assert len(blocks(page)) == len(re.findall(r"^ *```\w", (DOCS / page).read_text(), re.MULTILINE))
 
@@ -154,6 +154,15 @@ def test_every_route_is_in_the_protocol() -> None:
 async def test_the_python_guide_runs(service: Running, tmp_path: Path) -> None:
     write_tasks(tmp_path, service.url)
     body = textwrap.indent(only(CLIENT, "program"), "    ")
+    (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
+    await run_in(tmp_path, "program.py")
+
+
+async def test_the_page_of_progress_runs(service: Running, tmp_path: Path) -> None:
+    write_tasks(tmp_path, service.url)
+    page = blocks("progress.md")
+    (tmp_path / "tasks.py").write_text((tmp_path / "tasks.py").read_text() + "\n\n" + only(page, "job"))
+    body = textwrap.indent(only(page, "program"), "    ")
     (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
     await run_in(tmp_path, "program.py")
 

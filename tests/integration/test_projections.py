@@ -111,7 +111,7 @@ async def test_rows_do_not_depend_on_the_size_of_the_pages(
 async def test_a_rebuild_equals_the_live_model_and_replaces_it(running: System, fresh_database_url: str) -> None:
     await everything_happens(running)
     listed = await asked(running, "job.list", {"limit": 100})
-    for name in ("jobs", "subscriptions", "schedules"):
+    for name in ("jobs", "subscriptions", "schedules", "progress"):
         rebuilt = await rebuild_read_model(fresh_database_url, name, lambda done, total: None, True)
         assert rebuilt.equal
         assert rebuilt.version == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from handlers.reactions import Reaction
@@ -27,17 +28,19 @@ async def system(
     queues: dict[str, Any] | None = None,
     tenants: dict[str, Any] | None = None,
     names: dict[str, Any] | None = None,
+    storage: Path | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
-    modules = {
-        "jobs": {
-            "leases": {"duration": lease, "unconfirmed": unconfirmed},
-            "queues": queues or {},
-            "tenants": tenants or {},
-            "names": names or {},
-        }
+    jobs: dict[str, Any] = {
+        "leases": {"duration": lease, "unconfirmed": unconfirmed},
+        "queues": queues or {},
+        "tenants": tenants or {},
+        "names": names or {},
     }
-    built = await build(Settings.model_validate({"modules": modules}), dsn, roles, reactions=reactions)
+    if storage is not None:
+        jobs["storage"] = {"path": str(storage)}
+    settings = Settings.model_validate({"modules": {"jobs": jobs}, "database_url": dsn})
+    built = await build(settings, dsn, roles, reactions=reactions)
     built.start()
     try:
         yield built

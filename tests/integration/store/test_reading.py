@@ -26,33 +26,6 @@ from tests.controls.patterns import MATCHES
 from tests.support.stores import TENANT, append, name, storing
 
 
-async def test_a_stream_is_read_from_any_version(storage: Storage) -> None:
-    await storage.store.append([append("a", events=7), append("b")])
-    assert [e.version for e in await storage.store.history(name("a"), after_version=3, limit=2)] == [4, 5]
-    assert await storage.store.history(name("missing")) == []
-
-
-async def test_a_stream_is_read_as_it_was_at_a_time(storage: Storage) -> None:
-    await storage.store.append([append("a", events=2)])
-    await storage.store.append([append("a", after=2)])
-    first, _, last = await storage.store.history(name("a"))
-    assert first.recorded_at < last.recorded_at
-    assert [e.version for e in await storage.store.history(name("a"), until=first.recorded_at)] == [1, 2]
-    assert len(await storage.store.history(name("a"), until=last.recorded_at)) == 3
-    assert await storage.store.history(name("a"), until=NOW.replace(year=2001)) == []
-
-
-async def test_the_log_is_read_from_any_position_in_pages_of_any_size(storage: Storage) -> None:
-    await storage.store.append([append(f"s-{number}") for number in range(23)])
-    for size in (1, 2, 5, 22, 23, 24):
-        position, seen = 0, []
-        while page := await storage.store.read(position, size):
-            assert len(page) <= size
-            seen += [event.position for event in page]
-            position = page[-1].position
-        assert seen == list(range(1, 24))
-
-
 async def test_one_tenant_s_matching_events_are_read_and_no_other_s(storage: Storage) -> None:
     foreign = append("a")._replace(stream=StreamName("event", "globex", "a"), metadata=Metadata("globex"))
     foreign = foreign._replace(events=[replace_id(event, "event:globex:a") for event in foreign.events])

@@ -117,7 +117,7 @@ async def test_the_state_of_a_time_is_read_by_either_form_of_the_kind(client: ht
 
 
 async def test_a_kind_that_ends_in_s_is_left_alone(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/api/progress/7")).json()["kind"] == "progress"
+    assert (await client.get("/api/news/7")).json()["kind"] == "news"
 
 
 async def test_subscriptions_over_rest(client: httpx.AsyncClient) -> None:

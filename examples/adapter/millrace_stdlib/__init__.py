@@ -1,0 +1,1 @@
+"""A transport and a serializer for Millrace that need nothing but Python."""

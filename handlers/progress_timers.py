@@ -1,0 +1,92 @@
+"""What becomes of progress because time passes: a silent one is noted as stalled, an old one leaves the read model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from domain.ports import DueProgress, StreamName
+from domain.progress import KIND, Progress
+from handlers.persistence import persistently
+from handlers.pipeline import Pipeline
+from handlers.routes import CommandRoute, Decided, Moment
+from millrace.contracts.wire import Accepted, Context, Identifier, Message
+
+STALL_SECONDS = 1.0
+EXPIRE_SECONDS = 60.0
+MORE_SECONDS = 1.0
+PAGE = 500
+log = structlog.get_logger("progress")
+
+
+class Look(Message):
+    """`progress.stall` and `progress.expire`, from inside only: time has passed."""
+
+    progress_id: Identifier
+
+
+def stall(progress: Progress, _: Look, at: Moment) -> Decided:
+    progress.stall(at.now)
+    return Decided(progress, {"progress_id": at.id})
+
+
+def expire(progress: Progress, _: Look, at: Moment) -> Decided:
+    progress.expire(at.now)
+    return Decided(progress, {"progress_id": at.id})
+
+
+def internal_routes() -> dict[str, CommandRoute]:
+    """Commands that only the timers give; repeating them changes nothing."""
+    return {
+        f"progress.{name}": CommandRoute(
+            Look, Progress, decide, lambda command, _: str(command.progress_id), remembered=False, continues=True
+        )
+        for name, decide in (("stall", stall), ("expire", expire))
+    }
+
+
+class ProgressTimers:
+    """The two loops. Several processes may run them at once: what was noted is noted once.
+
+    Args:
+        ages: seconds after which a progress of each ended status goes; a status that is left out stays.
+    """
+
+    def __init__(self, due: DueProgress, pipeline: Pipeline, ages: Mapping[str, float]) -> None:
+        self._due, self._pipeline, self._ages = due, pipeline, ages
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(persistently("stalls", self._stalls, pause=STALL_SECONDS))
+            group.create_task(persistently("progress retention", self._expiries))
+
+    async def sweep(self) -> int:
+        """Removes a page of each status of what has expired by now; returns how many."""
+        removed = 0
+        for status, age in self._ages.items():
+            removed += await self._give("progress.expire", await self._due.expired(status, age, PAGE))
+        return removed
+
+    async def _stalls(self) -> None:
+        await self._give("progress.stall", await self._due.silent(PAGE))
+
+    async def _expiries(self) -> None:
+        while True:
+            removed = await self.sweep()
+            if removed:
+                log.info("ended progress removed", action="progress_swept", removed=removed)
+            # Where there was something there may be more, once the read model has seen what is gone.
+            await asyncio.sleep(MORE_SECONDS if removed else EXPIRE_SECONDS)
+
+    async def _give(self, command: str, found: Sequence[tuple[str, str]]) -> int:
+        if not found:
+            return 0
+        commands = [
+            (Look(progress_id=id), Context(tenant, f"{StreamName(KIND, tenant, id).text}/{command}", "millrace"))
+            for tenant, id in found
+        ]
+        answers = await self._pipeline.execute(command, commands)
+        return sum(isinstance(answer, Accepted) for answer in answers)

@@ -1,0 +1,87 @@
+"""`app.progress`: how far long work has got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millrace.contracts.progress import Progress, ProgressStatus
+from millrace.errors import NotFound
+from millrace.progress_commands import ProgressCommands
+from millrace.progress_subscriptions import Callback, ProgressSubscriptions
+
+if TYPE_CHECKING:
+    from millrace.client import Millrace
+
+# The methods below include one called `list`.
+Found = list[Progress]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressPage:
+    """Some progress, newest first, and the cursor of the next page, if there is one."""
+
+    progress: Found
+    cursor: str | None
+
+
+class ProgressTracker(ProgressCommands):
+    """The progress of long work: what `ProgressCommands` changes, read and followed."""
+
+    def __init__(self, app: Millrace) -> None:
+        super().__init__(lambda: app.link)
+        self._app = app
+        self._subscriptions = ProgressSubscriptions(app)
+
+    def subscribe(self, id: str, callback: Callback) -> Callable[[], None]:
+        """Calls `callback` with the progress as it is, and again after each event, until what is returned is called.
+
+        What is not recorded it does not see. One that raises is logged and called again all the same.
+
+        Args:
+            callback: `async def` or plain.
+
+        Raises:
+            RuntimeError: there is no running event loop.
+        """
+        return self._subscriptions.add(id, callback)
+
+    async def get(self, id: str, *, min_position: str | None = None) -> Progress | None:
+        """What is recorded, or None where there is no such progress."""
+        try:
+            answer = await self._app.link.query("progress.get", {"progress_id": id}, min_position=min_position)
+        except NotFound:
+            return None
+        return Progress.model_validate(answer["progress"])
+
+    async def list(self, **filters: Any) -> Found:
+        """The newest; see `list_page`."""
+        return (await self.list_page(**filters)).progress
+
+    async def list_page(
+        self,
+        *,
+        status: ProgressStatus | str | None = None,
+        user_id: str | None = None,
+        type: str | None = None,
+        parent_id: str | None = None,
+        stalled: bool | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        min_position: str | None = None,
+    ) -> ProgressPage:
+        """Some progress, newest first, those that fit all filters.
+
+        Args:
+            parent_id: the parts of that one.
+            stalled: those of which nothing was heard for too long, or the others.
+            cursor: of the page before.
+        """
+        filters = {
+            "status": status, "user_id": user_id, "type": type, "parent_id": parent_id, "stalled": stalled,
+            "limit": limit, "cursor": cursor,
+        }  # fmt: skip
+        body = {name: value for name, value in filters.items() if value is not None}
+        answer = await self._app.link.query("progress.list", body, min_position=min_position)
+        return ProgressPage([Progress.model_validate(each) for each in answer["progress"]], answer["cursor"])

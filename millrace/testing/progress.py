@@ -1,0 +1,130 @@
+"""Progress in memory: its commands and queries, and what follows for parents and by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from millrace.contracts import progress as contract
+from millrace.contracts.wire import Context, Fact, derived_id
+from millrace.testing import progress_decisions as decisions
+from millrace.testing.clock import VirtualClock
+from millrace.testing.commands import Route
+from millrace.testing.log import MemoryLog, Origin, Stream
+from millrace.testing.progress_state import ProgressState
+from millrace.testing.queries import Query, position_before
+from millrace.testing.refusals import Refusal
+
+KIND = "progress"
+
+
+class MemoryProgress:
+    """Everything of the module that the service does."""
+
+    def __init__(self, log: MemoryLog, clock: VirtualClock) -> None:
+        self._log, self._clock = log, clock
+        self._recorded = False
+
+    def routes(self) -> dict[str, Route]:
+        def route(model: type[Any], decide: Callable[..., list[Fact]]) -> Route:
+            return Route(model, KIND, _named, decide, self._told, continues=True)
+
+        return {
+            "progress.create": Route(
+                contract.CreateProgress, KIND, _chosen, decisions.create, self._told, creates=True
+            ),
+            "progress.update": Route(
+                contract.UpdateProgress,
+                KIND,
+                _named,
+                self._update,
+                lambda id, state: self._told(id, state) | {"outcome": "recorded" if self._recorded else "sampled"},
+                remembered=False,
+                continues=True,
+            ),
+            "progress.advance": route(contract.AdvanceProgress, decisions.advance),
+            "progress.complete": route(contract.CompleteProgress, decisions.complete),
+            "progress.fail": route(contract.FailProgress, decisions.fail),
+            "progress.cancel": route(contract.CancelProgress, decisions.cancel),
+            "progress.resume": route(contract.ResumeProgress, decisions.resume),
+            "progress.checkpoint": route(contract.CheckpointProgress, decisions.checkpoint),
+            "progress.remove": Route(
+                contract.RemoveProgress,
+                KIND,
+                _named,
+                decisions.remove,
+                lambda id, _: {"progress_id": id, "success": True},
+                continues=True,
+            ),
+        }
+
+    def queries(self) -> dict[str, Query]:
+        return {
+            "progress.get": Query(contract.GetProgress, self._get),
+            "progress.list": Query(contract.ListProgress, self._list),
+        }
+
+    def recorded(self, stream: Stream, state: ProgressState) -> None:
+        """Tells the parent where a child stands, and its parent, and so on."""
+        while state.parent_id is not None:
+            parent = self._log.states.get(Stream(KIND, stream.tenant, state.parent_id))
+            if not isinstance(parent, ProgressState):
+                return
+            facts = decisions.hear_child(parent, state, self._clock.now())
+            if not facts:
+                return
+            cause = self._log.streams[stream][-1].origin
+            stream, state = Stream(KIND, stream.tenant, parent.id), parent
+            self._log.append(stream, facts, self._origin(stream, cause.causation_id), self._clock.now())
+
+    def note_stalls(self) -> None:
+        """Notes of what nothing was heard for too long by now."""
+        for stream, state in list(self._log.states.items()):
+            if isinstance(state, ProgressState) and (facts := decisions.stall(state, self._clock.now())):
+                self._log.append(stream, facts, self._origin(stream, f"{stream.id}/stall"), self._clock.now())
+
+    def _origin(self, stream: Stream, cause: str | None) -> Origin:
+        first = self._log.streams[stream][0].origin
+        return Origin(first.company, first.correlation_id, cause, first.traceparent)
+
+    def _update(self, state: ProgressState, command: contract.UpdateProgress, now: datetime) -> list[Fact]:
+        facts = decisions.update(state, command, now)
+        self._recorded = bool(facts)
+        return facts
+
+    def _told(self, id: str, state: ProgressState) -> dict[str, Any]:
+        return {"progress": state.view(self._clock.now())}
+
+    def _get(self, tenant: str, query: contract.GetProgress) -> dict[str, Any]:
+        state = self._log.states.get(Stream(KIND, tenant, query.progress_id))
+        if not isinstance(state, ProgressState) or state.removed:
+            raise Refusal("not-found", f"there is no progress {query.progress_id!r}")
+        return self._told(query.progress_id, state)
+
+    def _list(self, tenant: str, query: contract.ListProgress) -> dict[str, Any]:
+        before = position_before(query.cursor, self._log)
+        wanted = {name: getattr(query, name) for name in ("status", "user_id", "type", "parent_id")}
+        filters = {name: value for name, value in wanted.items() if value is not None}
+        found = [
+            state
+            for stream, state in self._log.states.items()
+            if stream.tenant == tenant
+            and isinstance(state, ProgressState)
+            and not state.removed
+            and state.first_position < before
+            and all(getattr(state, name) == value for name, value in filters.items())
+            and query.stalled in (None, state.stalled_at is not None)
+        ]
+        found.sort(key=lambda each: -each.first_position)
+        page = found[: query.limit]
+        cursor = str(page[-1].first_position) if len(found) > query.limit else None
+        return {"progress": [each.view(self._clock.now()) for each in page], "cursor": cursor}
+
+
+def _named(command: Any, _: Context) -> str:
+    return str(command.progress_id)
+
+
+def _chosen(command: contract.CreateProgress, context: Context) -> str:
+    return command.id or derived_id(context.tenant, context.message_id, context.principal)

@@ -1,0 +1,246 @@
+"""Notifications on their way out: each channel is tried, given up, held back or summed up on its own, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from domain.channels import Channel, Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
+from handlers.notification_steps import Settle
+from infra.bootstrap import System, build
+from infra.settings import Settings
+from millrace import Millrace, Notification
+from millrace.contracts.wire import Accepted, Context
+from tests.support.channels import Recorder
+from tests.support.eventually import eventually
+from tests.support.service import running_service
+
+DEADLINE = 20.0
+ADDRESS = "one@example.org"
+
+
+def quick(**delivery: object) -> Settings:
+    """Settings under which a failed delivery is tried again at once."""
+    given = {"backoff": {"kind": "fixed", "delay": 0.01}, **delivery}
+    return Settings.model_validate({"modules": {"notifications": {"delivery": given}}})
+
+
+@asynccontextmanager
+async def sending(
+    database_url: str, channels: Sequence[Channel], settings: Settings | None = None
+) -> AsyncIterator[tuple[Millrace, System]]:
+    """An application of a tenant of its own, on a service with these channels."""
+    async with (
+        running_service(database_url, settings=settings or quick(), channels=channels) as service,
+        Millrace(service.http, tenant=f"t{uuid4().hex[:12]}", timeout=DEADLINE) as app,
+    ):
+        yield app, service.system
+
+
+async def ended(app: Millrace, notification_id: str, channel: str = "email") -> tuple[str, str | None, int]:
+    """Status, reason and attempts of the channel, once it waits for nothing more."""
+
+    async def look() -> Notification | None:
+        return await app.notifications.get(notification_id)
+
+    def over(found: Notification | None) -> bool:
+        return found is not None and all(each.status not in ("queued", "deferred") for each in found.deliveries)
+
+    found = await eventually(look, over, DEADLINE)
+    assert found is not None
+    [delivery] = [each for each in found.deliveries if each.channel == channel]
+    return delivery.status, delivery.reason, delivery.attempts
+
+
+async def mail(app: Millrace, title: str = "t", **given: object) -> str:
+    body = {"user_id": "u", "title": title, "channels": ["email"], "recipient": ADDRESS, **given}
+    return (await app.notifications.send(body)).id
+
+
+async def test_a_delivery_carries_all_that_a_channel_needs_and_is_tracked(database_url: str) -> None:
+    email = Recorder("email")
+    async with sending(database_url, [email]) as (app, _):
+        await app.notifications.set_contacts("u", {"email": ADDRESS}, locale="de-CH")
+        sent = await app.notifications.send(
+            user_id="u", title="Done", message="text", type="success", channels=["in-app", "email"],
+            action_url="/x", action_label="Look", category="c", metadata={"n": 1},
+        )  # fmt: skip
+        assert await ended(app, sent.id) == ("sent", None, 1)
+        [given] = email.taken
+        assert given == Delivery(
+            app.settings.tenant, sent.id, given.delivery_id, "u", "email", ADDRESS, "de-CH", "success", "Done", "text",
+            None, "/x", "Look", "c", {"n": 1}, 1,
+        )  # fmt: skip
+        history = await app.history("notification", sent.id)
+        assert [event.eventtype.partition(".")[2] for event in history] == ["created", "delivered", "queued", "sent"]
+        assert (history[3].data["provider"], history[3].data["provider_message_id"]) == ("test-email", "m-1")
+        assert {event.correlationid for event in history} == {history[0].correlationid}
+
+
+async def test_what_fails_is_tried_again_under_the_same_id_until_it_is_sent(database_url: str) -> None:
+    email = Recorder("email", [Unavailable("smtp", "greylisted", 0.0), ConnectionResetError("secret://u:p@host")])
+    async with sending(database_url, [email]) as (app, _):
+        notification_id = await mail(app)
+        assert await ended(app, notification_id) == ("sent", None, 3)
+        assert [each.attempt for each in email.taken] == [1, 2, 3]
+        assert len({each.delivery_id for each in email.taken}) == 1
+        failures = [
+            event.data["reason"]
+            for event in await app.history("notification", notification_id)
+            if event.eventtype == "notification.attempt_failed"
+        ]
+        assert failures == ["greylisted", "the channel raised ConnectionResetError"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "wanted"),
+    [
+        ([Rejected("smtp", "no such mailbox")], ("failed", "rejected", 1)),
+        ([Unavailable("smtp", "busy", 0.0)] * 3, ("failed", "attempts-exhausted", 3)),
+        ([NotConfigured("no key was given")], ("suppressed", "not-configured", 0)),
+        ([Unavailable("smtp", "odd \x00 \ud800 text", 0.0)], ("sent", None, 2)),
+    ],
+)
+async def test_every_end_has_its_word(
+    database_url: str, outcomes: list[Outcome], wanted: tuple[str, str | None, int]
+) -> None:
+    email = Recorder("email", outcomes)
+    async with sending(database_url, [email], quick(max_attempts=3)) as (app, _):
+        assert await ended(app, await mail(app)) == wanted
+        assert len(email.taken) == max(1, wanted[2])
+
+
+async def test_a_channel_without_a_provider_is_not_a_failure(database_url: str) -> None:
+    async with sending(database_url, []) as (app, _):
+        sent = await app.notifications.send(user_id="u", title="t", channels=["email", "pigeon"], recipient=ADDRESS)
+        assert await ended(app, sent.id, "email") == ("suppressed", "not-configured", 0)
+        assert await ended(app, sent.id, "pigeon") == ("suppressed", "not-configured", 0)
+        told = [event.data for event in await app.why(sent.id) if event.eventtype == "notification.suppressed"]
+        assert {each["reason"] for each in told} == {"not-configured"}
+
+
+async def test_one_channel_that_hangs_keeps_no_other_from_sending(database_url: str) -> None:
+    class Hanging:
+        name = "sms"
+
+        async def send(self, delivery: Delivery) -> Outcome:
+            await asyncio.Event().wait()
+            return Sent("never")
+
+    email = Recorder("email")
+    async with sending(database_url, [Hanging(), email], quick(timeout=0.3, max_attempts=2, concurrency=2)) as (app, _):
+        hung = [
+            (await app.notifications.send(user_id="u", title="t", channels=["sms"], recipient="+1")).id
+            for _ in range(4)
+        ]
+        mailed = [await mail(app) for _ in range(10)]
+        for notification_id in mailed:
+            assert (await ended(app, notification_id))[0] == "sent"
+        for notification_id in hung:
+            assert await ended(app, notification_id, "sms") == ("failed", "attempts-exhausted", 2)
+
+
+async def test_several_with_one_key_become_one_digest(database_url: str) -> None:
+    email = Recorder("email")
+    async with sending(database_url, [email]) as (app, _):
+        digest = {"key": "builds", "window": 1.5}
+        ids = [await mail(app, f"build {n}", message="passed", digest=digest) for n in range(3)]
+        alone = await mail(app, "deploy", digest={"key": "deploys", "window": 0.2})
+        for notification_id in ids:
+            assert await ended(app, notification_id) == ("suppressed", "digested", 0)
+        assert await ended(app, alone) == ("sent", None, 1)
+        await eventually(lambda: _count(email), lambda count: count == 2, DEADLINE)
+        [summary] = [each for each in email.taken if each.notification_id != alone]
+        assert summary.title == "3 notifications"
+        assert summary.message.splitlines() == [f"• build {n}: passed" for n in range(3)]
+        assert await ended(app, summary.notification_id) == ("sent", None, 1)
+        shown = await app.notifications.get(summary.notification_id)
+        assert shown is not None
+        assert shown.digest_of == tuple(ids)
+        assert (await app.notifications.list("u"), await app.notifications.unread_count("u")) == ([], 0)
+
+
+async def test_what_quiet_hours_held_back_goes_out_as_one_digest_without_what_is_unwanted_by_then(
+    database_url: str,
+) -> None:
+    email = Recorder("email")
+    async with sending(database_url, [email]) as (app, system):
+        now = datetime.now(UTC)
+        quiet = {"start": f"{(now.hour - 1) % 24:02d}:00", "end": f"{(now.hour + 2) % 24:02d}:00", "timezone": "UTC"}
+        await app.notifications.set_preferences("u", quiet_hours=quiet)
+        ids = [await mail(app, f"n{n}", category="news" if n == 2 else "ops") for n in range(4)]
+        urgent = await mail(app, "fire", critical=True)
+        assert await ended(app, urgent) == ("sent", None, 1)
+        assert [await _state(app, each) for each in ids] == [("deferred", "quiet-hours")] * 4
+        await app.notifications.set_preferences("u", categories={"news": False})
+        for notification_id in ids:
+            # The night is over.
+            body = Settle(
+                notification_id=notification_id, channel="email", outcome="deferred", reason="quiet-hours",
+                until=datetime.now(UTC),
+            )  # fmt: skip
+            context = Context(app.settings.tenant, uuid4().hex)
+            assert isinstance(await system.pipeline.execute_internal("notification.settle", body, context), Accepted)
+        assert await ended(app, ids[2]) == ("suppressed", "category-off", 0)
+        ends = [await ended(app, ids[n]) for n in (0, 1, 3)]
+        await eventually(lambda: _count(email), lambda count: count >= 2, DEADLINE)
+        titles = [each.title for each in email.taken if each.title != "fire"]
+        # Those that were found due together went out together, and nothing went out twice.
+        digested = [end for end in ends if end == ("suppressed", "digested", 0)]
+        sent_alone = [end for end in ends if end == ("sent", None, 1)]
+        assert len(digested) + len(sent_alone) == 3
+        assert len(titles) == len(sent_alone) + (1 if digested else 0)
+
+
+async def test_more_than_the_limit_of_a_key_is_throttled_and_the_inbox_has_all(database_url: str) -> None:
+    email = Recorder("email")
+    async with sending(database_url, [email]) as (app, _):
+        throttle = {"key": "disk", "limit": 2, "per": 600}
+        ids = [await mail(app, f"n{n}", throttle=throttle, channels=["in-app", "email"]) for n in range(5)]
+        critical = await mail(app, "on fire", throttle=throttle, critical=True)
+        ends = [await ended(app, each) for each in ids]
+        assert sorted(end[:2] for end in ends) == [("sent", None)] * 2 + [("suppressed", "throttled")] * 3
+        assert await ended(app, critical) == ("sent", None, 1)
+        assert await app.notifications.unread_count("u") == 5
+
+
+async def test_what_is_cancelled_before_its_time_is_never_sent(database_url: str) -> None:
+    email = Recorder("email")
+    async with sending(database_url, [email]) as (app, _):
+        held = await mail(app, "held", digest={"key": "k", "window": 1})
+        await app.notifications.cancel(held, reason="wrong list")
+        assert await ended(app, held) == ("suppressed", "cancelled", 0)
+        other = await mail(app, "other", digest={"key": "k", "window": 1.2})
+        assert await ended(app, other) == ("sent", None, 1)
+        assert [each.title for each in email.taken] == ["other"]
+
+
+async def test_two_services_send_everything_once(fresh_database_url: str) -> None:
+    email = Recorder("email")
+    async with sending(fresh_database_url, [email]) as (app, _):
+        second = await build(quick(), fresh_database_url, channels=[email])
+        second.start()
+        try:
+            sent = await app.notifications.send_bulk(
+                {"user_id": f"u{n}", "title": "t", "channels": ["email"], "recipient": ADDRESS} for n in range(60)
+            )
+            for each in sent:
+                assert await ended(app, each.id) == ("sent", None, 1)
+        finally:
+            await second.stop()
+        assert sorted(each.notification_id for each in email.taken) == sorted(each.id for each in sent)
+
+
+async def _count(channel: Recorder) -> int:
+    return len(channel.taken)
+
+
+async def _state(app: Millrace, notification_id: str) -> tuple[str, str | None]:
+    found = await app.notifications.get(notification_id)
+    assert found is not None
+    return found.deliveries[0].status, found.deliveries[0].reason
