@@ -185,7 +185,7 @@ async def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
 async def test_every_command_in_the_pages_exists_with_its_options(line: str) -> None:
     program, *words = shlex.split(line, comments=True)
     assert program == "millrace"
-    names = words[:2] if words[0] in ("topology", "queues", "schedules", "deadletters") else words[:1]
+    names = words[:2] if words[0] in ("topology", "queues", "circuits", "schedules", "deadletters") else words[:1]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "millrace.cli.main", *names, "--help",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"},
