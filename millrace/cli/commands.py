@@ -14,6 +14,7 @@ from millrace.cli.maintenance import archive, doctor, migrate, release, serve, t
 from millrace.cli.many import cancel, retry
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
+from millrace.cli.resend import resend
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
         why_waiting,
         cancel,
         retry,
+        resend,
         rebuild,
     ]
     for command in own:
