@@ -160,7 +160,9 @@ async def test_the_python_guide_runs(service: Running, tmp_path: Path) -> None:
 
 async def test_the_page_of_progress_runs(service: Running, tmp_path: Path) -> None:
     write_tasks(tmp_path, service.url)
-    body = textwrap.indent(only(blocks("progress.md"), "program"), "    ")
+    page = blocks("progress.md")
+    (tmp_path / "tasks.py").write_text((tmp_path / "tasks.py").read_text() + "\n\n" + only(page, "job"))
+    body = textwrap.indent(only(page, "program"), "    ")
     (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
     await run_in(tmp_path, "program.py")
 
