@@ -104,6 +104,6 @@ def _print(found: Sequence[Notification]) -> None:
         table.add_column(title, no_wrap=True)
     for each in found:
         channels = " ".join(f"{delivery.channel}={delivery.reason or delivery.status}" for delivery in each.deliveries)
-        title = Text(each.title, no_wrap=True, overflow="ellipsis")
-        table.add_row(each.id, each.user_id, each.type, title, channels, moment(each.read_at), moment(each.timestamp))
+        said = Text(each.title, no_wrap=True, overflow="ellipsis")
+        table.add_row(each.id, each.user_id, each.type, said, channels, moment(each.read_at), moment(each.timestamp))
     console().print(table)
