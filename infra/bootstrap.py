@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import structlog
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.amqp.samples import AmqpSamples
+from adapters.channels.failover import Failover
 from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
@@ -81,6 +82,7 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.channels import build_channels
 from infra.job_policy import job_policy
 from infra.migrate import migrate
 from infra.notifying import Notifying, notification_policy, notifying_of
@@ -144,6 +146,7 @@ class System:
     presence: Presence
     roles: Sequence[Role]
     samples: Samples
+    channels: Mapping[str, Failover]
     progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
@@ -161,6 +164,8 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for channel in self.channels.values():
+            await channel.close()
         await self.progress_samples.record(self.pipeline)
         await self.storage.stop()
 
@@ -281,6 +286,7 @@ async def build(
         ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
+    configured = build_channels(settings)
     database = Database(dsn)
     connection = await database.connect(command_timeout=None)
     try:
@@ -296,13 +302,13 @@ async def build(
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
+    through: dict[str, Channel] = {**configured, **{channel.name: channel for channel in channels}}
     broker = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         broker = settings.rabbitmq_url.get_secret_value()
     carrier = None if broker is None else AmqpSamples(broker)
     samples: Samples = carrier or LocalSamples()
     progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
-    through = {channel.name: channel for channel in channels}
     notifying = notification_policy(settings, through)
     commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
@@ -384,6 +390,7 @@ async def build(
         scheduler=scheduler,
         archiver=archiver,
         notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
+        channels=configured,
         hub=hub,
         presence=presence,
         roles=roles,

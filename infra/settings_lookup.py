@@ -12,12 +12,12 @@ from infra.settings_modules import (
     Count,
     Exports,
     Module,
-    Notifications,
     Progress,
     Seconds,
     Section,
     Switch,
 )
+from infra.settings_notifications import Notifications
 
 
 class MemoryLevel(Switch):
@@ -110,11 +110,11 @@ class Search(Module):
 
 
 class Modules(Section):
-    """Every module. One that has no section is off, except jobs and progress."""
+    """Every module. One that has no section is off, except jobs, progress and notifications."""
 
     jobs: Jobs = Jobs()
     progress: Progress = Progress()
-    notifications: Notifications = Notifications(enabled=False)
+    notifications: Notifications = Notifications()
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)
     search: Search = Search(enabled=False)

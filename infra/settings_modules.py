@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -12,7 +12,6 @@ from millrace.contracts.job import Retry
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Channel = Literal["in-app", "email", "push", "sms", "webhook"]
 
 DAY = 86_400
 
@@ -116,79 +115,6 @@ class Progress(Module):
     def vendors(self) -> dict[str, str]:
         """The read model's database."""
         return {"progress.storage.type": self.storage.type}
-
-
-class NotificationChannel(Switch):
-    """One way to reach a user."""
-
-    provider: str | None = None
-    api_key: SecretStr | None = None
-    from_address: str | None = None
-    template_dir: str | None = None
-    credentials_path: str | None = None
-
-
-def _inbox_only() -> dict[Channel, NotificationChannel]:
-    return {"in-app": NotificationChannel()}
-
-
-class WebSocket(Switch):
-    """The WebSocket of the inbox."""
-
-    path: str = "/ws/notifications"
-    cors_origins: tuple[str, ...] = ()
-
-
-class InboxRetention(Section):
-    """How long notifications are kept, in seconds."""
-
-    read: Seconds = 30.0 * DAY
-    unread: Seconds = 90.0 * DAY
-
-
-class Templates(Section):
-    """Folder of templates."""
-
-    dir: str = "./templates/notifications"
-
-
-def _delivery_backoff() -> Retry:
-    return Retry(delay=5.0)
-
-
-class DeliverySettings(Section):
-    """How notifications are sent through each channel.
-
-    Attributes:
-        max_attempts: how often one is tried.
-        timeout: seconds that an attempt may take.
-        concurrency: attempts at the same time, for each channel.
-    """
-
-    max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8
-    backoff: Backoff = Field(default_factory=_delivery_backoff)
-    timeout: Seconds = 30.0
-    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
-
-
-class Notifications(Module):
-    """Messages to users."""
-
-    storage: Storage = Storage()
-    channels: dict[Channel, NotificationChannel] = Field(default_factory=_inbox_only)
-    websocket: WebSocket = WebSocket()
-    retention: InboxRetention = InboxRetention()
-    templates: Templates = Templates()
-    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
-
-    def vendors(self) -> dict[str, str]:
-        """The read model's database and the provider of each enabled channel that names one."""
-        providers = {
-            f"notifications.channels.{name}.provider": channel.provider
-            for name, channel in self.channels.items()
-            if channel.enabled and channel.provider is not None
-        }
-        return {"notifications.storage.type": self.storage.type} | providers
 
 
 class ObjectStorage(Section):

@@ -34,8 +34,8 @@ VENDORS: Mapping[str, VendorChoice] = {
     "notifications.channels.email.provider": VendorChoice(
         ("smtp", "sendgrid", "ses", "mailgun", "file"), "millrace.channels"
     ),
-    "notifications.channels.push.provider": VendorChoice(("firebase", "onesignal"), "millrace.channels"),
-    "notifications.channels.sms.provider": VendorChoice(("apprise",), "millrace.channels"),
+    "notifications.channels.push.provider": VendorChoice(("firebase", "onesignal", "apprise"), "millrace.channels"),
+    "notifications.channels.sms.provider": VendorChoice(("twilio", "apprise"), "millrace.channels"),
     "notifications.channels.webhook.provider": VendorChoice(("built-in",), "millrace.channels"),
     "exports.storage.type": VendorChoice(("local", "s3"), "millrace.storage"),
     "search.vector_db.type": VendorChoice(("pgvector", "weaviate"), "millrace.search"),
