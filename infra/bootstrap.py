@@ -35,6 +35,7 @@ from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from adapters.postgres.template_queries import TemplateQueries
 from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.channels import Channel
@@ -59,6 +60,7 @@ from handlers import (
     queue,
     schedule,
     subscription,
+    template,
     timers,
 )
 from handlers.aggregates import Aggregates
@@ -127,6 +129,7 @@ def public_commands(
         **tracking,
         **notification.command_routes(notifying or NotificationPolicy()),
         **inbox.command_routes(),
+        **template.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -361,6 +364,7 @@ async def build(
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
+        **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
         **queues.routes(),
         **(tracked.routes() if settings.modules.progress.enabled else {}),
         **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),

@@ -19,6 +19,7 @@ from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
+from millrace.templates import Templates
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WRAPPED = (
     Notifications,
+    Templates,
     JobQueue,
     JobBatch,
     DeadLetters,

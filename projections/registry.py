@@ -13,6 +13,7 @@ from domain.progress import Progress
 from domain.queue import Queue
 from domain.schedule import Schedule
 from domain.subscription import Subscription
+from domain.template import Template
 from projections.jobs import JobsProjection
 from projections.notifications import NotificationsProjection
 from projections.progress import ProgressProjection
@@ -22,7 +23,19 @@ from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
     cls.KIND: cls
-    for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Progress, Notification, Inbox, Archive)
+    for cls in (
+        Job,
+        Publication,
+        Queue,
+        Subscription,
+        Schedule,
+        Batch,
+        Progress,
+        Notification,
+        Inbox,
+        Template,
+        Archive,
+    )
 }
 
 

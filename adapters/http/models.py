@@ -20,6 +20,7 @@ from millrace.contracts.notification import DeliveryStatus, Notification
 from millrace.contracts.progress import Outcome, Progress
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
+from millrace.contracts.template import ListedTemplate, Template, TemplatePreview
 from millrace.contracts.why import Why
 
 
@@ -259,6 +260,25 @@ class InboxRead(BaseModel):
     success: Literal[True] = True
 
 
+class TemplateReply(BaseModel):
+    """Answer to the commands on a template: its newest version."""
+
+    name: str
+    version: int
+
+
+class TemplateAnswer(BaseModel):
+    """Answer to `template.get`."""
+
+    template: Template
+
+
+class TemplateList(BaseModel):
+    """Answer to `template.list`."""
+
+    templates: list[ListedTemplate]
+
+
 class NotificationAnswer(BaseModel):
     """Answer to `notification.get`."""
 
@@ -354,6 +374,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.resume": ScheduleReply,
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
+    "template.save": TemplateReply,
+    "template.remove": TemplateReply,
     "progress.create": ProgressAnswer,
     "progress.update": ProgressSampled,
     "progress.advance": ProgressAnswer,
@@ -399,6 +421,9 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,
+    "template.get": TemplateAnswer,
+    "template.list": TemplateList,
+    "template.preview": TemplatePreview,
     "progress.get": ProgressAnswer,
     "progress.list": ProgressPage,
     "notification.get": NotificationAnswer,

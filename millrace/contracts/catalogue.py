@@ -19,6 +19,7 @@ from millrace.contracts import (
     progress,
     queue,
     schedule,
+    template,
     why,
 )
 from millrace.contracts.wire import Fact, Message
@@ -36,6 +37,7 @@ MODULES: tuple[ModuleType, ...] = (
     notification,
     inbox,
     notification_events,
+    template,
     event,
     log,
     archive,

@@ -82,13 +82,21 @@ class MarkRead(Asked):
     notification_id: Identifier | None = None
 
 
+class AskUnread(Asked):
+    """Asks for the user's unread notifications, and how many there are."""
+
+    action: Literal["unread"]
+
+
 LIVE: TypeAdapter[Follow | Unfollow | AskPresence | Ping] = TypeAdapter(
     Annotated[Follow | Unfollow | AskPresence | Ping, Field(discriminator="action")]
 )
 PROGRESS: TypeAdapter[FollowProgress | UnfollowProgress | Ping] = TypeAdapter(
     Annotated[FollowProgress | UnfollowProgress | Ping, Field(discriminator="action")]
 )
-NOTIFICATIONS: TypeAdapter[MarkRead | Ping] = TypeAdapter(Annotated[MarkRead | Ping, Field(discriminator="action")])
+NOTIFICATIONS: TypeAdapter[MarkRead | AskUnread | Ping] = TypeAdapter(
+    Annotated[MarkRead | AskUnread | Ping, Field(discriminator="action")]
+)
 
 
 class Told(Fact):

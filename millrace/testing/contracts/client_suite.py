@@ -29,6 +29,7 @@ from millrace.testing.contracts.client_running import RunningContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
 from millrace.testing.contracts.client_serializers import SerializersContract
 from millrace.testing.contracts.client_subscriptions import SubscriptionsContract
+from millrace.testing.contracts.client_templates import TemplatesContract
 from millrace.testing.contracts.client_why import WhyContract
 
 
@@ -55,6 +56,7 @@ class ClientSuite(
     EventsContract,
     SchedulesContract,
     NotificationsContract,
+    TemplatesContract,
     SerializersContract,
     SubscriptionsContract,
     WhyContract,
