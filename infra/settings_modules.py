@@ -109,8 +109,8 @@ class TypeOfWork(Section):
     Attributes:
         metadata_schema: JSON Schema (2020-12) that the metadata has to fit.
         transitions: the stages that each stage may be followed by; without it any later one.
-        validator: `package.module:function`, asked with (stage before or null, stage after, metadata) for each change of
-            stage; false, or a ValueError that says why, refuses.
+        validator: `package.module:function` of (stage before or None, stage after, metadata); False, or a ValueError,
+            refuses the change of stage.
         stall_after: seconds of silence, for those that say nothing themselves.
     """
 
