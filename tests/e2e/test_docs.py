@@ -37,10 +37,10 @@ def blocks(page: str) -> list[tuple[str, str]]:
 BLOCKS = blocks("protocol.md")
 CLIENT = blocks("client.md")
 OPERATIONS = blocks("operations.md")
+NOTIFICATIONS = blocks("notifications.md")
 PROGRESS = blocks("progress.md")
-COMMANDS = sorted(
-    {line for mark, text in CLIENT + OPERATIONS + PROGRESS if mark == "shell" for line in text.splitlines()}
-)
+PAGES = CLIENT + OPERATIONS + NOTIFICATIONS + PROGRESS
+COMMANDS = sorted({line for mark, text in PAGES if mark == "shell" for line in text.splitlines()})
 PROGRAM = """\
 import asyncio
 
@@ -119,7 +119,7 @@ async def worker_of(folder: Path) -> AsyncIterator[None]:
         await asyncio.wait_for(worker.wait(), 20)
 
 
-@pytest.mark.parametrize("page", ["protocol.md", "client.md", "operations.md", "progress.md"])
+@pytest.mark.parametrize("page", ["protocol.md", "client.md", "operations.md", "progress.md", "notifications.md"])
 def test_every_snippet_is_marked_with_what_to_do_with_it(page: str) -> None:
     assert len(blocks(page)) == len(re.findall(r"^ *```\w", (DOCS / page).read_text(), re.MULTILINE))
 
@@ -172,6 +172,13 @@ async def test_the_page_of_progress_runs(service: Running, tmp_path: Path) -> No
     await run_in(tmp_path, "program.py")
 
 
+async def test_the_page_of_notifications_runs(service: Running, tmp_path: Path) -> None:
+    write_tasks(tmp_path, service.url)
+    body = textwrap.indent(only(NOTIFICATIONS, "program"), "    ")
+    (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
+    await run_in(tmp_path, "program.py")
+
+
 async def test_the_blocking_twin_in_the_guide_runs(service: Running, tmp_path: Path) -> None:
     write_tasks(tmp_path, service.url)
     (tmp_path / "blocking.py").write_text(only(CLIENT, "blocking program"))
@@ -190,7 +197,8 @@ async def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
 async def test_every_command_in_the_pages_exists_with_its_options(line: str) -> None:
     program, *words = shlex.split(line, comments=True)
     assert program == "millrace"
-    names = words[:2] if words[0] in ("topology", "queues", "schedules", "deadletters", "progress") else words[:1]
+    groups = ("topology", "queues", "schedules", "deadletters", "notifications", "progress")
+    names = words[:2] if words[0] in groups else words[:1]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "millrace.cli.main", *names, "--help",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"},
