@@ -321,6 +321,7 @@ async def build(
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **job_repair.internal_routes(),
         **archive.command_routes(),
         **batch.internal_routes(policy),
         **queue.internal_routes(),
