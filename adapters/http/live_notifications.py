@@ -38,9 +38,9 @@ class LiveNotifications:
     async def __call__(self, session: Session, asking: Asking) -> None:
         user_id = asking.query["user_id"]
 
-        async def handle(asked: contract.MarkRead | contract.AskUnread | contract.Ping) -> None:
+        async def handle(asked: contract.ReadNotification | contract.AskUnread | contract.Ping) -> None:
             match asked:
-                case contract.MarkRead():
+                case contract.ReadNotification():
                     await self._mark(session, user_id, asked)
                 case contract.AskUnread():
                     # Not older than what this connection has been told.
@@ -83,7 +83,7 @@ class LiveNotifications:
         told = {"event": UNREAD, "user_id": user_id, "data": data}
         return text_frame(encode(told if id is None else {**told, "id": id}))
 
-    async def _mark(self, session: Session, user_id: str, asked: contract.MarkRead) -> None:
+    async def _mark(self, session: Session, user_id: str, asked: contract.ReadNotification) -> None:
         body = {"user_id": user_id}
         name = "notification.mark_all_read"
         if asked.notification_id is not None:

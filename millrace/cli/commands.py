@@ -12,6 +12,8 @@ from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import archive, doctor, migrate, release, serve, topology
 from millrace.cli.many import cancel, retry
+from millrace.cli.notifications import notifications
+from millrace.cli.progress import progress
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
@@ -47,3 +49,5 @@ def register(app: typer.Typer) -> None:
     app.add_typer(deadletters(), name="deadletters")
     app.add_typer(queues(), name="queues")
     app.add_typer(schedules(), name="schedules")
+    app.add_typer(notifications(), name="notifications")
+    app.add_typer(progress(), name="progress")

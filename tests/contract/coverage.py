@@ -43,6 +43,8 @@ ROUTES: dict[str, str] = {
     "edit_dead_letter": HTTP_DEAD,
     "preview_dead_letters": HTTP_DEAD,
     "undo_job": HTTP_DEAD,
+    "retry_dead_letters": HTTP_DEAD,
+    "purge_dead_letters": HTTP_DEAD,
     "job_stats": HTTP_JOBS,
     "get_job": HTTP_JOBS,
     "get_job_logs": HTTP_JOBS,
@@ -124,6 +126,8 @@ ROUTES: dict[str, str] = {
     "command_job_undo": HTTP_NAMES,
     "command_job_cancel_many": HTTP_NAMES,
     "command_job_retry_many": HTTP_NAMES,
+    "command_deadletter_retry": HTTP_NAMES,
+    "command_deadletter_purge": HTTP_NAMES,
     "command_job_report": HTTP_NAMES,
     "command_job_log": HTTP_NAMES,
     "query_job_logs": HTTP_NAMES,
@@ -205,8 +209,21 @@ ROUTES: dict[str, str] = {
     "query_log_why": HTTP_NAMES,
 }
 
+LIVE = "tests/integration/live/test_live_events.py"
+LIVE_PROGRESS = "tests/integration/live/test_live_progress.py"
+LIVE_INBOX = "tests/integration/live/test_live_notifications.py"
+
 # A request and its reply go together: `job.enqueue` stands for `job.enqueue.reply` too.
 MESSAGES: dict[str, str] = {
+    "live.subscribe": f"{LIVE}::test_the_past_and_the_present_join_without_a_gap",
+    "live.unsubscribe": f"{LIVE}::test_subscriptions_of_one_connection_are_told_apart",
+    "live.presence": f"{LIVE}::test_who_is_there_is_listed_and_told",
+    "live.ping": f"{LIVE}::test_a_position_of_another_log_is_told",
+    "live.told": f"{LIVE}::test_the_past_and_the_present_join_without_a_gap",
+    "live.progress.subscribe": f"{LIVE_PROGRESS}::test_a_snapshot_comes_first_and_then_every_change",
+    "live.progress.unsubscribe": f"{LIVE_PROGRESS}::test_following_ends_when_it_is_asked_to",
+    "live.mark_read": f"{LIVE_INBOX}::test_what_one_device_reads_is_read_on_all",
+    "live.unread": f"{LIVE_INBOX}::test_what_one_device_reads_is_read_on_all",
     "job.enqueue": AMQP_JOBS,
     "job.cancel": AMQP_JOBS,
     "job.retry": AMQP_JOBS,
@@ -228,6 +245,8 @@ MESSAGES: dict[str, str] = {
     "deadletter.groups": AMQP_DEAD,
     "deadletter.get": AMQP_DEAD,
     "deadletter.preview": AMQP_DEAD,
+    "deadletter.retry": AMQP_DEAD,
+    "deadletter.purge": AMQP_DEAD,
     "job.change": AMQP_QUEUES,
     "queue.configure": AMQP_QUEUES,
     "queue.pause": AMQP_QUEUES,
