@@ -16,6 +16,7 @@ from millrace.cli.notifications import notifications
 from millrace.cli.progress import progress
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
+from millrace.cli.resend import resend
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
         why_waiting,
         cancel,
         retry,
+        resend,
         rebuild,
     ]
     for command in own:
