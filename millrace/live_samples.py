@@ -46,7 +46,9 @@ class LiveSamples:
         self._subjects.discard(subject)
         self._changed.set()
         if not self._subjects and self._task is not None:
-            self._task.cancel()
+            # A task whose event loop is gone has gone with it.
+            if not self._task.get_loop().is_closed():
+                self._task.cancel()
             self._task = None
 
     async def _listen(self) -> None:

@@ -130,7 +130,7 @@ class ProgressSubscriptions:
             live.want(id)
 
         def unsubscribe() -> None:
-            task.cancel()
+            _cancel(task)
             if unsubscribe in self._ends:
                 self._ends.remove(unsubscribe)
             followers = self._followers.get(id, [])
@@ -141,7 +141,7 @@ class ProgressSubscriptions:
                 if live is not None:
                     live.drop(id)
             if not self._followers and self._reader is not None:
-                self._reader.cancel()
+                _cancel(self._reader)
                 self._reader = None
 
         self._ends.append(unsubscribe)
@@ -192,3 +192,9 @@ class ProgressSubscriptions:
             except MillraceError as error:
                 log.warning("progress cannot be followed", error=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Ends a task, unless its event loop is gone and the task with it."""
+    if not task.get_loop().is_closed():
+        task.cancel()
