@@ -141,6 +141,11 @@ def snooze(notification: Notification, command: contract.SnoozeNotification, at:
     return _told(notification, at)
 
 
+def resend(notification: Notification, command: contract.Resend, at: Moment) -> Decided:
+    notification.resend(command.channel, at.now)
+    return _told(notification, at)
+
+
 def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
     notification.acknowledge(command.channel, command.status == "delivered", command.reason, at.now)
     return _told(notification, at)
@@ -199,4 +204,5 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
         "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
         "notification.report": CommandRoute(contract.ReportDelivery, Notification, partial(report, policy), _named),
+        "notification.resend": CommandRoute(contract.Resend, Notification, resend, _named),
     }

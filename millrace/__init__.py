@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from millrace.notification_channels import OutgoingNotification
     from millrace.notification_plugins import NotificationPlugin
     from millrace.notifications import Notifications
-    from millrace.progress import ProgressTracker
+    from millrace.progress import ProgressStorage, ProgressTracker
+    from millrace.progress_plugins import ProgressEmitter, ProgressPlugin
     from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
@@ -104,9 +105,12 @@ __all__ = [
     "PartlyRefused",
     "PluginUnusable",
     "Progress",
+    "ProgressEmitter",
     "ProgressOptions",
+    "ProgressPlugin",
     "ProgressStage",
     "ProgressStatus",
+    "ProgressStorage",
     "ProgressTracker",
     "ProgressUpdate",
     "QuietHours",
@@ -143,6 +147,9 @@ _HOMES = {
     "JobStatus": "contracts.job",
     "Millrace": "client",
     "Progress": "contracts.progress",
+    "ProgressEmitter": "progress_plugins",
+    "ProgressPlugin": "progress_plugins",
+    "ProgressStorage": "progress",
     "ProgressOptions": "contracts.progress",
     "ProgressStage": "contracts.progress",
     "ProgressStatus": "contracts.progress",
