@@ -82,28 +82,23 @@ async def repair(app: Millrace, files: Sequence[SourceFile]) -> list[Check]:
     [ended] = await _read(app, [job])
     history = await app.history("job", job.id)
     edits = [event.data for event in history if event.eventtype == "job.edited"]
-    return repair_checks(
-        failed, ended, size, history[0].data["data"], edits, _size(SourceFile(files[0].root, "ast.py"))
-    )
+    right = ended.result == size == _size(SourceFile(files[0].root, "ast.py"))
+    return repair_checks(failed, ended, right, history[0].data["data"], edits)
 
 
 def repair_checks(
-    failed: Job | None,
-    ended: Job,
-    size: object,
-    original: Mapping[str, Any],
-    edits: Sequence[Mapping[str, Any]],
-    wanted: int,
+    failed: Job | None, ended: Job, right: bool, original: Mapping[str, Any], edits: Sequence[Mapping[str, Any]]
 ) -> list[Check]:
     """What must be true of the mended job.
 
     Args:
         failed: as it was among the dead letters, if it was.
         ended: as it is at the end.
+        right: whether its result is what it should be.
         original: data that it was enqueued with, by its history.
         edits: data of its `job.edited` events.
     """
-    mended = ended.status is JobStatus.COMPLETED and not ended.dead_lettered and size == wanted
+    mended = ended.status is JobStatus.COMPLETED and not ended.dead_lettered and right
     return [
         Check("a job with a mistyped argument joined the dead letters", failed is not None and failed.dead_lettered),
         Check("mended by a JSON Patch and retried, it completed", mended and ended.data["path"] == "ast.py"),
