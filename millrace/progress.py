@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contracts.progress import Progress, ProgressStatus
 from millrace.errors import NotFound
 from millrace.progress_commands import ProgressCommands
+from millrace.progress_plugins import ProgressEmitter, ProgressHooks
 from millrace.progress_subscriptions import Callback, ProgressSubscriptions
 
 if TYPE_CHECKING:
@@ -26,26 +28,59 @@ class ProgressPage:
     cursor: str | None
 
 
-class ProgressTracker(ProgressCommands):
-    """The progress of long work: what `ProgressCommands` changes, read and followed."""
+class ProgressStorage:
+    """Where progress is kept: with the service, whose URL this is. The service knows its database by itself.
 
-    def __init__(self, app: Millrace) -> None:
+    Args:
+        url: `http(s)://…` or `amqp(s)://…`; default as for `Millrace`.
+        database_url: of the service's database, which a client needs not and does not open.
+    """
+
+    def __init__(self, url: str | None = None, *, database_url: str | None = None) -> None:
+        self.url, self.database_url = url, database_url
+
+
+class ProgressTracker(ProgressCommands, ProgressHooks):
+    """The progress of long work: what `ProgressCommands` changes, read and followed.
+
+    `ProgressTracker(storage=…, emitter=…)` is the same as `Millrace(…).progress` with the emitter registered.
+
+    Args:
+        storage: an application, the service's URL, or a `ProgressStorage`; default as for `Millrace`.
+        emitter: see `register_emitter`.
+    """
+
+    def __init__(
+        self, storage: Millrace | ProgressStorage | str | None = None, *, emitter: ProgressEmitter | None = None
+    ) -> None:
+        from millrace.client import Millrace
+
+        url = storage.url if isinstance(storage, ProgressStorage) else storage
+        self._app = app = url if isinstance(url, Millrace) else Millrace(url)
         super().__init__(lambda: app.link)
-        self._app = app
+        self.plugin_failures: Counter[str] = Counter()
+        if emitter is not None:
+            self.register_emitter(emitter)
         self._subscriptions = ProgressSubscriptions(app)
 
-    def subscribe(self, id: str, callback: Callback) -> Callable[[], None]:
+    def subscribe(self, id: str, callback: Callback, *, samples: bool = True) -> Callable[[], None]:
         """Calls `callback` with the progress as it is, and again after each event, until what is returned is called.
 
-        What is not recorded it does not see. One that raises is logged and called again all the same.
+        Over RabbitMQ it also sees what is not recorded, between the events: then `version` stays the same. One that
+        raises is logged and called again all the same. Closing the application ends it too.
 
         Args:
             callback: `async def` or plain.
+            samples: whether it wants to see those.
 
         Raises:
             RuntimeError: there is no running event loop.
         """
-        return self._subscriptions.add(id, callback)
+        return self._subscriptions.add(id, callback, samples)
+
+    def unsubscribe_all(self) -> None:
+        """Ends every subscription of this application."""
+        self._subscriptions.end()
 
     async def get(self, id: str, *, min_position: str | None = None) -> Progress | None:
         """What is recorded, or None where there is no such progress."""

@@ -261,6 +261,7 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     by_mail = {"notification_id": mailed["result"]["notification_id"], "channel": "email"}
     await bench.events("notification.sent")
     await bench.ask("notification.receipt", {**by_mail, "status": "delivered"})
+    await bench.ask("notification.resend", by_mail)
     failing = {**send, "channels": ["sms", "push"], "recipient": "+1"}
     await bench.ask("notification.send", failing)
     await bench.ask("notification.send", {**send, "channels": ["email"], "digest": {"key": "d"}})
