@@ -203,7 +203,8 @@ class Millrace:
         return twin
 
     async def close(self) -> None:
-        """Gives up the connection of the running event loop."""
+        """Ends the subscriptions to progress and gives up the connection of the running event loop."""
+        self.progress.unsubscribe_all()
         link, self._link = self._link, None
         if link is not None and link[0] is asyncio.get_running_loop():
             await link[1].close()

@@ -83,6 +83,13 @@ class TestMailFile(ChannelSuite):
         assert os.listdir(tmp_path / "new") == []
         assert os.listdir(tmp_path / "tmp") == []
 
+    async def test_the_file_has_the_line_ends_of_the_system(self, rig: Rig, tmp_path: Path) -> None:
+        await rig.make().send(rig.delivery(message="one\r\ntwo\nthree"))
+        (name,) = os.listdir(tmp_path / "new")
+        content = await asyncio.to_thread((tmp_path / "new" / name).read_bytes)
+        assert b"\r" not in content
+        assert b"one\ntwo\nthree" in content
+
     async def test_a_folder_that_cannot_be_written_is_unavailable(self, rig: Rig, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         provider = MailFile(tmp_path / "file", SENDER, now)
