@@ -117,8 +117,8 @@ async def test_every_end_has_its_word(
 
 async def test_a_channel_without_a_provider_is_not_a_failure(database_url: str) -> None:
     async with sending(database_url, []) as (app, _):
-        sent = await app.notifications.send(user_id="u", title="t", channels=["email", "pigeon"], recipient=ADDRESS)
-        assert await ended(app, sent.id, "email") == ("suppressed", "not-configured", 0)
+        sent = await app.notifications.send(user_id="u", title="t", channels=["sms", "pigeon"], recipient=ADDRESS)
+        assert await ended(app, sent.id, "sms") == ("suppressed", "not-configured", 0)
         assert await ended(app, sent.id, "pigeon") == ("suppressed", "not-configured", 0)
         told = [event.data for event in await app.why(sent.id) if event.eventtype == "notification.suppressed"]
         assert {each["reason"] for each in told} == {"not-configured"}

@@ -18,8 +18,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from adapters.channels.provider import Deferred
 from adapters.channels.public_address import is_public
 from adapters.channels.webhook import BadWebhookSecret, WebhookChannel, signature_headers, signer
+from adapters.contracts.channels import a_delivery
 from domain.channels import NotConfigured, Rejected, Sent
-from tests.contract.channel_suite import a_delivery
 from tests.support.vendors.receiver import SECRET, Receiver
 from tests.support.vendors.vendor import Vendor, serving
 

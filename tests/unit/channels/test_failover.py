@@ -8,8 +8,8 @@ import pytest
 
 from adapters.channels.failover import MAX_REST_SECONDS, REST_SECONDS, Failover
 from adapters.channels.provider import Deferred, Unconfigured
+from adapters.contracts.channels import a_delivery
 from domain.channels import Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
-from tests.contract.channel_suite import a_delivery
 
 DOWN = Unavailable("first", "down")
 
