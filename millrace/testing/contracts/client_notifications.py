@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from millrace import (
     Invalid,
-    NonRetryable,
     NotFound,
     Notification,
     NotificationChannel,
@@ -20,10 +18,8 @@ from millrace import (
     PartlyRefused,
     QuietHours,
     Refused,
-    RetryAfter,
 )
-from millrace.notification_channels import OutgoingNotification
-from millrace.testing.contracts.bench import Bench, head, working
+from millrace.testing.contracts.bench import Bench, head
 
 USER = "user-1"
 
@@ -304,40 +300,3 @@ class NotificationsContract:
         again()
         # The last one before may not have been passed when the place was read.
         assert [title for title in seen if title != "live"] == ["while away", "live again"]
-
-    async def test_an_application_s_own_channel_sends_and_reports(self, bench: Bench) -> None:
-        notifications = bench.app.notifications
-        given: list[OutgoingNotification] = []
-        over = asyncio.Event()
-
-        async def send(outgoing: OutgoingNotification) -> str:
-            given.append(outgoing)
-            if outgoing.attempt == 1 and outgoing.notification.title == "again":
-                raise RetryAfter(0.1)
-            if outgoing.notification.title == "never":
-                over.set()
-                raise NonRetryable("no such loft")
-            return "feather"
-
-        notifications.register_channel("pigeon", send)
-        with pytest.raises(ValueError, match="itself"):
-            notifications.register_channel("email", send)
-        async with AsyncExitStack() as stack:
-            if not bench.capabilities.virtual_clock:
-                await stack.enter_async_context(working(bench.app))
-            await bench.until(lambda: bench.app.subscriptions.list(), lambda found: len(found) == 1)
-            await notifications.set_contact(USER, "pigeon", "loft 3")
-            sent = await notifications.send(user_id=USER, title="once", channels=["pigeon"])
-            again = await notifications.send(user_id=USER, title="again", channels=["pigeon"])
-            never = await notifications.send(user_id=USER, title="never", channels=["pigeon"])
-            if bench.capabilities.virtual_clock:
-                await bench.deliver(over, 30)
-
-            async def ends() -> list[tuple[str, str | None]]:
-                return [(await reasons(bench, each.id))["pigeon"] for each in (sent, again, never)]
-
-            await bench.until(ends, lambda found: found == [("sent", None), ("sent", None), ("failed", "rejected")])
-        assert {(each.channel, each.address) for each in given} == {("pigeon", "loft 3")}
-        assert [each.attempt for each in given if each.notification.title == "again"] == [1, 2]
-        unknown = await notifications.send(user_id=USER, title="t", channels=["dove"])
-        await bench.until(lambda: reasons(bench, unknown.id), lambda it: it["dove"][1] == "not-configured")
