@@ -116,6 +116,7 @@ ROUTES: dict[str, str] = {
     "preview_template": HTTP_TEMPLATES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
+    "issue_live_ticket": "tests/integration/live/test_live_tickets.py::test_a_ticket_lets_one_connection_in_once",
     "list_subscriptions": HTTP_EVENTS,
     "create_subscription": HTTP_EVENTS,
     "get_subscription": HTTP_EVENTS,
