@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.channels.mail import BadAddress, compose, message_id, recipient, sender
-from tests.contract.channel_suite import a_delivery
+from adapters.contracts.channels import a_delivery
 
 NOW = datetime(2026, 11, 25, 20, 30, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
