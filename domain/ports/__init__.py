@@ -20,6 +20,7 @@ from domain.ports.appends import (
     UniqueKey,
     Work,
 )
+from domain.ports.circuits import AttemptCount, CircuitBook, CircuitRow, CircuitSum
 from domain.ports.due import DueProgress, DueSchedule, DueSchedules
 from domain.ports.jobs import BatchCounts, ExpiredJobs, FoundJob, JobFinder, JobLine, JobLogs, Orphan, Unwanted
 from domain.ports.log import Metadata, RecordedEvent, StreamName
@@ -32,8 +33,12 @@ from domain.ports.work import ClaimRequest, Granted, GrantedJob, LapsedLease, Wa
 __all__ = [
     "Append",
     "Appended",
+    "AttemptCount",
     "BatchClosed",
     "BatchCounts",
+    "CircuitBook",
+    "CircuitRow",
+    "CircuitSum",
     "ClaimRequest",
     "Clock",
     "CommandKey",

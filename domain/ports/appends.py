@@ -45,7 +45,8 @@ class Work(NamedTuple):
 
     Attributes:
         place: `ready` (may run now), `waiting` (until `due_at`), `same` (where it stands, with another `task`), or None
-            (running or ended). `rules` is no job: `task` has the rules of a queue from now on.
+            (running or ended). `rules` and `circuit` are no job: `task` has the rules of a queue, or the state of
+            a name's circuit breaker, from now on.
         leaves: the tables that may hold the job's row from before.
         rank: order among the jobs of one lane, smaller first, where the queue has no order of its own.
         attempt: number that the next attempt will carry.
@@ -58,7 +59,7 @@ class Work(NamedTuple):
         priority: the job's own and its queue's together.
     """
 
-    place: Literal["ready", "waiting", "same", "rules"] | None
+    place: Literal["ready", "waiting", "same", "rules", "circuit"] | None
     leaves: tuple[Literal["ready", "waiting", "leases"], ...] = ()
     queue: str = ""
     rank: float = 0.0
