@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rabbitmq up test check lint types bench faults docs services clean
+.PHONY: help demo demo-rabbitmq up test check lint types bench faults live docs services clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: ## run the benchmarks
 
 faults: ## kill, freeze, cut and wipe everything while it works (PROFILE=smoke|full|soak SEED=42)
 	@scripts/faults.sh $(or $(PROFILE),smoke) "$(SEED)" $(ARGS)
+
+live: ## cut 200 clients of the live feed 20 times each and kill a service meanwhile
+	@LIVE_CLIENTS=200 LIVE_CUTS=20 scripts/test.sh tests/faults/test_live_reconnects.py -s $(ARGS)
 
 docs: ## write the generated documents in docs/ anew
 	@scripts/docs.sh

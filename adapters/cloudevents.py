@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from domain.aggregate import Unreadable
+from domain.archive import StreamArchived
 from domain.event import Published
 from domain.ports import Outgoing, RecordedEvent
 from millrace.contracts.wire import Token
@@ -23,6 +24,8 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
     elif isinstance(event, Unreadable):
         # A type of its own, so that no reader takes it for the event that it stands for.
         type_, data = "millrace.unreadable.v1", {"topic": event.topic, "error": event.error}
+    elif isinstance(event, StreamArchived):
+        type_, data = "millrace.stream.archived.v1", event.stored._asdict()
     else:
         type_ = f"millrace.{event.TOPIC}.v{event.class_version}"
         data = {name: value for name, value in vars(event).items() if name not in ENVELOPE}

@@ -171,6 +171,16 @@ class UnreadableHistory(Refusal):
         self.stream, self.version, self.topic, self.error = stream, version, topic, error
 
 
+class StreamIsArchived(UnreadableHistory):
+    """Raised when a command is about something whose events have left the log; its history can be read."""
+
+    code = "archived"
+
+    def __init__(self, stream: str, object_name: str) -> None:
+        Refusal.__init__(self, f"{stream} has been archived: its history is in the object {object_name}")
+        self.stream, self.object_name = stream, object_name
+
+
 class NoSuchSchedule(Refusal):
     """Raised when a schedule is asked for something after it was removed."""
 
@@ -284,3 +294,33 @@ class NotSent(Refusal):
     def __init__(self, stream: str, channel: str) -> None:
         super().__init__(f"nothing was sent through {channel}, so nothing can have become of it")
         self.stream, self.channel = stream, channel
+
+
+class NoSuchTemplate(Refusal):
+    """Raised when a template, or the version of it that is asked for, does not exist."""
+
+    code = "not-found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no template {name!r}, or not this version of it")
+        self.name = name
+
+
+class UnknownTemplate(Refusal):
+    """Raised when a notification is to be made from a template that is neither stored nor in the service's folder."""
+
+    code = "invalid"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"template: there is no template {name!r}; save it, or put it into the service's folder")
+        self.name = name
+
+
+class TemplateUnfilled(Refusal):
+    """Raised when a template cannot be filled with what it was given; nothing is sent."""
+
+    code = "invalid"
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"template {name!r} cannot be filled: {detail}")
+        self.name, self.detail = name, detail

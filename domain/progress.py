@@ -367,7 +367,7 @@ class Progress(Aggregate):
         """The overall percent once the stage `target` has `percent` and those before it are completed."""
         done = sum(stage["weight"] for stage in self.stages[:target]) * WHOLE
         done += self.stages[target]["weight"] * percent
-        return float(done / sum(stage["weight"] for stage in self.stages))
+        return min(WHOLE, float(done / sum(stage["weight"] for stage in self.stages)))
 
     def rate_at(self, percent: float, now: datetime) -> float | None:
         """Percent a second since the work began or was resumed; None while that says nothing."""

@@ -72,7 +72,7 @@ def share_of(children: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any])
         completed = sum(child["status"] == "completed" for child in children.values())
         return float(WHOLE * completed / (len(children) + coming))
     total = sum(child["weight"] for child in children.values()) + coming
-    return float(sum(child["weight"] * child["progress"] for child in children.values()) / total)
+    return min(WHOLE, float(sum(child["weight"] * child["progress"] for child in children.values()) / total))
 
 
 def counts_of(children: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any] | None) -> dict[str, Any] | None:

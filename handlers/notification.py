@@ -13,8 +13,11 @@ from domain.inbox import KIND as INBOX
 from domain.inbox import Inbox
 from domain.notification import Notification
 from domain.ports import StreamName
+from domain.template import KIND as TEMPLATE
+from domain.template import Template
 from handlers.inbox import said_by
 from handlers.routes import CommandRoute, Decided, Moment
+from handlers.template import Folder, filled, stored_template
 from millrace.contracts import notification as contract
 from millrace.contracts.job import Retry
 from millrace.contracts.notification_plan import Defer, Queue, Said, Show, Step, Suppress, channels_of, locale_of, plan
@@ -34,6 +37,7 @@ class NotificationPolicy:
         channels: what it can send through.
         timeout: seconds that one attempt may take.
         at_once: attempts at the same time, for each channel.
+        folder: templates besides the stored ones, by name.
     """
 
     channels: frozenset[str] = frozenset({contract.IN_APP})
@@ -41,13 +45,17 @@ class NotificationPolicy:
     retry: Retry = field(default_factory=usual_retry)
     timeout: float = 30.0
     at_once: int = 16
+    folder: Folder = field(default_factory=dict)
 
 
 def send(policy: NotificationPolicy, notification: Notification | None, command: contract.Send, at: Moment) -> Decided:
     if notification is None:
         own, default = said_about(command.user_id, at)
         steps = plan(command, own, default, policy.channels, at.now)
-        notification = Notification.create(at.stream, at.now, content_of(command, steps, own, default))
+        content = content_of(command, steps, own, default)
+        if command.template is not None:
+            content |= _written(policy, command, content["locale"], at)
+        notification = Notification.create(at.stream, at.now, content)
         for channel, step in steps.items():
             take(notification, channel, step, at)
     told = {channel: step.status for channel, step in notification.steps.items()}
@@ -89,6 +97,19 @@ def content_of(command: contract.Send, steps: Mapping[str, Step], own: Said, def
         "throttle": None if command.throttle is None else command.throttle.model_dump(),
         "digest": None if command.digest is None else command.digest.model_dump(),
         "digest_of": [],
+    }
+
+
+def _written(policy: NotificationPolicy, command: contract.Send, locale: str | None, at: Moment) -> dict[str, Any]:
+    """What the template says; a title or a message of the command's own goes before it."""
+    assert command.template is not None
+    context = {"user_id": command.user_id, "category": command.category, **command.context}
+    text, used = filled(command.template, stored_template(at, command.template), policy.folder, locale, context)
+    return {
+        "title": command.title or text.title,
+        "message": command.message or text.message,
+        "html": text.html,
+        "template": used,
     }
 
 
@@ -136,15 +157,18 @@ def _derived(_: Any, context: Context) -> str:
     return derived_id(context.tenant, context.message_id, context.principal)
 
 
-def _inboxes(command: contract.Send, context: Context) -> dict[StreamName, type[Aggregate]]:
-    return inboxes_of(command.user_id, context.tenant)
+def _beside(command: contract.Send, context: Context) -> dict[StreamName, type[Aggregate]]:
+    wanted = inboxes_of(command.user_id, context.tenant)
+    if command.template is not None:
+        wanted[StreamName(TEMPLATE, context.tenant, command.template)] = Template
+    return wanted
 
 
 def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
     """Commands that a notification decides."""
     return {
         "notification.send": CommandRoute(
-            contract.Send, Notification, partial(send, policy), _derived, creates=True, required=False, reads=_inboxes
+            contract.Send, Notification, partial(send, policy), _derived, creates=True, required=False, reads=_beside
         ),
         "notification.mark_read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),

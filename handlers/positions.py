@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from domain.errors import Refusal
 from millrace.contracts.wire import Token
 
@@ -23,6 +26,23 @@ class OtherHistory(Refusal):
             f"position {token} is not one of this log, whose newest is {epoch}-{head}; start again from 'beginning'"
         )
         self.token, self.epoch, self.head = token, epoch, head
+
+
+class LogArchived(Refusal):
+    """Raised when events after a position have been archived: whoever read on would miss them without a sign."""
+
+    code = "gone"
+
+    def __init__(self, position: int, mark: int, epoch: str) -> None:
+        self.position, self.first = position, Token.text(epoch, mark)
+        super().__init__(
+            f"events after position {position} have been archived; the log is whole after {self.first}: begin there, or"
+            " at 'beginning', and read what lies before from the archive"
+        )
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return {"first": self.first}
 
 
 def position_of(text: str, epoch: str, head: int) -> int:

@@ -24,6 +24,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "stale-attempt": (409, "The attempt is not valid any more"),
     "reset": (409, "The position belongs to another history"),
     "gone": (410, "That part of the log has been archived"),
+    "archived": (410, "It has been archived"),
     "too-large": (413, "The message is too large"),
     "unknown-parent": (422, "A job to run after does not exist"),
     "unknown-ref": (422, "No job of the call has that ref"),

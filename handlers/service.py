@@ -80,7 +80,7 @@ class Service:
         except ValidationError as error:
             return invalid(error)
         except Refusal as refusal:
-            return Refused(problem(refusal.code, str(refusal)))
+            return Refused(problem(refusal.code, str(refusal), **refusal.extra))
         except (StoreUnavailable, StoreOverloaded) as error:
             return refused("unavailable", str(error), retry_after=1.0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,7 +12,9 @@ import structlog
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.feeder import Feeder
 from adapters.amqp.samples import AmqpSamples
+from adapters.channels.failover import Failover
 from adapters.cloudevents import cloud_event, outgoing
+from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
@@ -33,6 +35,7 @@ from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
 from adapters.postgres.subscription_source import PostgresSubscriptionSource
+from adapters.postgres.template_queries import TemplateQueries
 from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.channels import Channel
@@ -40,6 +43,7 @@ from domain.live import Samples
 from domain.ports import RecordedEvent
 from domain.progress import Window
 from handlers import (
+    archive,
     batch,
     bulk,
     event,
@@ -56,9 +60,11 @@ from handlers import (
     queue,
     schedule,
     subscription,
+    template,
     timers,
 )
 from handlers.aggregates import Aggregates
+from handlers.archive import Archiver
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
@@ -78,8 +84,11 @@ from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
 from handlers.service import BehindPosition, Service
 from handlers.timers import Timers
+from infra.channels import build_channels
+from infra.job_policy import job_policy
 from infra.migrate import migrate
 from infra.notifying import Notifying, notification_policy, notifying_of
+from infra.objects import archiver_of, object_store
 from infra.settings import Settings
 from infra.storage import Storage
 from projections.registry import projections
@@ -119,6 +128,7 @@ def public_commands(
         **progress.command_routes(samples),
         **notification.command_routes(notifying or NotificationPolicy()),
         **inbox.command_routes(),
+        **template.command_routes(),
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -133,11 +143,13 @@ class System:
     gateway: Gateway
     pipeline: Pipeline
     scheduler: Scheduler
+    archiver: Archiver | None
     notifying: Notifying
     hub: Hub
     presence: Presence
     roles: Sequence[Role]
     samples: Samples
+    channels: Mapping[str, Failover]
     progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
     bus: AmqpBus | None = None
@@ -155,6 +167,8 @@ class System:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for channel in self.channels.values():
+            await channel.close()
         await self.progress_samples.record(self.pipeline)
         await self.storage.stop()
 
@@ -199,6 +213,8 @@ class System:
             if ages := self.settings.modules.jobs.retention.ages():
                 retention = Retention(PostgresExpiredJobs(storage.pool), self.pipeline, ages)
                 loops.append(("retention", retention.run))
+            if self.archiver is not None:
+                loops.append(("archive", self.archiver.run))
             loops.append(("timers", timer.run))
             if (tracking := self.settings.modules.progress).enabled:
                 due = PostgresDueProgress(storage.pool)
@@ -273,6 +289,7 @@ async def build(
         ended: told of each attempt that has ended, in the process that recorded it.
         tracing: puts spans around commands, appends, the relay and projections.
     """
+    configured = build_channels(settings)
     database = Database(dsn)
     connection = await database.connect(command_timeout=None)
     try:
@@ -284,36 +301,24 @@ async def build(
     leases = settings.modules.jobs.leases
     storage = await Storage.started(database, mapper or EventMapper(), leases)
     jobs = settings.modules.jobs
-    policy = JobPolicy(
-        jobs.defaults.max_attempts,
-        jobs.defaults.timeout,
-        jobs.defaults.backoff,
-        {name: queue.priority for name, queue in jobs.queues.items()},
-        {
-            name: JobPolicy(
-                own.max_attempts or jobs.defaults.max_attempts,
-                own.timeout or jobs.defaults.timeout,
-                own.backoff or jobs.defaults.backoff,
-            )
-            for name, own in jobs.names.items()
-        },
-    )
+    policy = job_policy(jobs)
     files = {name: rules for name, section in jobs.queues.items() if (rules := section.rules())}
     await follow_file(storage.commits, files)
     await weigh_tenants(storage.commits, {name: share.weight for name, share in jobs.tenants.items()})
+    through: dict[str, Channel] = {**configured, **{channel.name: channel for channel in channels}}
     broker = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         broker = settings.rabbitmq_url.get_secret_value()
     carrier = None if broker is None else AmqpSamples(broker)
     samples: Samples = carrier or LocalSamples()
     progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
-    through = {channel.name: channel for channel in channels}
     notifying = notification_policy(settings, through)
     commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **archive.command_routes(),
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
@@ -336,6 +341,8 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    objects = object_store(settings)
+    archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
@@ -353,9 +360,10 @@ async def build(
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
+        **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
         **queues.routes(),
         **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
-        **LogQueries(storage.store, storage.doorbell, storage.epoch).routes(),
+        **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
     known = frozenset([*commands, *operations, *queries])
@@ -384,7 +392,9 @@ async def build(
         gateway=gateway,
         pipeline=pipeline,
         scheduler=scheduler,
+        archiver=archiver,
         notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
+        channels=configured,
         hub=hub,
         presence=presence,
         roles=roles,

@@ -13,6 +13,7 @@ from adapters.amqp import asyncapi
 from adapters.http.access import Access
 from adapters.http.app import create_app
 from adapters.http.health import Part
+from adapters.http.live_asyncapi import with_live_feed
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.samples import LocalSamples
 from domain.presence import Connected, Present
@@ -57,7 +58,7 @@ def documents() -> dict[str, str]:
     made = {
         "openapi.json": _text(openapi()),
         "asyncapi.json": _text(
-            asyncapi.document(results={**COMMAND_RESULTS, **QUERY_RESULTS}, versions=event_versions())
+            with_live_feed(asyncapi.document(results={**COMMAND_RESULTS, **QUERY_RESULTS}, versions=event_versions()))
         ),
         "events.md": events_page(),
         "configuration.md": configuration_page(),

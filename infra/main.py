@@ -16,6 +16,8 @@ from adapters.amqp.topology import topology as broker_topology
 from adapters.http.server import AddressUnavailable, PortInUse
 from adapters.postgres.rebuild import RebuildBlocked, RebuildRunning
 from domain.ports import StoreUnavailable
+from domain.storage import ObjectDamaged, ObjectUnavailable
+from infra.archiving import NoAge, NoStorage, archive_now
 from infra.bootstrap import ROLES, Role
 from infra.embedded_errors import EmbeddedPostgresError
 from infra.logging import configure_logging
@@ -40,8 +42,12 @@ EXPECTED = (
     BrokerUnavailable,
     EmbeddedPostgresError,
     NewerDatabase,
+    NoAge,
+    NoStorage,
     NoSuchReadModel,
     NotRunning,
+    ObjectDamaged,
+    ObjectUnavailable,
     PortInUse,
     RebuildBlocked,
     RebuildRunning,
@@ -120,6 +126,19 @@ def release(
     """Digests a held stream's events, in order, after the cause has been removed."""
     count = _run(release_held(_dsn(data), name, stream))
     typer.echo(f"{name} has digested {count} events of {stream}")
+
+
+@app.command()
+def archive(
+    after: Annotated[
+        float | None, typer.Option(help="Seconds since the jobs were removed; default: modules.jobs.archive.after.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Moves the events of jobs that were removed long ago from the log into the storage. Repeating it is harmless."""
+    settings = _settings(**({} if data is None else {"data": data}))
+    done = _run(archive_now(settings, _dsn(data), after))
+    typer.echo(f"archived {done.streams} jobs ({done.events} events) in {done.objects} objects")
 
 
 @app.command()

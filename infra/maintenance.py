@@ -20,6 +20,7 @@ from adapters.postgres.mapper import EventMapper
 from adapters.postgres.rebuild import Rebuilt, rebuild
 from adapters.postgres.release import release
 from adapters.postgres.tail import EventTail
+from infra.channels import check_channels
 from infra.embedded_postgres import DATABASE, USER
 from infra.migrate import migrate
 from infra.settings import Settings
@@ -121,6 +122,10 @@ async def diagnose(settings: Settings, data: Path | None) -> list[Finding]:
         findings += await _examine(connection)
     finally:
         await connection.close()
+    findings += [
+        Finding(f"{each.channel} through {each.provider}", each.problem is None, each.problem or "lets us in")
+        for each in await check_channels(settings)
+    ]
     if settings.rabbitmq_url is None:
         return [*findings, Finding("rabbitmq", True, "not configured; events stay in PostgreSQL")]
     try:

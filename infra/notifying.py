@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from adapters.postgres.due_deliveries import PostgresDueDeliveries
 from adapters.postgres.expired_notifications import PostgresExpiredNotifications
@@ -15,6 +16,7 @@ from handlers.notification_retention import NotificationRetention
 from handlers.pipeline import Pipeline
 from infra.settings import Settings
 from infra.storage import Storage
+from infra.template_folder import read_folders
 from millrace.contracts.notification import IN_APP
 from projections.notifications import NotificationsProjection
 
@@ -38,7 +40,16 @@ def notification_policy(settings: Settings, through: Iterable[str]) -> Notificat
         section.delivery.backoff,
         section.delivery.timeout,
         section.delivery.concurrency,
+        read_folders(_folders(settings)),
     )
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """Where templates lie: those of the mails go before the others."""
+    section = settings.modules.notifications
+    mail = section.channels.get("email")
+    named = [mail.template_dir] if mail is not None and mail.template_dir is not None else []
+    return [Path(each) for each in (*named, section.templates.dir)]
 
 
 def notifying_of(

@@ -6,18 +6,18 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from infra.settings_jobs import Jobs
 from infra.settings_modules import (
     Cached,
     Count,
     Exports,
-    Jobs,
     Module,
-    Notifications,
     Progress,
     Seconds,
     Section,
     Switch,
 )
+from infra.settings_notifications import Notifications
 
 
 class MemoryLevel(Switch):
@@ -110,11 +110,11 @@ class Search(Module):
 
 
 class Modules(Section):
-    """Every module. One that has no section is off, except jobs and progress."""
+    """Every module. One that has no section is off, except jobs, progress and notifications."""
 
     jobs: Jobs = Jobs()
     progress: Progress = Progress()
-    notifications: Notifications = Notifications(enabled=False)
+    notifications: Notifications = Notifications()
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)
     search: Search = Search(enabled=False)

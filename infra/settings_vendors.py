@@ -27,14 +27,15 @@ class VendorChoice:
 READ_MODELS = VendorChoice(("postgresql",), "millrace.event_store")
 VENDORS: Mapping[str, VendorChoice] = {
     "jobs.broker.type": VendorChoice(("built-in", "rabbitmq", "postgresql"), "millrace.bus", {"redis": "built-in"}),
+    "jobs.storage.type": VendorChoice(("local",), "millrace.storage"),
     "progress.storage.type": READ_MODELS,
     "notifications.storage.type": READ_MODELS,
     "notifications.channels.in-app.provider": VendorChoice(("built-in",), "millrace.channels"),
     "notifications.channels.email.provider": VendorChoice(
         ("smtp", "sendgrid", "ses", "mailgun", "file"), "millrace.channels"
     ),
-    "notifications.channels.push.provider": VendorChoice(("firebase", "onesignal"), "millrace.channels"),
-    "notifications.channels.sms.provider": VendorChoice(("apprise",), "millrace.channels"),
+    "notifications.channels.push.provider": VendorChoice(("firebase", "onesignal", "apprise"), "millrace.channels"),
+    "notifications.channels.sms.provider": VendorChoice(("twilio", "apprise"), "millrace.channels"),
     "notifications.channels.webhook.provider": VendorChoice(("built-in",), "millrace.channels"),
     "exports.storage.type": VendorChoice(("local", "s3"), "millrace.storage"),
     "search.vector_db.type": VendorChoice(("pgvector", "weaviate"), "millrace.search"),

@@ -16,7 +16,7 @@ from adapters.postgres.positions import ReaderPositions
 from adapters.postgres.readers import PostgresReaders
 from adapters.postgres.tail import EventTail
 from adapters.postgres.work_queue import PostgresWorkQueue
-from infra.settings_modules import Leases
+from infra.settings_jobs import Leases
 
 
 @dataclass(slots=True)

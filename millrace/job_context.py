@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from millrace.contracts.job import MAX_HEARTBEAT_BYTES, Parent
 from millrace.encoding import encode
 from millrace.errors import HeartbeatRefused
+from millrace.progress_stages import listed
 
 
 class Keeper(Protocol):
@@ -27,6 +28,8 @@ class Writer(Protocol):
 
 if TYPE_CHECKING:
     from millrace.contracts.job_logs import Level
+    from millrace.job_progress import JobProgress
+    from millrace.progress_stages import Stages
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -52,6 +55,7 @@ class JobContext:
         "_checkpoints",
         "_created_at",
         "_logs",
+        "_progress",
         "_stopped",
         "_told",
         "attempt",
@@ -78,6 +82,7 @@ class JobContext:
         self._checkpoints: Keeper | None = None
         self.untold: dict[str, Any] | None = None
         self._logs: Writer | None = None
+        self._progress: Callable[[dict[str, Any]], JobProgress] | None = None
         self.checkpoint_state: Any = grant.get("checkpoint")
         self.id: str = grant["job_id"]
         self.name: str = grant["name"]
@@ -152,9 +157,52 @@ class JobContext:
             raise RuntimeError("a checkpoint can only be saved while a worker runs the job")
         return self._checkpoints.save(state, force)
 
-    def keep(self, checkpoints: Keeper, logs: Writer) -> None:
-        """Gives the attempt places for its checkpoints and log lines; called by the worker."""
-        self._checkpoints, self._logs = checkpoints, logs
+    def progress(
+        self,
+        stages: Stages = (),
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        user_id: str | None = None,
+        type: str | None = None,
+        parent_id: str | None = None,
+        weight: float | None = None,
+        stall_after: float | None = None,
+    ) -> JobProgress:
+        """How far the job has got: `async with job.progress(["load", "index"]) as progress`, `with` in plain functions.
+
+        The next attempt goes on with the same progress. Its id is the job's.
+
+        Args:
+            stages: names in their order, or names with weights.
+            name: tells several of one job apart; their ids end with it.
+            parent_id: the progress that this one is a part of, and `weight` what it counts there.
+            stall_after: seconds without an update after which an event says so.
+
+        Raises:
+            RuntimeError: no worker runs this attempt in its own process.
+        """
+        if self._progress is None:
+            raise RuntimeError(
+                "progress can be told while a worker runs the job, not from a process of its pool: use job.heartbeat"
+            )
+        given = {
+            "user_id": user_id, "type": type, "parent_id": parent_id, "weight": weight, "stall_after": stall_after,
+        }  # fmt: skip
+        return self._progress(
+            {
+                "id": self.id if name is None else f"{self.id}.{name}",
+                "stages": listed(stages),
+                "metadata": {"job_id": self.id, "job": self.name, **(metadata or {})},
+                **{key: value for key, value in given.items() if value is not None},
+            }
+        )
+
+    def keep(
+        self, checkpoints: Keeper, logs: Writer, progress: Callable[[dict[str, Any]], JobProgress] | None = None
+    ) -> None:
+        """Gives the attempt places for its checkpoints, log lines and progress; called by the worker."""
+        self._checkpoints, self._logs, self._progress = checkpoints, logs, progress
 
     def heartbeat(self, **details: Any) -> None:
         """Tells what the attempt is at; it goes with the worker's next renewal, within 10 s, and stands in the job.

@@ -16,6 +16,7 @@ from millrace.errors import LogReset, MillraceError, NotFound, PartlyRefused
 from millrace.link import Answer
 from millrace.notification_plugins import NotificationHooks
 from millrace.notification_subscription import Callback, InboxSubscription
+from millrace.templates import Templates
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -40,10 +41,14 @@ class Notifications(NotificationHooks):
     """Sends notifications, reads inboxes, and keeps what users have said about both.
 
     What this object has sent or changed, it sees when it reads.
+
+    Attributes:
+        templates: named texts that notifications are made from.
     """
 
     def __init__(self, app: Millrace) -> None:
         self._app = app
+        self.templates = Templates(app)
         self._seen: str | None = None
         self.plugin_failures: Counter[str] = Counter()
 

@@ -19,6 +19,7 @@ from millrace.progress import ProgressTracker
 from millrace.queues import Queues
 from millrace.schedules import Schedules
 from millrace.subscriptions import Subscriptions
+from millrace.templates import Templates
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WRAPPED = (
     Notifications,
+    Templates,
     JobQueue,
     JobBatch,
     DeadLetters,
@@ -91,6 +93,23 @@ class Blocking:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._target(*args, **kwargs)
+
+    def __enter__(self) -> Self:
+        """Enters what the asynchronous client enters by `async with`: a batch, a progress.
+
+        Raises:
+            TypeError: there is nothing to enter.
+        """
+        enter = getattr(type(self._target), "__aenter__", None)
+        if enter is None:
+            raise TypeError(f"{type(self._target).__name__} has nothing to enter")
+        self._portal.run(enter(self._target))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._portal.run(self._target.__aexit__(kind, error, traceback))
 
     def _wrapped(self, value: Any) -> Any:
         if inspect.iscoroutine(value):

@@ -17,7 +17,9 @@ from millrace.cause import CAUSE, Cause
 from millrace.errors import NoHandler, Snooze
 from millrace.job_context import JobContext
 from millrace.job_middleware import composed
+from millrace.job_progress import JobProgress
 from millrace.link import Link
+from millrace.progress_commands import ProgressCommands
 from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
 from millrace.worker_checkpoints import Checkpoints
@@ -75,6 +77,7 @@ class Runner:
         ended: Callable[[Run], None],
     ) -> None:
         self._link = link
+        self._progress = ProgressCommands(lambda: link)
         # Taken here: later code runs in the context of whichever handler ended last.
         self._origin = link.origin()
         self.logs = Logs(link, self._origin)
@@ -93,9 +96,9 @@ class Runner:
         run = Run(job, self._registry.jobs.get(job.name))
         origin = self._origin.in_name_of(job.tenant)
         run.checkpoints = Checkpoints(self._link, origin, run.key, partial(self.stop, run, Stop.LOST))
-        job.keep(run.checkpoints, self.logs)
-        self.logs.begun(run.key, job.tenant)
         loop = asyncio.get_running_loop()
+        job.keep(run.checkpoints, self.logs, partial(JobProgress, job, self._progress, loop))
+        self.logs.begun(run.key, job.tenant)
         run.since = loop.time()
         # In a context of its own: what one handler sets in context variables, the next one does not see.
         run.task = loop.create_task(self._drive(run), context=self._context.copy())

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain import job, job_change, job_repair
-from domain.ports import RecordedEvent
+from domain import archive, job, job_change, job_repair
+from domain.ports import RecordedEvent, StreamName
 from projections import dead_letters, job_links
 from projections import jobs_schema as sql
 from projections.projection import Connection, Statement, events_of
@@ -99,7 +99,7 @@ class JobsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "jobs"
-    kinds = frozenset({job.KIND})
+    kinds = frozenset({job.KIND, archive.KIND})
     views: tuple[str, ...] = sql.TABLES
 
     def __init__(self) -> None:
@@ -121,6 +121,23 @@ class JobsProjection:
         self._rows.clear()
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
+        start = 0
+        for number, recorded in enumerate(events):
+            if isinstance(recorded.event, archive.StreamsArchived) and recorded.event.kind == job.KIND:
+                await self._apply_jobs(connection, version, events[start:number])
+                await self._drop(connection, version, recorded.stream.tenant, recorded.event.ids)
+                start = number + 1
+        await self._apply_jobs(connection, version, events[start:])
+
+    async def _drop(self, connection: Connection, version: int, tenant: str, ids: Sequence[str]) -> None:
+        """Leaves nothing of jobs that were archived. One rebuild has met some of their events, the next one meets none:
+        both come to the same rows."""
+        for id in ids:
+            self._rows.pop(StreamName(job.KIND, tenant, id).text, None)
+        for statement in sql.ARCHIVE:
+            await connection.execute(statement.format(v=version), tenant, ids)
+
+    async def _apply_jobs(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
         events = events_of(job.KIND, events)
         if not events:
             return

@@ -122,3 +122,17 @@ AT_ONCE = (
     ", added AS (INSERT INTO jobs_v{v} SELECT n.* FROM moved, unnest($5::jobs_v{v}[]) AS n)"
     ", changed AS (" + _UPDATE.replace("{updates}", "moved, unnest($6::jobs_v{v}[]) AS u") + ")"
 ) + _COUNT.replace("{deltas}", _MOVED_DELTAS)
+# Everything about some jobs of a tenant, whatever was written of them so far.
+ARCHIVE = (
+    """
+WITH gone AS (DELETE FROM jobs_v{v} WHERE tenant = $1 AND id = ANY ($2::text[]) RETURNING tenant, queue, status)
+MERGE INTO job_counts_v{v} AS c
+USING (SELECT tenant, queue, status, count(*) AS n FROM gone GROUP BY tenant, queue, status) AS d
+   ON c.tenant = d.tenant AND c.queue = d.queue AND c.status = d.status
+ WHEN MATCHED AND c.n = d.n THEN DELETE
+ WHEN MATCHED THEN UPDATE SET n = c.n - d.n
+""",
+    "DELETE FROM job_errors_v{v} WHERE tenant = $1 AND job_id = ANY ($2::text[])",
+    "DELETE FROM job_parents_v{v} WHERE tenant = $1 AND job_id = ANY ($2::text[])",
+    "DELETE FROM dead_letters_v{v} WHERE tenant = $1 AND id = ANY ($2::text[])",
+)

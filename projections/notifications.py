@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain import inbox
+from domain import inbox, template
 from domain import notification_events as events
 from domain.notification import KIND
 from domain.ports import RecordedEvent
@@ -30,7 +30,7 @@ class NotificationsProjection:
     """Implements `projections.projection.Projection`."""
 
     name = "notifications"
-    kinds = frozenset({KIND, inbox.KIND})
+    kinds = frozenset({KIND, inbox.KIND, template.KIND})
     views: tuple[str, ...] = TABLES
 
     async def create(self, connection: Connection, version: int) -> None:
@@ -49,12 +49,14 @@ class NotificationsProjection:
         """Nothing is remembered between pages."""
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
-        own = [*events_of(KIND, events), *events_of(inbox.KIND, events)]
+        own = [recorded for kind in self.kinds for recorded in events_of(kind, events)]
         for recorded in sorted(own, key=lambda event: event.position):
             if recorded.stream.kind == KIND:
                 await _Row(connection, version, recorded).write()
-            else:
+            elif recorded.stream.kind == inbox.KIND:
                 await _write_inbox(connection, version, recorded)
+            else:
+                await _write_template(connection, version, recorded)
 
 
 class _Row:
@@ -201,5 +203,22 @@ async def _write_inbox(connection: Connection, version: int, recorded: RecordedE
                 *key,
                 event.timestamp,
             )
+        case _:
+            return
+
+
+async def _write_template(connection: Connection, version: int, recorded: RecordedEvent) -> None:
+    key = (recorded.stream.tenant, recorded.stream.id)
+    table = f"templates_v{version}"
+    match recorded.event:
+        case template.Saved() as event:
+            await connection.execute(
+                f"INSERT INTO {table} (tenant, name, version, locales, updated_at) VALUES ($1, $2, $3, ARRAY[$4], $5)"
+                " ON CONFLICT (tenant, name) DO UPDATE SET version = $3, updated_at = $5,"
+                f" locales = ARRAY(SELECT DISTINCT unnest({table}.locales || $4::text) ORDER BY 1)",
+                *key, event.version, event.locale, event.timestamp,
+            )  # fmt: skip
+        case template.Removed():
+            await connection.execute(f"DELETE FROM {table} WHERE tenant = $1 AND name = $2", *key)
         case _:
             return

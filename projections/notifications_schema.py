@@ -77,7 +77,15 @@ CREATE TABLE IF NOT EXISTS inboxes_v{v} (
     timezone    text,
     PRIMARY KEY (tenant, user_id)
 );
+CREATE TABLE IF NOT EXISTS templates_v{v} (
+    tenant     text        NOT NULL,
+    name       text        NOT NULL,
+    version    integer     NOT NULL,
+    locales    text[]      NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant, name)
+);
 """
-TABLES = ("notifications", "notification_deliveries", "inboxes")
+TABLES = ("notifications", "notification_deliveries", "inboxes", "templates")
 PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
 DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)

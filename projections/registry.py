@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.aggregate import Aggregate
+from domain.archive import Archive
 from domain.batch import Batch
 from domain.event import Publication
 from domain.inbox import Inbox
@@ -12,6 +13,7 @@ from domain.progress import Progress
 from domain.queue import Queue
 from domain.schedule import Schedule
 from domain.subscription import Subscription
+from domain.template import Template
 from projections.jobs import JobsProjection
 from projections.notifications import NotificationsProjection
 from projections.progress import ProgressProjection
@@ -20,7 +22,20 @@ from projections.schedules import SchedulesProjection
 from projections.subscriptions import SubscriptionsProjection
 
 AGGREGATES: dict[str, type[Aggregate]] = {
-    cls.KIND: cls for cls in (Job, Publication, Queue, Subscription, Schedule, Batch, Progress, Notification, Inbox)
+    cls.KIND: cls
+    for cls in (
+        Job,
+        Publication,
+        Queue,
+        Subscription,
+        Schedule,
+        Batch,
+        Progress,
+        Notification,
+        Inbox,
+        Template,
+        Archive,
+    )
 }
 
 

@@ -36,6 +36,8 @@ from adapters.http.queues import queue_routes
 from adapters.http.respond import respond_problem
 from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
+from adapters.http.templates import template_routes
+from adapters.http.web import web_files
 from handlers.gateway import Gateway
 from handlers.live import Hub
 from handlers.presence import Presence
@@ -98,7 +100,7 @@ def create_app(
     limits = limits or LiveLimits()
     live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits))
     app.router.routes.extend(command_routes(door))
-    app.router.routes.extend(live_routes(live))
+    app.router.routes.extend([*live_routes(live), web_files()])
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
@@ -108,6 +110,7 @@ def create_app(
         schedule_routes(door),
         progress_routes(door),
         notification_routes(door),
+        template_routes(door),
         event_routes(door, live),
         subscription_routes(door),
         log_routes(door),

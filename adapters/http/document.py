@@ -11,11 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from adapters.http import cloudevents, dead_letters, envelope, jobs, notifications, subscriptions
+from adapters.http import cloudevents, dead_letters, envelope, jobs, notifications, subscriptions, templates
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import inbox, job, progress, queue, schedule
+from millrace.contracts import inbox, job, progress, queue, schedule, template
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
@@ -32,6 +32,8 @@ REST_BODIES: tuple[type[BaseModel], ...] = (
     progress.ProgressReason,
     progress.ProgressCheckpoint,
     notifications.Many,
+    templates.Filling,
+    template.TemplateBody,
     notifications.Snoozing,
     notifications.ReceiptBody,
     inbox.NotificationPreferences,

@@ -20,6 +20,7 @@ from millrace.contracts.notification import DeliveryStatus, Notification
 from millrace.contracts.progress import Outcome, Progress
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
+from millrace.contracts.template import ListedTemplate, Template, TemplatePreview
 from millrace.contracts.why import Why
 
 
@@ -132,10 +133,19 @@ class BatchPage(BaseModel):
     cursor: str | None = None
 
 
+class ObjectPlace(BaseModel):
+    """An object of the storage: its name, the SHA-256 of its content, and its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
 class EventPage(BaseModel):
-    """Answer to `log.history` and `log.why`."""
+    """Answer to `log.history` and `log.why`. `archived` is where events come from that have left the log."""
 
     events: list[CloudEvent]
+    archived: ObjectPlace | None = None
 
 
 class AggregateState(BaseModel):
@@ -250,6 +260,25 @@ class InboxRead(BaseModel):
     success: Literal[True] = True
 
 
+class TemplateReply(BaseModel):
+    """Answer to the commands on a template: its newest version."""
+
+    name: str
+    version: int
+
+
+class TemplateAnswer(BaseModel):
+    """Answer to `template.get`."""
+
+    template: Template
+
+
+class TemplateList(BaseModel):
+    """Answer to `template.list`."""
+
+    templates: list[ListedTemplate]
+
+
 class NotificationAnswer(BaseModel):
     """Answer to `notification.get`."""
 
@@ -345,6 +374,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.resume": ScheduleReply,
     "schedule.remove": ScheduleRemovedReply,
     "schedule.trigger": Triggered,
+    "template.save": TemplateReply,
+    "template.remove": TemplateReply,
     "progress.create": ProgressAnswer,
     "progress.update": ProgressSampled,
     "progress.advance": ProgressAnswer,
@@ -390,6 +421,9 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "schedule.get": ScheduleAnswer,
     "schedule.list": SchedulePage,
     "schedule.next": Upcoming,
+    "template.get": TemplateAnswer,
+    "template.list": TemplateList,
+    "template.preview": TemplatePreview,
     "progress.get": ProgressAnswer,
     "progress.list": ProgressPage,
     "notification.get": NotificationAnswer,

@@ -7,15 +7,17 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
 
+from adapters.http.http_protocol import HEAD_SECONDS, BoundedHttpProtocol
 from adapters.http.websocket_protocol import FramesProtocol
 
 GRACE = 3
 BACKLOG = 2_048
-HEADER_BYTES = 32_768
 MESSAGE_BYTES = 65_536
 PING_SECONDS = 20.0
 
@@ -75,6 +77,7 @@ async def serve(
     *,
     ready: Callable[[int], None] | None = None,
     message_bytes: int = MESSAGE_BYTES,
+    head_seconds: float = HEAD_SECONDS,
 ) -> None:
     """Serves until `shutdown` is set, then ends within `GRACE` seconds even with clients connected.
 
@@ -82,6 +85,7 @@ async def serve(
 
     Args:
         message_bytes: largest message over a WebSocket; a larger one closes it with 1009.
+        head_seconds: within which the head of a request must have come.
 
     Raises:
         PortInUse, AddressUnavailable: before anything is served.
@@ -92,7 +96,7 @@ async def serve(
         app,
         access_log=False,
         backlog=BACKLOG,
-        h11_max_incomplete_event_size=HEADER_BYTES,
+        http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, head_seconds=head_seconds)),
         lifespan="off",
         log_config=None,
         log_level="warning",

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapters.cloudevents import cloud_event
+from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.event_store import PostgresEventStore
 from domain.errors import Refusal
 from domain.ports import Doorbell, RecordedEvent, StreamName
-from handlers.positions import position_of
+from handlers.positions import LogArchived, position_of
 from handlers.routes import QueryRoute
 from millrace.contracts import log as contract
 from millrace.contracts.wire import Context, Token, pattern_expression
@@ -43,8 +44,8 @@ class UnreadableTime(Refusal):
 class LogQueries:
     """Answers `log.read`, `log.history`, `log.state` and `log.why`."""
 
-    def __init__(self, store: PostgresEventStore, doorbell: Doorbell, epoch: str) -> None:
-        self._store, self._doorbell, self._epoch = store, doorbell, epoch
+    def __init__(self, store: PostgresEventStore, doorbell: Doorbell, epoch: str, archived: ArchivedHistory) -> None:
+        self._store, self._doorbell, self._epoch, self._archived = store, doorbell, epoch, archived
 
     def routes(self) -> dict[str, QueryRoute]:
         return {
@@ -61,11 +62,17 @@ class LogQueries:
         deadline = time.monotonic() + query.wait
         head = await self._store.head()
         position = position_of(query.after, self._epoch, head)
+        if not position:
+            # The beginning is that of what is whole.
+            position = await self._store.archived()
         while True:
             until = min(head, position + WINDOW)
             events, reached = await self._store.read_matching(
                 context.tenant, expression, position, until, query.limit, quiet, query.subject
             )
+            # Asked afterwards, so that nothing that was archived meanwhile is missing unnoticed.
+            if (mark := await self._store.archived()) > position:
+                raise LogArchived(position, mark, self._epoch)
             left = deadline - time.monotonic()
             if events or reached < head or left <= 0:
                 return {
@@ -79,6 +86,12 @@ class LogQueries:
 
     async def _history(self, query: contract.GetHistory, context: Context) -> dict[str, Any]:
         stream = _stream(query.kind, query.id, context)
+        if (story := await self._archived.of(stream)) is not None:
+            told = [event for event in story.events if event.version > query.after_version][: query.limit]
+            return {
+                "events": [cloud_event(event, self._epoch) for event in told],
+                "archived": story.archived_in._asdict(),
+            }
         events = await self._store.history(stream, query.after_version, query.limit)
         if not events and not query.after_version:
             raise NoSuchAggregate(query.kind, query.id)
@@ -88,7 +101,14 @@ class LogQueries:
         stream = _stream(query.kind, query.id, context)
         version, until = _moment(query.at)
         events: list[RecordedEvent] = []
-        while True:
+        story = await self._archived.of(stream)
+        if story is not None:
+            events = [
+                event
+                for event in story.events
+                if (version is None or event.version <= version) and (until is None or event.recorded_at <= until)
+            ]
+        while story is None:
             page = await self._store.history(stream, events[-1].version if events else 0, 1_000, until)
             events.extend(event for event in page if version is None or event.version <= version)
             if len(page) < 1_000 or (version is not None and page[-1].version >= version):
@@ -101,7 +121,9 @@ class LogQueries:
     async def _why(self, query: contract.GetCauses, context: Context) -> dict[str, Any]:
         own: list[RecordedEvent] = []
         for kind in AGGREGATES:
-            own.extend(await self._store.history(StreamName(kind, context.tenant, query.id)))
+            stream = StreamName(kind, context.tenant, query.id)
+            story = await self._archived.of(stream)
+            own.extend(await self._store.history(stream) if story is None else story.events)
         if not own:
             raise NoSuchAggregate("aggregate", query.id)
         correlations = sorted({e.metadata.correlation_id for e in own if e.metadata.correlation_id})

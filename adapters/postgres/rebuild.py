@@ -164,10 +164,12 @@ async def _advance(
     held = {row["stream"]: row["position"] for row in rows}
     position: int = await connection.fetchval("SELECT position FROM readers WHERE name = $1", reader)
     while position < until:
-        events = await store.read(position, min(PAGE, until - position))
+        # Where events were archived, a page reaches further than it is long.
+        page = await store.read(position, min(PAGE, until - position))
+        events = [event for event in page if event.position <= until]
         wanted = [event for event in events if event.position < held.get(event.stream.text, until + 1)]
         await projection.apply(connection, version, wanted)
-        position = events[-1].position
+        position = events[-1].position if events else until
     await connection.execute("UPDATE readers SET position = $2 WHERE name = $1", reader, position)
 
 

@@ -14,7 +14,7 @@ from domain.ports import Append, Appended, Metadata, StreamName
 from infra.logging import configure_logging
 from infra.migrate import migrate
 from infra.settings import Logging
-from infra.settings_modules import Leases
+from infra.settings_jobs import Leases
 from infra.storage import Storage
 from projections.registry import projections
 from projections.work import work_of

@@ -16,12 +16,21 @@ EXTRA_SECONDS = 60
 
 
 def http(contender: Contender, servers: Servers, options: Options) -> dict[str, float]:
-    """Milliseconds from when a request was due, not from when it was sent, so that waiting behind others counts."""
-    with Arena(contender, servers) as arena:
-        command = [sys.executable, "-m", "benchmarks.workloads.http_load"]
-        command += [str(arena.ports[0]), str(options.http_rate), str(options.http_seconds)]
+    """Milliseconds from when a request was due, not from when it was sent, so that waiting behind others counts.
+
+    By one process of the service, and by two.
+    """
+    alone = _measured(contender, servers, options, services=1)
+    pair = _measured(contender, servers, options, services=2)
+    return alone | {f"{name}_two": value for name, value in pair.items()}
+
+
+def _measured(contender: Contender, servers: Servers, options: Options, services: int) -> dict[str, float]:
+    with Arena(contender, servers, services) as arena:
+        command = [sys.executable, "-m", "benchmarks.workloads.http_load", ",".join(map(str, arena.ports))]
+        command += [str(options.http_rate), str(options.http_seconds)]
         usage = ServerUsage(arena.database, servers.amqp)
-        before, backends = cpu_of(tree(arena.serving[0].pid)), usage.postgres()
+        before, backends = _cpu(arena), usage.postgres()
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=options.http_seconds + EXTRA_SECONDS
         )
@@ -30,6 +39,10 @@ def http(contender: Contender, servers: Servers, options: Options) -> dict[str, 
         figures: dict[str, float] = json.loads(done.stdout)
         requests = options.http_rate * options.http_seconds + WARM
         return figures | {
-            "http_cpu_service": (cpu_of(tree(arena.serving[0].pid)) - before) * 1e3 / requests,
+            "http_cpu_service": (_cpu(arena) - before) * 1e3 / requests,
             "http_cpu_postgres": spent(backends, usage.postgres()) * 1e3 / requests,
         }
+
+
+def _cpu(arena: Arena) -> float:
+    return sum(cpu_of(tree(process.pid)) for process in arena.serving)

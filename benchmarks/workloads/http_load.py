@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: `python -m benchmarks.workloads.http_load PORT RATE SECONDS`.
+"""The load generator, a process of its own: `python -m benchmarks.workloads.http_load PORT[,PORT…] RATE SECONDS`.
 
 Requests are written by hand over kept connections, because a client library would cost more CPU than the service.
 An open loop: what is due is sent whether or not earlier requests have been answered.
@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
 class Load:
     """What is sent and how it was answered: milliseconds of the good answers, statuses of the others."""
 
-    port: int
+    ports: Sequence[int]
     free: deque[Connection] = field(default_factory=deque)
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     made: int = 0
@@ -106,8 +107,9 @@ class Load:
     async def _connection(self) -> Connection:
         while not self.free:
             if self.made < CONNECTIONS:
+                port = self.ports[self.made % len(self.ports)]
                 self.made += 1
-                _, protocol = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", self.port)
+                _, protocol = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
                 return protocol
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.waiting.append(turn)
@@ -129,9 +131,9 @@ class Load:
                 return GET % b"/api/jobs/stats"
 
 
-async def run(port: int, rate: int, seconds: int) -> dict[str, float]:
+async def run(ports: Sequence[int], rate: int, seconds: int) -> dict[str, float]:
     """Sends `rate` requests a second for `seconds`, after some jobs to ask about."""
-    load = Load(port)
+    load = Load(ports)
     for _ in range(WARM):
         await load.send("enqueue", time.perf_counter())
     load.took.clear()
@@ -161,4 +163,5 @@ async def run(port: int, rate: int, seconds: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(run(*map(int, sys.argv[1:4])))))
+    doors = [int(port) for port in sys.argv[1].split(",")]
+    print(json.dumps(uvloop.run(run(doors, int(sys.argv[2]), int(sys.argv[3])))))

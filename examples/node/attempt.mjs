@@ -1,10 +1,22 @@
 /** One granted attempt: runs its handler for as long as the grant is valid, and reports one outcome. */
 
 import { inspect } from 'node:util';
+import { Checkpoints } from './checkpoints.mjs';
 
 /** Thrown by a handler when another attempt cannot help: the job goes to the dead letters at once. */
 export class NonRetryable extends Error {
   name = 'NonRetryable';
+}
+
+/** Thrown by a handler that has failed and knows when another attempt may help. */
+export class RetryAfter extends Error {
+  name = 'RetryAfter';
+
+  /** @param {number} seconds @param {string} [message] */
+  constructor(seconds, message = 'the handler asked for another attempt') {
+    super(message);
+    this.seconds = seconds;
+  }
 }
 
 /** The reasons with which a handler's signal is aborted. */
@@ -29,11 +41,15 @@ export class Stopping extends Error {
  * @property {number} max_attempts
  * @property {number} timeout seconds
  * @property {string | null} correlation_id
+ * @property {unknown} checkpoint what an earlier attempt saved, or null
+ * @property {{job_id: string, name: string, status: string, result: unknown}[]} parents the jobs that it came after
  *
  * @typedef {object} Job what a handler gets beside the data
  * @property {Grant} grant
  * @property {AbortSignal} signal aborted when the attempt is not valid any more, has timed out, or is handed back
  * @property {(name: string, body: object) => Promise<any>} command sends a command on behalf of this job
+ * @property {(state: unknown) => Promise<void>} checkpoint saves what the next attempt finds as `grant.checkpoint`
+ * @property {(details: object) => void} heartbeat tells what the job is at, with the next renewal
  *
  * @typedef {(data: any, job: Job) => unknown} Handler its result, awaited, becomes the job's
  */
@@ -45,7 +61,11 @@ const CONFIRM_AFTER = 1000;
 
 export class Attempt {
   #controller = new AbortController();
+  /** @type {Checkpoints | undefined} */
+  #checkpoints;
   #reports;
+  /** What the handler has told of itself and no renewal has carried yet. @type {object | undefined} */
+  untold;
   #timeout;
   /** @type {Alarm | undefined} */
   #validity;
@@ -56,7 +76,7 @@ export class Attempt {
 
   /** @param {Grant} grant @param {number} validUntil @param {import('./reports.mjs').Reports} reports */
   constructor(grant, validUntil, reports) {
-    this.grant = grant;
+    this.grant = { checkpoint: null, parents: [], ...grant }; // what is null is left out on the way
     this.key = { job_id: grant.job_id, attempt: grant.attempt };
     this.#reports = reports;
     this.#timeout = new Alarm(performance.now() + grant.timeout * 1000, () => this.#timeOut());
@@ -78,17 +98,29 @@ export class Attempt {
   async run(handler, client) {
     const { job_id, correlation_id } = this.grant;
     const headers = { causation: job_id, ...(correlation_id ? { correlation: correlation_id } : {}) };
+    /** @param {string} name @param {object} body */
+    const command = (name, body) => client.command(name, body, { headers });
+    const checkpoints = (this.#checkpoints = new Checkpoints(this.key, command));
     const job = {
       grant: this.grant,
       signal: this.#controller.signal,
-      /** @param {string} name @param {object} body */
-      command: (name, body) => client.command(name, body, { headers }),
+      command,
+      /** @param {unknown} state */
+      checkpoint: (state) => checkpoints.save(state),
+      /** @param {object} details */
+      heartbeat: (details) => void (this.untold = details),
     };
     try {
       const result = await handler(this.grant.data, job);
       if (this.#end()) this.#reports.completed(this.key, result);
     } catch (error) {
-      if (this.#end()) this.#reports.failed(this.key, described(error), !(error instanceof NonRetryable));
+      if (!this.#end()) return;
+      const after = error instanceof RetryAfter ? error.seconds : undefined;
+      this.#reports.failed(this.key, described(error), {
+        retryable: !(error instanceof NonRetryable),
+        after,
+        unsaved: checkpoints.unsaved,
+      });
     }
   }
 
@@ -100,14 +132,15 @@ export class Attempt {
   /** Gives the job to another worker; it uses no attempt. */
   handBack() {
     if (!this.#end()) return;
-    this.#reports.returned(this.key, 'the worker stopped');
+    this.#reports.returned(this.key, 'the worker stopped', { unsaved: this.#checkpoints?.unsaved });
     this.#controller.abort(new Stopping('the worker stops'));
   }
 
   #timeOut() {
     if (!this.#end()) return;
     const error = new Timeout(`the attempt took longer than ${this.grant.timeout} s`);
-    this.#reports.failed(this.key, { type: 'Timeout', message: error.message });
+    const unsaved = this.#checkpoints?.unsaved;
+    this.#reports.failed(this.key, { type: 'Timeout', message: error.message }, { unsaved });
     this.#controller.abort(error);
   }
 
@@ -115,6 +148,7 @@ export class Attempt {
   #end() {
     const open = !this.over;
     this.over = true;
+    this.#checkpoints?.close();
     this.#timeout.clear();
     this.#validity?.clear();
     return open;

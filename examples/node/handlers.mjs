@@ -19,6 +19,17 @@ const handlers = {
     await sleep(1_000, undefined, { signal: job.signal });
     return { file_id, words: 1200 };
   },
+
+  /** Goes on where an earlier attempt has stopped. */
+  copy: async ({ pages }, job) => {
+    const from = Number(job.grant.checkpoint ?? 0);
+    for (let page = from; page < pages; page++) {
+      await sleep(100, undefined, { signal: job.signal });
+      job.heartbeat({ page });
+      job.checkpoint(page + 1);
+    }
+    return { pages, from };
+  },
 };
 
 export default handlers;

@@ -38,20 +38,30 @@ export class Reports {
     this.#add({ key, id: reportId(key), json, replaced: false });
   }
 
-  /** @param {Key} key @param {{type: string, message: string, traceback?: string}} error @param {boolean} retryable */
-  failed(key, { type, message, traceback = '' }, retryable = true) {
+  /**
+   * @param {Key} key
+   * @param {{type: string, message: string, traceback?: string}} error
+   * @param {{retryable?: boolean, after?: number, unsaved?: {state: unknown}}} [options] `after`: seconds to the next
+   *   attempt, in place of the policy's; `unsaved`: a checkpoint that goes with the report
+   */
+  failed(key, { type, message, traceback = '' }, { retryable = true, after, unsaved } = {}) {
     const error = {
       type: text(type, 256),
       message: text(message, LONGEST_MESSAGE),
       traceback: text(traceback, LONGEST_TRACEBACK),
     };
-    const json = JSON.stringify({ ...key, outcome: 'failed', error, retryable });
+    const json = JSON.stringify({ ...key, outcome: 'failed', error, retryable, retry_after: after, checkpoint: unsaved?.state });
     this.#add({ key, id: reportId(key), json, replaced: false });
   }
 
-  /** @param {Key} key @param {string} reason @param {number} [delay] seconds before it is granted again */
-  returned(key, reason, delay) {
-    const json = JSON.stringify({ ...key, outcome: 'returned', reason: text(reason, 256), delay });
+  /**
+   * @param {Key} key
+   * @param {string} reason
+   * @param {{delay?: number, unsaved?: {state: unknown}}} [options] `delay`: seconds before it is granted again
+   */
+  returned(key, reason, { delay, unsaved } = {}) {
+    const outcome = { outcome: 'returned', reason: text(reason, 256), delay, checkpoint: unsaved?.state };
+    const json = JSON.stringify({ ...key, ...outcome });
     this.#add({ key, id: reportId(key), json, replaced: false });
   }
 

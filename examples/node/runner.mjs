@@ -117,9 +117,10 @@ export class Worker {
       const key = { job_id: grant.job_id, attempt: grant.attempt };
       if (this.#stopping) {
         this.#reports.returned(key, 'the worker stopped');
-      } else if (handler === undefined) {
+      } else if (handler === undefined || '$codec' in grant.data) {
         const delay = Math.min(LONGEST_LOOK_SECONDS, LOOK_AGAIN_SECONDS * grant.attempt);
-        this.#reports.returned(key, `no handler for ${grant.name} in the worker that got it`, delay);
+        const lacks = handler === undefined ? `handler for ${grant.name}` : `serializer ${grant.data.$codec}`;
+        this.#reports.returned(key, `no ${lacks} in the worker that got it`, { delay });
       } else {
         const attempt = new Attempt(grant, validUntil, this.#reports);
         this.#running.add(attempt);
@@ -150,13 +151,16 @@ export class Worker {
     const sent = performance.now();
     let next = RENEW_AGAIN_AFTER;
     try {
-      const body = { worker: this.name, attempts: attempts.map((attempt) => attempt.key) };
+      const told = attempts.map((attempt) => ({ ...attempt.key, details: attempt.untold }));
+      for (const attempt of attempts) attempt.untold = undefined;
+      const body = { worker: this.name, attempts: told };
       const reply = await this.#client.ask('job.renew', body, { expires: ANSWER_SECONDS, seconds: ANSWER_SECONDS });
       if (reply.ok) {
         next = RENEW_EVERY;
-        const lost = new Set(reply.result.lost.map(named));
+        const lost = new Map(reply.result.lost.map((/** @type {any} */ each) => [named(each), each]));
         for (const attempt of attempts) {
-          if (lost.has(named(attempt.key))) attempt.lose('cancelled, or given to another worker');
+          const told = lost.get(named(attempt.key));
+          if (told) attempt.lose(told.status ? `${told.status}: ${told.reason ?? 'no reason'}` : 'given to another worker');
           else attempt.extend(sent + USED_SHARE * reply.result.lease * 1000);
         }
       }

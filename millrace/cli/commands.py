@@ -10,8 +10,9 @@ from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
 from millrace.cli.job_logs import logs
 from millrace.cli.jobs import enqueue, jobs
-from millrace.cli.maintenance import doctor, migrate, release, serve, topology
+from millrace.cli.maintenance import archive, doctor, migrate, release, serve, topology
 from millrace.cli.many import cancel, retry
+from millrace.cli.notifications import notifications
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
 from millrace.cli.schedules import schedules
@@ -41,9 +42,10 @@ def register(app: typer.Typer) -> None:
     ]
     for command in own:
         app.command()(command)
-    for command in (serve, migrate, release, doctor):
+    for command in (serve, migrate, release, archive, doctor):
         app.command(context_settings=PASS_THROUGH, add_help_option=False)(command)
     app.add_typer(topology(PASS_THROUGH), name="topology")
     app.add_typer(deadletters(), name="deadletters")
     app.add_typer(queues(), name="queues")
     app.add_typer(schedules(), name="schedules")
+    app.add_typer(notifications(), name="notifications")

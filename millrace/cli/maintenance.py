@@ -24,6 +24,11 @@ def release(context: typer.Context) -> None:
     become_service(["release", *context.args])
 
 
+def archive(context: typer.Context) -> None:
+    """Moves the events of jobs that were removed long ago from the log into the storage: --after SECONDS."""
+    become_service(["archive", *context.args])
+
+
 def doctor(context: typer.Context) -> None:
     """Checks the database, the broker, the read models and the settings, and says what helps."""
     become_service(["doctor", *context.args])

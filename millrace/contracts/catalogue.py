@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from millrace.contracts import (
+    archive,
     batch,
     deadletter,
     event,
@@ -18,6 +19,7 @@ from millrace.contracts import (
     progress,
     queue,
     schedule,
+    template,
     why,
 )
 from millrace.contracts.wire import Fact, Message
@@ -35,8 +37,10 @@ MODULES: tuple[ModuleType, ...] = (
     notification,
     inbox,
     notification_events,
+    template,
     event,
     log,
+    archive,
 )
 
 COMMANDS: dict[str, type[Message]] = {

@@ -75,11 +75,17 @@ class UnfollowProgress(Asked):
     progress_id: Identifier
 
 
-class MarkRead(Asked):
+class ReadNotification(Asked):
     """Marks a notification of the user as read, or with no id all of them."""
 
     action: Literal["mark_read"]
     notification_id: Identifier | None = None
+
+
+class AskUnread(Asked):
+    """Asks for the user's unread notifications, and how many there are."""
+
+    action: Literal["unread"]
 
 
 LIVE: TypeAdapter[Follow | Unfollow | AskPresence | Ping] = TypeAdapter(
@@ -88,10 +94,12 @@ LIVE: TypeAdapter[Follow | Unfollow | AskPresence | Ping] = TypeAdapter(
 PROGRESS: TypeAdapter[FollowProgress | UnfollowProgress | Ping] = TypeAdapter(
     Annotated[FollowProgress | UnfollowProgress | Ping, Field(discriminator="action")]
 )
-NOTIFICATIONS: TypeAdapter[MarkRead | Ping] = TypeAdapter(Annotated[MarkRead | Ping, Field(discriminator="action")])
+NOTIFICATIONS: TypeAdapter[ReadNotification | AskUnread | Ping] = TypeAdapter(
+    Annotated[ReadNotification | AskUnread | Ping, Field(discriminator="action")]
+)
 
 
-class Told(Fact):
+class LiveMessage(Fact):
     """What a client is told.
 
     Attributes:
@@ -99,6 +107,9 @@ class Told(Fact):
         position: token of the event; what has none was not recorded, and nobody can ask for it later.
         pattern, subject, user_id: the subscription that the message belongs to.
         data: a CloudEvent, or what belongs to the word.
+        eventtype: of the recorded event behind a `progress.update`.
+        snapshot: `data` is everything, not what has changed.
+        transient: the update was not recorded.
         id: of the message that this is an answer to.
     """
 
@@ -108,4 +119,7 @@ class Told(Fact):
     subject: str | None = None
     user_id: str | None = None
     data: dict[str, Any] | None = None
+    eventtype: str | None = None
+    snapshot: bool = False
+    transient: bool = False
     id: str | None = None

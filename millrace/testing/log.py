@@ -18,6 +18,7 @@ from millrace.contracts.notification_events import EVENTS as NOTIFICATION_EVENTS
 from millrace.contracts.progress import EVENTS as PROGRESS_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
 from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
+from millrace.contracts.template import EVENTS as TEMPLATE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import Published, State, new_state
@@ -30,6 +31,7 @@ EVENTS = {
     **SCHEDULE_EVENTS,
     **NOTIFICATION_EVENTS,
     **INBOX_EVENTS,
+    **TEMPLATE_EVENTS,
     **SUBSCRIPTION_EVENTS,
     **PROGRESS_EVENTS,
 }

@@ -47,6 +47,7 @@ from millrace.testing.scheduler import Scheduler
 from millrace.testing.siblings import enqueue_siblings
 from millrace.testing.states import State
 from millrace.testing.subscription_leases import SubscriptionLeases
+from millrace.testing.templates import MemoryTemplates
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class InMemory:
         job_logs: what attempts have logged.
         notifications: inboxes, and what is to be sent.
         deliveries: what was sent.
+        templates: what notifications are made from.
         scheduler: what is due.
         subscription_leases: which worker delivers which subscription.
     """
@@ -72,8 +74,9 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
+        self.templates = MemoryTemplates(self.log)
+        self.notifications = MemoryNotifications(self.log, self.templates)
         self._progress = MemoryProgress(self.log, self.clock)
-        self.notifications = MemoryNotifications(self.log)
         self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
             **job_routes(self.claims.bindings),
@@ -82,6 +85,7 @@ class InMemory:
             **queue_routes(),
             **schedule_routes(),
             **self.notifications.command_routes(),
+            **self.templates.command_routes(),
             **event_routes(),
             **self._progress.routes(),
             **subscription_routes(self.log),
@@ -96,6 +100,7 @@ class InMemory:
             **DeadLetterQueries(self.log).routes(),
             **self._progress.queries(),
             **self.notifications.query_routes(),
+            **self.templates.query_routes(),
         }
         self._lock = threading.RLock()
         self._waiting: set[asyncio.Future[None]] = set()

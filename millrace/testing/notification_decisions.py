@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
@@ -16,26 +16,37 @@ from millrace.testing.refusals import Refusal
 
 
 def send(
-    stream: str, command: contract.Send, own: Said, default: Said, configured: Collection[str], now: datetime
+    stream: str,
+    command: contract.Send,
+    own: Said,
+    default: Said,
+    configured: Collection[str],
+    now: datetime,
+    written: Mapping[str, Any],
 ) -> list[Fact]:
+    """Args:
+    written: what a template says.
+    """
     steps = plan(command, own, default, configured, now)
-    created = events.NotificationCreated(
-        user_id=command.user_id,
-        type=command.type.value,
-        title=command.title or "",
-        message=command.message,
-        category=command.category,
-        action_url=command.action_url,
-        action_label=command.action_label,
-        metadata=command.metadata,
-        channels=list(channels_of(command, own, default)),
-        critical=command.critical,
-        in_inbox=any(isinstance(step, Show) for step in steps.values()),
-        locale=locale_of(command, own, default),
-        throttle=None if command.throttle is None else command.throttle.model_dump(),
-        digest=None if command.digest is None else command.digest.model_dump(),
-        digest_of=[],
-    )
+    content = {
+        "user_id": command.user_id,
+        "type": command.type.value,
+        "title": command.title or "",
+        "message": command.message,
+        "category": command.category,
+        "action_url": command.action_url,
+        "action_label": command.action_label,
+        "metadata": command.metadata,
+        "channels": list(channels_of(command, own, default)),
+        "critical": command.critical,
+        "in_inbox": any(isinstance(step, Show) for step in steps.values()),
+        "locale": locale_of(command, own, default),
+        "throttle": None if command.throttle is None else command.throttle.model_dump(),
+        "digest": None if command.digest is None else command.digest.model_dump(),
+        "digest_of": [],
+        **written,
+    }
+    created = events.NotificationCreated.model_validate(content)
     return [created, *(taken(stream, command.user_id, channel, step) for channel, step in steps.items())]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification_events as contract
+from millrace.contracts import template as template_contract
 from millrace.contracts.notification_plan import Said
 from millrace.contracts.wire import Fact
 
@@ -157,4 +158,46 @@ class InboxState:
             "contacts": self.contacts,
             "locale": self.locale,
             "timezone": self.timezone,
+        }
+
+
+@dataclass(slots=True)
+class TemplateState:
+    """All versions of a template."""
+
+    name: str
+    version: int = 0
+    versions: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    removed: bool = False
+    updated_at: datetime = LONG_AGO
+
+    @property
+    def newest(self) -> int:
+        return max(self.versions, default=0)
+
+    @property
+    def locales(self) -> dict[str, dict[str, Any]]:
+        """The texts of the newest version."""
+        return self.versions.get(self.newest, {})
+
+    def apply(self, fact: Fact, at: datetime, position: int) -> None:
+        self.version += 1
+        match fact:
+            case template_contract.TemplateSaved():
+                text = fact.model_dump(include={"title", "message", "html"})
+                before = {} if self.removed else self.locales
+                self.removed, self.updated_at = False, at
+                self.versions[fact.version] = {**before, fact.locale: text}
+            case template_contract.TemplateRemoved():
+                self.removed = True
+            case _:
+                raise TypeError(f"{fact!r} is no event of a template")
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "version": self.newest,
+            "locales": self.locales,
+            "removed": self.removed,
+            "updated_at": self.updated_at,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
-from millrace.contracts.notification_plan import BUILT_IN, Said
+from millrace.contracts.notification_plan import BUILT_IN, Said, locale_of
 from millrace.contracts.wire import Context, Fact, Message, derived_id
 from millrace.testing import notification_decisions as decisions
 from millrace.testing.commands import Route
@@ -17,6 +17,7 @@ from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.queries import Query, position_before
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import State
+from millrace.testing.templates import MemoryTemplates
 
 KIND, INBOX = "notification", "inbox"
 
@@ -24,8 +25,8 @@ KIND, INBOX = "notification", "inbox"
 class MemoryNotifications:
     """Every notification of the service in memory. It can send through every channel that Millrace knows."""
 
-    def __init__(self, log: MemoryLog) -> None:
-        self._log = log
+    def __init__(self, log: MemoryLog, templates: MemoryTemplates) -> None:
+        self._log, self._templates = log, templates
 
     def said_about(self, tenant: str, user_id: str) -> tuple[Said, Said]:
         """What the user and the tenant have said."""
@@ -55,7 +56,18 @@ class MemoryNotifications:
             if state is not None:
                 return []
             own, default = self.said_about(stream.tenant, command.user_id)
-            return decisions.send(":".join(stream), command, own, default, BUILT_IN, now)
+            written: dict[str, Any] = {}
+            if command.template is not None:
+                locale = locale_of(command, own, default)
+                context = {"user_id": command.user_id, "category": command.category, **command.context}
+                text, used = self._templates.filled(stream.tenant, command.template, locale, context)
+                written = {
+                    "title": command.title or text.title,
+                    "message": command.message or text.message,
+                    "html": text.html,
+                    "template": used,
+                }
+            return decisions.send(":".join(stream), command, own, default, BUILT_IN, now, written)
 
         def named(command: Any, _: Context) -> str:
             return str(command.notification_id)

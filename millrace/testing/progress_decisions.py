@@ -148,7 +148,7 @@ def _moved(progress: ProgressState, percent: float, stage: str | None, seq: int 
             return _sign(progress, seq, now)
         target = progress.stages[place]
         done = sum(each["weight"] for each in progress.stages[:place]) * WHOLE + target["weight"] * percent
-        overall = max(progress.progress, done / sum(each["weight"] for each in progress.stages))
+        overall = max(progress.progress, min(WHOLE, done / sum(each["weight"] for each in progress.stages)))
     elif percent <= progress.progress and progress.status != "pending":
         return _sign(progress, seq, now)
     name = None if target is None else target["name"]
@@ -196,7 +196,7 @@ def _share(children: dict[str, dict[str, Any]], rule: dict[str, Any]) -> float:
         completed = sum(child["status"] == "completed" for child in children.values())
         return float(WHOLE * completed / (len(children) + coming))
     total = sum(child["weight"] for child in children.values()) + coming
-    return float(sum(child["weight"] * child["progress"] for child in children.values()) / total)
+    return min(WHOLE, float(sum(child["weight"] * child["progress"] for child in children.values()) / total))
 
 
 def _kin(progress: ProgressState) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
-from millrace.testing.notification_state import InboxState, NotificationState
+from millrace.testing.notification_state import InboxState, NotificationState, TemplateState
 from millrace.testing.progress_state import ProgressState
 from millrace.testing.queue_state import QueueState
 from millrace.testing.schedule_state import ScheduleState
@@ -108,6 +108,7 @@ KINDS: dict[
     | type[ProgressState]
     | type[NotificationState]
     | type[InboxState]
+    | type[TemplateState]
     | type[PublicationState],
 ] = {
     "job": JobState,
@@ -118,6 +119,7 @@ KINDS: dict[
     "progress": ProgressState,
     "notification": NotificationState,
     "inbox": InboxState,
+    "template": TemplateState,
     "event": PublicationState,
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDERS = ("domain", "projections", "handlers", "adapters", "infra")
+FOLDERS = ("domain", "projections", "handlers", "adapters", "infra", "web")
 DEVELOPMENT_ONLY = {"infra/services", "infra/services.sh", "infra/Dockerfile"}
 
 

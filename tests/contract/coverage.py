@@ -11,6 +11,7 @@ HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_PROGRESS = f"{OPERATIONS}::test_progress_over_http"
 AMQP_PROGRESS = f"{OPERATIONS}::test_progress_over_amqp"
 HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
+HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
@@ -22,8 +23,10 @@ AMQP_JOB_EVENTS = f"{OPERATIONS}::test_events_of_jobs_over_amqp"
 AMQP_LOST = f"{OPERATIONS}::test_the_event_of_a_lost_attempt_over_amqp"
 AMQP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_amqp"
 AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
+AMQP_TEMPLATES = f"{OPERATIONS}::test_templates_over_amqp"
 AMQP_SUBSCRIPTIONS = f"{OPERATIONS}::test_subscriptions_and_events_over_amqp"
 AMQP_QUEUES = f"{OPERATIONS}::test_queues_over_amqp"
+ARCHIVE = "tests/integration/test_archive.py::test_the_log_tells_who_comes_too_late_and_begins_where_it_is_whole"
 AMQP_LOG = f"{OPERATIONS}::test_the_log_over_amqp"
 
 # The same operations exist under `/api/v1`, as `v1_<operation>`; the tests run on both.
@@ -98,6 +101,11 @@ ROUTES: dict[str, str] = {
     "snooze_notification": HTTP_NOTIFICATIONS,
     "acknowledge_notification": HTTP_NOTIFICATIONS,
     "cancel_notification": HTTP_NOTIFICATIONS,
+    "list_templates": HTTP_TEMPLATES,
+    "get_template": HTTP_TEMPLATES,
+    "save_template": HTTP_TEMPLATES,
+    "delete_template": HTTP_TEMPLATES,
+    "preview_template": HTTP_TEMPLATES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
     "list_subscriptions": HTTP_EVENTS,
@@ -154,6 +162,8 @@ ROUTES: dict[str, str] = {
     "command_notification_receipt": HTTP_NAMES,
     "command_notification_set_preferences": HTTP_NAMES,
     "command_notification_set_contacts": HTTP_NAMES,
+    "command_template_save": HTTP_NAMES,
+    "command_template_remove": HTTP_NAMES,
     "command_event_publish": HTTP_NAMES,
     "command_subscription_create": HTTP_NAMES,
     "command_subscription_acknowledge": HTTP_NAMES,
@@ -184,6 +194,9 @@ ROUTES: dict[str, str] = {
     "query_notification_unread_count": HTTP_NAMES,
     "query_notification_preferences": HTTP_NAMES,
     "query_notification_contacts": HTTP_NAMES,
+    "query_template_get": HTTP_NAMES,
+    "query_template_list": HTTP_NAMES,
+    "query_template_preview": HTTP_NAMES,
     "query_subscription_get": HTTP_NAMES,
     "query_subscription_list": HTTP_NAMES,
     "query_log_read": HTTP_NAMES,
@@ -192,8 +205,21 @@ ROUTES: dict[str, str] = {
     "query_log_why": HTTP_NAMES,
 }
 
+LIVE = "tests/integration/live/test_live_events.py"
+LIVE_PROGRESS = "tests/integration/live/test_live_progress.py"
+LIVE_INBOX = "tests/integration/live/test_live_notifications.py"
+
 # A request and its reply go together: `job.enqueue` stands for `job.enqueue.reply` too.
 MESSAGES: dict[str, str] = {
+    "live.subscribe": f"{LIVE}::test_the_past_and_the_present_join_without_a_gap",
+    "live.unsubscribe": f"{LIVE}::test_subscriptions_of_one_connection_are_told_apart",
+    "live.presence": f"{LIVE}::test_who_is_there_is_listed_and_told",
+    "live.ping": f"{LIVE}::test_a_position_of_another_log_is_told",
+    "live.told": f"{LIVE}::test_the_past_and_the_present_join_without_a_gap",
+    "live.progress.subscribe": f"{LIVE_PROGRESS}::test_a_snapshot_comes_first_and_then_every_change",
+    "live.progress.unsubscribe": f"{LIVE_PROGRESS}::test_following_ends_when_it_is_asked_to",
+    "live.mark_read": f"{LIVE_INBOX}::test_what_one_device_reads_is_read_on_all",
+    "live.unread": f"{LIVE_INBOX}::test_what_one_device_reads_is_read_on_all",
     "job.enqueue": AMQP_JOBS,
     "job.cancel": AMQP_JOBS,
     "job.retry": AMQP_JOBS,
@@ -241,6 +267,7 @@ MESSAGES: dict[str, str] = {
     "batch.list": AMQP_BATCHES,
     "batch.created.event": AMQP_BATCHES,
     "batch.sealed.event": AMQP_BATCHES,
+    "archive.streams_archived.event": ARCHIVE,
     "batch.cancelled.event": AMQP_BATCHES,
     "batch.completed.event": AMQP_BATCHES,
     "batch.succeeded.event": AMQP_BATCHES,
@@ -295,6 +322,13 @@ MESSAGES: dict[str, str] = {
     "notification.preferences_set.event": AMQP_NOTIFICATIONS,
     "notification.contacts_set.event": AMQP_NOTIFICATIONS,
     "notification.all_read.event": AMQP_NOTIFICATIONS,
+    "template.save": AMQP_TEMPLATES,
+    "template.remove": AMQP_TEMPLATES,
+    "template.get": AMQP_TEMPLATES,
+    "template.list": AMQP_TEMPLATES,
+    "template.preview": AMQP_TEMPLATES,
+    "template.saved.event": AMQP_TEMPLATES,
+    "template.removed.event": AMQP_TEMPLATES,
     "event.publish": AMQP_SUBSCRIPTIONS,
     "subscription.create": AMQP_SUBSCRIPTIONS,
     "subscription.acknowledge": AMQP_SUBSCRIPTIONS,

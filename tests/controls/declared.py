@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from domain.aggregate import Event, Unreadable
+from domain.archive import StreamArchived
 
 RECORDED = Path(__file__).with_name("recorded_events.json")
 
 
 def declared_events() -> dict[str, type[Event]]:
     """By stored name; without bases and without what only stands for an event."""
-    return {cls.TOPIC: cls for cls in _leaves(Event) if cls is not Unreadable and cls.__module__.startswith("domain.")}
+    stand_ins = (Unreadable, StreamArchived)
+    return {cls.TOPIC: cls for cls in _leaves(Event) if cls not in stand_ins and cls.__module__.startswith("domain.")}
 
 
 def recorded_streams() -> list[dict[str, Any]]:

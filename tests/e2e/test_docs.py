@@ -37,7 +37,10 @@ def blocks(page: str) -> list[tuple[str, str]]:
 BLOCKS = blocks("protocol.md")
 CLIENT = blocks("client.md")
 OPERATIONS = blocks("operations.md")
-COMMANDS = sorted({line for mark, text in CLIENT + OPERATIONS if mark == "shell" for line in text.splitlines()})
+NOTIFICATIONS = blocks("notifications.md")
+COMMANDS = sorted(
+    {line for mark, text in CLIENT + OPERATIONS + NOTIFICATIONS if mark == "shell" for line in text.splitlines()}
+)
 PROGRAM = """\
 import asyncio
 
@@ -116,7 +119,7 @@ async def worker_of(folder: Path) -> AsyncIterator[None]:
         await asyncio.wait_for(worker.wait(), 20)
 
 
-@pytest.mark.parametrize("page", ["protocol.md", "client.md", "operations.md", "progress.md"])
+@pytest.mark.parametrize("page", ["protocol.md", "client.md", "operations.md", "progress.md", "notifications.md"])
 def test_every_snippet_is_marked_with_what_to_do_with_it(page: str) -> None:
     assert len(blocks(page)) == len(re.findall(r"^ *```\w", (DOCS / page).read_text(), re.MULTILINE))
 
@@ -160,7 +163,16 @@ async def test_the_python_guide_runs(service: Running, tmp_path: Path) -> None:
 
 async def test_the_page_of_progress_runs(service: Running, tmp_path: Path) -> None:
     write_tasks(tmp_path, service.url)
-    body = textwrap.indent(only(blocks("progress.md"), "program"), "    ")
+    page = blocks("progress.md")
+    (tmp_path / "tasks.py").write_text((tmp_path / "tasks.py").read_text() + "\n\n" + only(page, "job"))
+    body = textwrap.indent(only(page, "program"), "    ")
+    (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
+    await run_in(tmp_path, "program.py")
+
+
+async def test_the_page_of_notifications_runs(service: Running, tmp_path: Path) -> None:
+    write_tasks(tmp_path, service.url)
+    body = textwrap.indent(only(NOTIFICATIONS, "program"), "    ")
     (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
     await run_in(tmp_path, "program.py")
 
@@ -183,7 +195,7 @@ async def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
 async def test_every_command_in_the_pages_exists_with_its_options(line: str) -> None:
     program, *words = shlex.split(line, comments=True)
     assert program == "millrace"
-    names = words[:2] if words[0] in ("topology", "queues", "schedules", "deadletters") else words[:1]
+    names = words[:2] if words[0] in ("topology", "queues", "schedules", "deadletters", "notifications") else words[:1]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "millrace.cli.main", *names, "--help",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"},

@@ -13,15 +13,15 @@ from uuid import uuid4
 
 import pytest
 
-from millrace import JobFailed, JobStatus, Millrace, Worker
+from millrace import JobFailed, JobStatus, Millrace, TypedJson, Worker
 from tests.support.broker import Node
 from tests.support.eventually import eventually
-from tests.support.node import EXAMPLE, enqueue, installed, node_worker
+from tests.support.node import EXAMPLE, cancel, enqueue, installed, node_worker
 from tests.support.running import Running, running
 
 HANDLERS = """
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NonRetryable } from 'EXAMPLE/attempt.mjs';
+import { NonRetryable, RetryAfter } from 'EXAMPLE/attempt.mjs';
 
 const aborted = (signal) => new Promise((resolve) => signal.addEventListener('abort', resolve));
 
@@ -44,6 +44,17 @@ export default {
     await aborted(signal);
     console.log(`aborted by ${signal.reason.name}: ${signal.reason.message}`);
     return 'late';
+  },
+  busy: (_, job) => { if (job.grant.attempts === 1) throw new RetryAfter(0.05, 'busy'); return job.grant.attempts; },
+  sum: (_, job) => job.grant.parents.reduce((sum, { result }) => sum + result.twice, 0),
+  goes_on: async (_, job) => {
+    if (job.grant.checkpoint === null) {
+      job.heartbeat({ page: 3 });
+      await job.checkpoint({ page: 3 });
+      job.checkpoint({ page: 4 });
+      throw new Error('the scanner is gone');
+    }
+    return job.grant.checkpoint;
   },
   parent: async (_, job) => (await job.command('job.enqueue', { name: 'double', data: { n: 1 } })).result.job_id,
 };
@@ -167,6 +178,36 @@ async def test_a_job_that_cannot_be_done_ends_with_its_error(
         assert await app.jobs.result(fine.id, timeout=20) == {"twice": 2}
 
 
+async def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(
+    example: Path, handlers: Path, app: Millrace, rabbitmq_url: str
+) -> None:
+    retry = {"kind": "fixed", "delay": 0.05}
+    job = await app.jobs.enqueue("goes_on", retry=retry)
+    busy = await app.jobs.enqueue("busy", retry={"kind": "fixed", "delay": 600})
+    parts = [await app.jobs.enqueue("double", {"n": n}) for n in (1, 2)]
+    total = await app.jobs.enqueue("sum", after=parts)
+    async with node_worker(example, rabbitmq_url, handlers):
+        assert await app.jobs.result(job.id, timeout=20) == {"page": 4}
+        assert await app.jobs.result(busy.id, timeout=20) == 2
+        assert await app.jobs.result(total.id, timeout=20) == 6
+    saved = [event.data["state"] for event in await app.history("job", job.id) if event.eventtype == "job.checkpointed"]
+    assert saved == [{"page": 3}, {"page": 4}]
+
+
+async def test_data_of_a_serializer_that_node_lacks_is_left_to_others(
+    example: Path, handlers: Path, app: Millrace, rabbitmq_url: str
+) -> None:
+    app.registry.codecs.default = TypedJson()
+    job = await app.jobs.enqueue("double", {"n": 1}, max_attempts=1)
+    async with node_worker(example, rabbitmq_url, handlers):
+        left = await eventually(lambda: app.jobs.get(job.id), lambda job: job and job.status is JobStatus.DELAYED)
+    assert left is not None
+    assert left.attempts == 0
+    reasons = [e.data["reason"] for e in await app.history("job", job.id) if e.eventtype == "job.attempt_returned"]
+    # A claim of a worker that is gone may have got it before.
+    assert "no serializer typed" in reasons[-1]
+
+
 async def test_a_job_that_only_another_worker_can_run_is_left_to_it(
     example: Path, handlers: Path, app: Millrace, rabbitmq_url: str
 ) -> None:
@@ -208,8 +249,9 @@ async def test_cancelling_a_job_aborts_the_signal_of_its_handler(
     async with node_worker(example, rabbitmq_url, handlers) as worker:
         job = await app.jobs.enqueue("endless")
         await worker.says("started")
-        assert await app.jobs.cancel_job(job.id)
-        await worker.says("aborted by Lost: cancelled")
+        code, out, err = await cancel(example, rabbitmq_url, job.id, "not needed")
+        assert (code, err, json.loads(out)["status"]) == (0, "", "cancelled")
+        await worker.says("aborted by Lost: cancelled: not needed")
         # Its slot is free again, and what its handler returned is not reported.
         after = await app.jobs.enqueue("double", {"n": 1})
         assert await app.jobs.result(after.id, timeout=20) == {"twice": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from millrace import Job, JobStatus
+from millrace import Job, JobStatus, Notification, NotificationChannel, NotificationPreferences, NotificationType
 from millrace.testing import MillraceTest
 
 
@@ -73,3 +73,73 @@ async def test_jobs_are_scheduled_listed_cancelled_and_removed(app: MillraceTest
     assert await queue.get_status(later.id) == JobStatus.CANCELLED
     await queue.remove_job(later.id)
     assert await queue.get_job(later.id) is None
+
+
+async def test_a_finished_transcript_is_told_in_the_inbox_and_by_mail(app: MillraceTest) -> None:
+    notifications = app.notifications
+
+    async def notify_transcript_complete(user_id: str, transcript_id: str) -> None:
+        await notifications.send(
+            Notification(
+                type=NotificationType.SUCCESS,
+                title="Transcription Complete",
+                message=f"Your transcript {transcript_id} is ready",
+                user_id=user_id,
+                category="transcription",
+                action_url=f"/transcripts/{transcript_id}",
+                action_label="View Transcript",
+                channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
+            )
+        )
+
+    await notifications.set_contact("kim", "email", "kim@example.org")
+    await notify_transcript_complete("kim", "42")
+    [shown] = await notifications.get_user_notifications("kim", unread_only=True, limit=50)
+    assert (shown.action_url, shown.read) == ("/transcripts/42", False)
+    assert [(each["address"], each["title"]) for each in app.outbox] == [("kim@example.org", "Transcription Complete")]
+    await notifications.mark_as_read(shown.id, "kim")
+    assert await notifications.get_user_notifications("kim", unread_only=True) == []
+
+
+async def test_notifications_are_sent_by_keywords_and_in_bulk(app: MillraceTest) -> None:
+    notifications, user_id, file_id = app.notifications, "kim", "7"
+    await notifications.send(
+        type="success",
+        title="Processing Complete",
+        message="Your file has been processed",
+        user_id=user_id,
+        channels=[NotificationChannel.IN_APP, NotificationChannel.EMAIL],
+        action_url=f"/files/{file_id}",
+        action_label="View Result",
+    )
+    await notifications.send_bulk([Notification(type=NotificationType.INFO, title="n", message="", user_id=user_id)])
+    await notifications.set_preferences(
+        user_id, NotificationPreferences(channels=[NotificationChannel.IN_APP], categories={"marketing": False})
+    )
+    assert [each.title for each in await notifications.get_user_notifications(user_id)] == ["n", "Processing Complete"]
+
+
+async def test_work_is_tracked_and_its_start_is_told(app: MillraceTest) -> None:
+    progress_tracker, job_queue, notification_service, user_id = app.progress, app.jobs, app.notifications, "kim"
+
+    async def process_with_tracking(file_id: str) -> str:
+        # Create progress tracker
+        await progress_tracker.create(id=file_id)
+
+        # Enqueue job
+        job = await job_queue.enqueue("process", {"file_id": file_id})
+
+        # Notify user
+        await notification_service.send(
+            Notification(
+                type=NotificationType.INFO,
+                title="Processing Started",
+                user_id=user_id,
+                channels=[NotificationChannel.IN_APP],
+            )
+        )
+
+        return job.id
+
+    assert await process_with_tracking("42")
+    assert await notification_service.unread_count(user_id) == 1

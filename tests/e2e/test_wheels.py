@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
-import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
@@ -18,11 +14,9 @@ import pytest
 
 from millrace import Millrace
 from tests.support.installed import ROOT, SERVER, built_wheel, clean_environment, environment_with, run
+from tests.support.up import up
 
 OWN_PACKAGES = ("domain", "projections", "handlers", "adapters", "infra")
-READY = re.compile(r"Millrace is ready\s+at\s+(http://\S+),")
-READY_SECONDS = 60.0
-STOP_SECONDS = 10.0
 TASKS = f"""
 import importlib
 import sys
@@ -117,7 +111,7 @@ async def test_an_applications_own_packages_never_meet_ours(wheels: Wheels, fold
     ours = json.loads(run([python, "-P", "-c", "import json, sys; print(json.dumps(sys.path))"], folder))
     assert str(ROOT) not in ours
 
-    async with _up(programs, application, folder / "data") as url, Millrace(url) as app:
+    async with up(programs, application, folder / "data") as url, Millrace(url) as app:
         job = await app.jobs.enqueue("where", {})
         found = await app.jobs.result(job.id, timeout=30)
         done = await app.jobs.get_job(job.id)
@@ -126,38 +120,3 @@ async def test_an_applications_own_packages_never_meet_ours(wheels: Wheels, fold
     assert found["files"] == {f"{name}.thing": str(application / name / "thing.py") for name in OWN_PACKAGES}
     assert not found["server"]
     assert not any("millrace_server" in entry or entry == str(ROOT) for entry in found["path"])
-
-
-@asynccontextmanager
-async def _up(programs: Path, application: Path, data: Path) -> AsyncIterator[str]:
-    """`millrace up` with a worker, for as long as the block lasts; its value is the service's address."""
-    process = await asyncio.create_subprocess_exec(
-        *(str(programs / "millrace"), "up", "--app", "tasks:app", "--data", str(data), "--port", "0"),
-        cwd=application,
-        env=clean_environment(programs) | {"COLUMNS": "500"},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output = asyncio.create_task(_drain(process, address := asyncio.get_running_loop().create_future()))
-    try:
-        await asyncio.wait({output, address}, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        assert address.done(), f"it ended before it was ready:\n{output.result() if output.done() else '(running)'}"
-        yield address.result()
-        process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        assert code == 0, f"it ended with {code}:\n{await output}"
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await output
-
-
-async def _drain(process: asyncio.subprocess.Process, address: asyncio.Future[str]) -> str:
-    assert process.stderr is not None
-    text = ""
-    async for line in process.stderr:
-        text += line.decode()
-        found = READY.search(text)
-        if found and not address.done():
-            address.set_result(found[1])
-    return text

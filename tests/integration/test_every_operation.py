@@ -281,6 +281,19 @@ async def _swept(retention: NotificationRetention) -> bool:
     return await retention.sweep() > 0
 
 
+async def test_templates_over_amqp(bench: Bench) -> None:
+    name = uuid4().hex
+    saved = await bench.ask("template.save", {"name": name, "title": "Hello {{ name }}"})
+    assert saved["result"] == {"name": name, "version": 1}
+    assert "" in (await bench.ask("template.get", {"name": name}))["result"]["template"]["locales"]
+    shown = await bench.ask("template.preview", {"name": name, "context": {"name": "Kim"}})
+    assert shown["result"]["title"] == "Hello Kim"
+    listed = await bench.ask("template.list", {}, saved["position"])
+    assert name in {each["name"] for each in listed["result"]["templates"]}
+    await bench.ask("template.remove", {"name": name})
+    await bench.events("template.saved", "template.removed")
+
+
 async def test_subscriptions_and_events_over_amqp(bench: Bench) -> None:
     name = uuid4().hex
     await bench.ask("subscription.create", {"name": name, "pattern": "shop.#"})
@@ -508,6 +521,21 @@ async def test_notifications_over_http(bench: Bench, prefix: str) -> None:
     await until(was_sent)
     receipt = {"channel": "email", "status": "delivered"}
     assert data_of(await client.post(f"{one}/receipt", json=receipt), prefix) == {"success": True}
+
+
+@versions
+async def test_templates_over_http(bench: Bench, prefix: str) -> None:
+    client, name = bench.client, uuid4().hex
+    path = f"{prefix}/templates/{name}"
+    saved = await client.put(path, json={"title": "Hello {{ name }}", "locale": "de"})
+    assert data_of(saved, prefix) == {"name": name, "version": 1}
+    assert data_of(await client.get(path), prefix)["locales"]["de"]["title"] == "Hello {{ name }}"
+    filling = {"context": {"name": "Kim"}, "locale": "de-CH"}
+    assert data_of(await client.post(f"{path}/preview", json=filling), prefix)["title"] == "Hello Kim"
+    listed = await client.get(f"{prefix}/templates", headers={"X-Min-Position": saved.headers["x-position"]})
+    assert name in {each["name"] for each in data_of(listed, prefix)}
+    assert data_of(await client.delete(path), prefix) == {"success": True}
+    assert (await client.get(path)).status_code == 404
 
 
 @versions

@@ -56,3 +56,20 @@ async def test_two_processes_at_once_remove_each_job_once(fresh_database_url: st
         await asyncio.gather(*(retention(each, completed=OLD, failed=OLD).sweep() for each in (running, other)))
         for state in ("completed", "failed"):
             assert (await history(running, made[state])).count("job.removed") == 1
+
+
+async def test_a_failed_parent_stays_while_others_wait_for_it(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        parent = await enqueued(running, max_attempts=1)
+        child = await enqueued(running, after=parent, on_parent_failure="wait")
+        (grant,) = await claimed(running)
+        await reported(running, grant, "failed")
+        await job(running, parent)
+        assert await retention(running, failed=OLD).sweep() == 0
+        await told(running, "job.retry", {"job_id": parent})
+        for expected in (parent, child):
+            (grant,) = await claimed(running)
+            assert grant["job_id"] == expected
+            await reported(running, grant)
+        await job(running, child)
+        assert await retention(running, completed=OLD).sweep() == 2

@@ -44,7 +44,16 @@ def installed(folder: Path) -> Path:
 
 async def enqueue(example: Path, url: str, *arguments: str) -> tuple[int, str, str]:
     """What `enqueue.mjs` ended with and printed."""
-    process = await launched(example, url, "enqueue.mjs", *arguments)
+    return await _ran(example, url, "enqueue.mjs", *arguments)
+
+
+async def cancel(example: Path, url: str, *arguments: str) -> tuple[int, str, str]:
+    """What `cancel.mjs` ended with and printed."""
+    return await _ran(example, url, "cancel.mjs", *arguments)
+
+
+async def _ran(example: Path, url: str, program: str, *arguments: str) -> tuple[int, str, str]:
+    process = await launched(example, url, program, *arguments)
     out, err = await asyncio.wait_for(process.communicate(), SECONDS)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()

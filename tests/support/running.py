@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -47,15 +48,16 @@ async def running(
     tracing: Tracing | None = None,
     events_log: bool = False,
     channels: Sequence[Channel] = (),
+    modules: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Running]:
-    """The service with all roles, once it can work."""
+    """The service with all roles, once it can work; `modules` are settings in their canonical shape."""
     names: list[frozenset[str]] = []
 
     def noted(gateway: Gateway, known: frozenset[str]) -> Gateway:
         names.append(known)
         return gateway
 
-    given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url, "events_log": events_log}
+    given = {"database_url": database_url, "rabbitmq_url": rabbitmq_url, "events_log": events_log, "modules": modules}
     settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
     system = await build(settings, database_url, measured=noted, tracing=tracing, channels=channels)
     system.start()

@@ -9,7 +9,7 @@ from adapters.contracts.appends import TENANT, append, key, name
 from adapters.postgres.database import Database
 from adapters.postgres.mapper import EventMapper
 from infra.migrate import migrate
-from infra.settings_modules import Leases
+from infra.settings_jobs import Leases
 from infra.storage import Storage
 from projections.registry import projections
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from handlers.reactions import Reaction
@@ -26,16 +27,18 @@ async def system(
     unconfirmed: float = 5.0,
     queues: dict[str, Any] | None = None,
     tenants: dict[str, Any] | None = None,
+    storage: Path | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
-    modules = {
-        "jobs": {
-            "leases": {"duration": lease, "unconfirmed": unconfirmed},
-            "queues": queues or {},
-            "tenants": tenants or {},
-        }
+    jobs: dict[str, Any] = {
+        "leases": {"duration": lease, "unconfirmed": unconfirmed},
+        "queues": queues or {},
+        "tenants": tenants or {},
     }
-    built = await build(Settings.model_validate({"modules": modules}), dsn, roles, reactions=reactions)
+    if storage is not None:
+        jobs["storage"] = {"path": str(storage)}
+    settings = Settings.model_validate({"modules": {"jobs": jobs}, "database_url": dsn})
+    built = await build(settings, dsn, roles, reactions=reactions)
     built.start()
     try:
         yield built

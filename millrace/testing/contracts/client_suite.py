@@ -21,12 +21,14 @@ from millrace.testing.contracts.client_logs import LogsContract
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
+from millrace.testing.contracts.client_progress_jobs import JobProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
 from millrace.testing.contracts.client_running import RunningContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
 from millrace.testing.contracts.client_serializers import SerializersContract
 from millrace.testing.contracts.client_subscriptions import SubscriptionsContract
+from millrace.testing.contracts.client_templates import TemplatesContract
 from millrace.testing.contracts.client_why import WhyContract
 
 
@@ -47,10 +49,12 @@ class ClientSuite(
     QueuesContract,
     PoolsContract,
     ProgressContract,
+    JobProgressContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,
     NotificationsContract,
+    TemplatesContract,
     SerializersContract,
     SubscriptionsContract,
     WhyContract,

@@ -174,3 +174,47 @@ async def test_an_answer_is_sent_at_once_and_waits_for_no_acknowledgement_of_its
         assert await asyncio.wait_for(delayed, 5) == 1
         writer.close()
         await writer.wait_closed()
+
+
+async def answered(port: int, *parts: bytes) -> bytes:
+    """What a request in parts is answered, until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        return await asyncio.wait_for(reader.read(), 10)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 40_000,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(5_000)) + b"\r\n",
+        b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+    ids=["one header without an end", "many headers", "a long address"],
+)
+async def test_a_head_without_bounds_is_refused(running: Running, head: bytes) -> None:
+    assert (await answered(running.port, head)).startswith(b"HTTP/1.1 400")
+
+
+async def test_a_body_larger_than_a_head_may_be_is_no_head(running: Running) -> None:
+    body = b'{"name":"resize","data":{"text":"' + b"x" * 100_000 + b'"}}'
+    head = b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    answer = await answered(running.port, head + b"Content-Length: %d\r\n\r\n" % len(body), body)
+    assert answer.startswith(b"HTTP/1.1 413"), "it was read as far as the limit of bodies, which is lower here"
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: local"], ids=["nothing", "half a head"])
+async def test_a_head_that_does_not_come_is_not_waited_for(app: FastAPI, begun: bytes) -> None:
+    shutdown = asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(app, "127.0.0.1", 0, shutdown, ready=port.set_result, head_seconds=0.1))
+    assert await answered(await port, begun) == b""
+    shutdown.set()
+    await task

@@ -1,0 +1,100 @@
+"""`/ws/notifications?user_id=`: a user's unread notifications, then whatever changes the inbox on any device."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import assert_never
+
+from adapters.http.call import time_ordered_id
+from adapters.http.live_handshake import Asking, LiveFeeds
+from adapters.http.live_session import Session
+from adapters.http.live_topical import InboxFormat
+from adapters.http.problems import malformed
+from adapters.http.respond import encode
+from adapters.http.websocket_protocol import text_frame
+from handlers.live_topics import Topic
+from millrace.contracts import feed as contract
+from millrace.contracts.wire import Accepted, Refused
+
+PATTERN = "notification.#"
+MOST_UNREAD = 100
+UNREAD = "notifications.unread"
+
+
+def check_user(asking: Asking) -> None:
+    """Raises `HttpProblem` 400 where it is not said whose notifications are meant."""
+    if not 0 < len(asking.query.get("user_id", "")) <= 128:
+        raise malformed("the parameter user_id says whose notifications are meant; it has 1 to 128 characters")
+
+
+class LiveNotifications:
+    """Serves `/ws/notifications`."""
+
+    def __init__(self, feeds: LiveFeeds) -> None:
+        self._feeds = feeds
+        self._format = InboxFormat()
+
+    async def __call__(self, session: Session, asking: Asking) -> None:
+        user_id = asking.query["user_id"]
+
+        async def handle(asked: contract.ReadNotification | contract.AskUnread | contract.Ping) -> None:
+            match asked:
+                case contract.ReadNotification():
+                    await self._mark(session, user_id, asked)
+                case contract.AskUnread():
+                    # Not older than what this connection has been told.
+                    position = session.hub.token_of(session.hub.position)
+                    await session.write(await self._unread(session, user_id, position, asked.id))
+                case contract.Ping():
+                    await session.tell("pong", id=asked.id)
+                case _:
+                    assert_never(asked)
+
+        topic = Topic(session.context.tenant, self._format, PATTERN, user_id=user_id)
+        await session.follow(topic, self._frames(session, topic, asking.query.get("after")))
+        await session.run(contract.NOTIFICATIONS, handle)
+
+    async def _frames(self, session: Session, topic: Topic, after: str | None) -> AsyncGenerator[bytes, None]:
+        if after is None:
+            page = await session.hub.past({"after": "head", "limit": 1}, session.context)
+            if isinstance(page, Refused):
+                yield self._format.refusal(topic, page.problem)
+                return
+            after = page.result["position"]
+            yield await self._unread(session, str(topic.user_id), after)
+        async with aclosing(session.feed(topic, after).frames()) as frames:
+            async for chunk in frames:
+                yield chunk
+
+    async def _unread(self, session: Session, user_id: str, position: str, id: str | None = None) -> bytes:
+        """The newest unread notifications, and how many there are, at the position or later."""
+        wanted = {"user_id": user_id, "unread_only": True, "limit": MOST_UNREAD}
+        query, context = self._feeds.gateway.query, session.context
+        listed = await query("notification.list", wanted, context, position)
+        counted = await query("notification.unread_count", {"user_id": user_id}, context, position)
+        for answer in (listed, counted):
+            if isinstance(answer, Refused):
+                refused = {"event": "error", "id": id, "data": answer.problem.model_dump(exclude_none=True)}
+                return text_frame(encode(refused))
+        assert isinstance(listed, Accepted)
+        assert isinstance(counted, Accepted)
+        data = {**counted.result, "notifications": listed.result["notifications"]}
+        told = {"event": UNREAD, "user_id": user_id, "data": data}
+        return text_frame(encode(told if id is None else {**told, "id": id}))
+
+    async def _mark(self, session: Session, user_id: str, asked: contract.ReadNotification) -> None:
+        body = {"user_id": user_id}
+        name = "notification.mark_all_read"
+        if asked.notification_id is not None:
+            body["notification_id"] = asked.notification_id
+            name = "notification.mark_read"
+        context = session.context._replace(message_id=time_ordered_id())
+        reply = await self._feeds.gateway.execute(name, body, context)
+        match reply:
+            case Refused():
+                await session.refuse(reply.problem, asked.id)
+            case Accepted():
+                await session.tell("marked", {**reply.result, "position": reply.position}, asked.id)
+            case _:
+                raise TypeError(f"{name} answered one body with a batch")

@@ -1,0 +1,184 @@
+"""Fills templates: Jinja2 in a sandbox that cannot reach out, run for long or write much.
+
+The service and the service in memory use the same one. A template's author need not be trusted: nothing can be called
+but `range` and the views of mappings, and what would write or count without end is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes, pass_context
+from jinja2 import Template as Compiled
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MOST_CHARACTERS = 65_536
+MOST_IN_A_RANGE = 1_000
+MOST_ROUNDS = 10_000
+BUDGET = "_rounds"
+LONGEST_TITLE = 500
+FILTERS = (
+    "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "forceescape", "int",
+    "items", "join", "last", "length", "list", "lower", "max", "min", "reverse", "round", "sort", "string", "sum",
+    "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount",
+)  # fmt: skip
+VIEWS = ("items", "keys", "values", "get")
+
+
+class Text(NamedTuple):
+    """A template, or what has been made of one. `html` is None where there is only text."""
+
+    title: str
+    message: str
+    html: str | None = None
+
+
+class TemplateProblem(ValueError):
+    """Raised when a template cannot be read or filled; the text says which part and why.
+
+    Attributes:
+        part: `title`, `message` or `html`.
+        missing: variables that the template needs and that were not given.
+    """
+
+    def __init__(self, part: str, detail: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{part}: {detail}")
+        self.part, self.missing = part, missing
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops: ClassVar[frozenset[str]] = frozenset({"*", "**", "%"})  # type: ignore[misc]
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        if obj is _range:
+            return True
+        return isinstance(getattr(obj, "__self__", None), dict) and getattr(obj, "__name__", "") in VIEWS
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        numbers = isinstance(left, int | float) and isinstance(right, int | float)
+        if not numbers or operator == "**":
+            raise SecurityError(f"{operator} may only be used on two numbers, and ** not at all")
+        return super().call_binop(context, operator, left, right)
+
+
+def _range(*bounds: int) -> range:
+    made = range(*bounds)
+    if len(made) > MOST_IN_A_RANGE:
+        raise SecurityError(f"a range has at most {MOST_IN_A_RANGE} numbers")
+    return made
+
+
+class _Rounds:
+    """How many rounds the loops of one rendering have left, all together."""
+
+    def __init__(self) -> None:
+        self.left = MOST_ROUNDS
+
+
+@pass_context
+def _counted(context: Context, values: Iterable[Any]) -> Iterator[Any]:
+    rounds = context[BUDGET]
+    for value in values:
+        rounds.left -= 1
+        if rounds.left < 0:
+            raise SecurityError(f"all loops together may have {MOST_ROUNDS} rounds")
+        yield value
+
+
+@lru_cache(maxsize=2)
+def _environment(html: bool) -> ImmutableSandboxedEnvironment:
+    made = _Sandbox(undefined=StrictUndefined, autoescape=html, cache_size=0, keep_trailing_newline=False)
+    made.filters = {name: made.filters[name] for name in FILTERS} | {"counted": _counted}
+    made.globals = {"range": _range}
+    return made
+
+
+def check(text: Text) -> None:
+    """Return where the template can be read.
+
+    Raises:
+        TemplateProblem: its syntax is wrong, or it has what no template may have.
+    """
+    for part, source in _parts(text):
+        _parsed(part, source)
+
+
+def render(text: Text, context: Mapping[str, Any]) -> Text:
+    """The template, filled.
+
+    Raises:
+        TemplateProblem: a variable is missing, or it makes too much or nothing at all.
+    """
+    made = {part: _rendered(part, source, context) for part, source in _parts(text)}
+    title = " ".join(made["title"].split())
+    if not title or len(title) > LONGEST_TITLE:
+        raise TemplateProblem("title", f"comes to {len(title)} characters; it has 1 to {LONGEST_TITLE}")
+    return Text(title, made["message"].strip(), made.get("html"))
+
+
+def fallbacks(locale: str | None) -> tuple[str, ...]:
+    """The locales that are looked for, the best first; the empty one is what a template has for everybody."""
+    if locale is None:
+        return ("",)
+    words = locale.replace("_", "-").split("-")
+    return (*("-".join(words[:count]) for count in range(len(words), 0, -1)), "")
+
+
+def _parts(text: Text) -> list[tuple[str, str]]:
+    return [(part, source) for part, source in zip(Text._fields, text, strict=True) if source is not None]
+
+
+def _parsed(part: str, source: str) -> nodes.Template:
+    environment = _environment(part == "html")
+    try:
+        tree = environment.parse(source)
+        # Whatever else is wrong, such as a filter that there is not, shows when it is compiled.
+        environment.compile(environment.parse(source))
+    except TemplateSyntaxError as error:
+        raise TemplateProblem(part, f"line {error.lineno}: {error.message}") from None
+    except TemplateError as error:
+        raise TemplateProblem(part, str(error)) from None
+    for kind in (nodes.Macro, nodes.CallBlock, nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends):
+        if tree.find(kind) is not None:
+            raise TemplateProblem(part, f"{kind.__name__.lower()} is not allowed; a template stands for itself")
+    if any(each.recursive for each in tree.find_all(nodes.For)):
+        raise TemplateProblem(part, "a loop may not be recursive")
+    return tree
+
+
+@lru_cache(maxsize=500)
+def _compiled(part: str, source: str) -> tuple[Compiled, frozenset[str]]:
+    """The template, and the variables that it names."""
+    tree, environment = _parsed(part, source), _environment(part == "html")
+    named = frozenset(meta.find_undeclared_variables(tree) - {"range"})
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
+    tree.set_environment(environment)
+    return Compiled.from_code(environment, environment.compile(tree), environment.make_globals(None)), named
+
+
+def _rendered(part: str, source: str, context: Mapping[str, Any]) -> str:
+    template, named = _compiled(part, source)
+    size, pieces = 0, []
+    try:
+        for piece in template.generate({**context, BUDGET: _Rounds()}):
+            size += len(piece)
+            if size > MOST_CHARACTERS:
+                raise TemplateProblem(part, f"comes to more than {MOST_CHARACTERS} characters")
+            pieces.append(piece)
+    except UndefinedError as error:
+        missing = tuple(sorted(named - context.keys()))
+        told = f"missing: {', '.join(missing)}" if missing else str(error.message)
+        raise TemplateProblem(part, told, missing) from None
+    except TemplateProblem:
+        raise
+    except (TemplateError, SecurityError) as error:
+        raise TemplateProblem(part, str(error)) from None
+    except Exception as error:
+        # Whatever a template does with values of the wrong kind.
+        raise TemplateProblem(part, f"{type(error).__name__}: {error}") from None
+    return "".join(pieces)

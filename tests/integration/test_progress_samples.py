@@ -1,0 +1,125 @@
+"""Updates as samples: few are recorded, the last always is, and all processes show them live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+
+from adapters.postgres.due_progress import PostgresDueProgress
+from domain.live import Sample
+from handlers.progress_timers import ProgressTimers
+from infra.bootstrap import ROLES, Role, System, build
+from infra.settings import Settings
+from tests.support.eventually import eventually
+from tests.support.systems import asked, batch, history, system, told
+
+OLD = -1.0  # seconds: whatever has ended is older
+
+
+@asynccontextmanager
+async def on_broker(dsn: str, broker: str, roles: Sequence[Role]) -> AsyncIterator[System]:
+    built = await build(Settings(rabbitmq_url=SecretStr(broker)), dsn, roles)
+    built.start()
+    try:
+        yield built
+    finally:
+        await built.stop()
+
+
+async def shown(running: System, id: str) -> dict[str, object]:
+    found: dict[str, object] = (await asked(running, "progress.get", {"progress_id": id}))["progress"]
+    return found
+
+
+async def recorded(running: System, id: str) -> list[float]:
+    events = (await asked(running, "log.history", {"kind": "progress", "id": id}))["events"]
+    return [event["data"]["progress"] for event in events if "progress" in event["data"]]
+
+
+async def test_of_thousands_of_updates_through_two_processes_few_are_recorded_and_the_last_always(
+    fresh_database_url: str, rabbitmq_url: str
+) -> None:
+    async with (
+        on_broker(fresh_database_url, rabbitmq_url, ROLES) as first,
+        on_broker(fresh_database_url, rabbitmq_url, ["api"]) as second,
+    ):
+        heard: dict[str, list[Sample]] = {"first": [], "second": []}
+        first.samples.listen(heard["first"].append)
+        second.samples.listen(heard["second"].append)
+        await told(first, "progress.create", {"id": "busy"})
+        inbox = await first.storage.pool.fetchval("SELECT count(*) FROM inbox")
+        begun = asyncio.get_running_loop().time()
+        outcomes: dict[str, int] = {"recorded": 0, "sampled": 0}
+        for start in range(0, 9_000, 250):
+            sender = (first, second)[start // 250 % 2]
+            bodies = [{"progress_id": "busy", "progress": (start + n) / 100, "seq": start + n} for n in range(250)]
+            for answer in await batch(sender, "progress.update", bodies):
+                outcomes[answer.to_wire()["result"]["outcome"]] += 1
+        seconds = asyncio.get_running_loop().time() - begun
+        # One that begins it, and in each second one by each process at most, of which the store takes one.
+        assert outcomes["recorded"] <= 2 + 2 * seconds
+        read = await eventually(lambda: shown(first, "busy"), lambda found: found["progress"] == 89.99)
+        assert read["status"] == "processing"
+        percents = await recorded(first, "busy")
+        assert percents == sorted(percents)
+        assert len(percents) <= 4 + 2 * seconds
+        assert await first.storage.pool.fetchval("SELECT count(*) FROM inbox") == inbox
+
+        async def everywhere() -> bool:
+            return all(any(s.data["progress"] >= 80 for s in samples) for samples in heard.values())
+
+        await eventually(everywhere)
+        assert all(sample.subject == "busy" and "position" not in sample.data for sample in heard["first"])
+
+
+async def test_a_sample_is_not_shown_before_it_is_recorded(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        await told(running, "progress.create", {"id": "p"})
+        first = await told(running, "progress.update", {"progress_id": "p", "progress": 10})
+        second = await told(running, "progress.update", {"progress_id": "p", "progress": 11})
+        assert (first.result["outcome"], second.result["outcome"]) == ("recorded", "sampled")
+        assert (first.position is not None, second.position) == (True, None)
+        assert second.result["progress"]["progress"] == 10
+
+
+async def test_a_process_that_stops_records_what_it_kept(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as first:
+        await told(first, "progress.create", {"id": "p"})
+        for percent in (10, 11, 12):
+            await told(first, "progress.update", {"progress_id": "p", "progress": percent})
+    async with system(fresh_database_url) as second:
+        assert (await shown(second, "p"))["progress"] == 12
+
+
+async def test_what_another_process_has_ended_takes_no_sample_any_more(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as first, system(fresh_database_url, ["api"]) as second:
+        await told(first, "progress.create", {"id": "p"})
+        await told(second, "progress.update", {"progress_id": "p", "progress": 10})
+        await told(first, "progress.complete", {"progress_id": "p"})
+        late = await told(second, "progress.update", {"progress_id": "p", "progress": 11})
+        assert late.result["outcome"] == "sampled"
+        await second.progress_samples.record(second.pipeline)
+        assert (await history(first, "p", "progress"))[-1] == "progress.completed"
+        again = await told(second, "progress.update", {"progress_id": "p", "progress": 12})
+        assert again.result["progress"]["status"] == "completed"
+
+
+async def test_what_ended_long_ago_leaves_the_read_model_and_may_come_back(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        for id in ("done", "lost", "open"):
+            await told(running, "progress.create", {"id": id})
+        await told(running, "progress.complete", {"progress_id": "done"})
+        await told(running, "progress.fail", {"progress_id": "lost"})
+        for id in ("done", "lost", "open"):
+            await shown(running, id)
+        timers = ProgressTimers(PostgresDueProgress(running.storage.pool), running.pipeline, {"completed": OLD})
+        assert await timers.sweep() == 1
+        left = await eventually(lambda: asked(running, "progress.list", {}), lambda page: len(page["progress"]) == 2)
+        assert {each["id"] for each in left["progress"]} == {"lost", "open"}
+        assert (await history(running, "done", "progress"))[-1] == "progress.removed"
+        anew = await told(running, "progress.create", {"id": "done", "stages": ["a"]})
+        assert anew.result["progress"]["status"] == "pending"
+        assert await timers.sweep() == 0
