@@ -1,4 +1,4 @@
-"""`python -m tests.faults.publish`: writes the figures of the last run and of the known-bad builds into the document."""
+"""`python -m tests.faults.publish`: writes the figures of the last run and of the known-bad builds down."""
 
 from __future__ import annotations
 

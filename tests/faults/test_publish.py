@@ -45,6 +45,6 @@ def test_a_run_in_parts_says_so() -> None:
 def test_a_document_without_a_place_is_refused(tmp_path: Path) -> None:
     document = tmp_path / "promises.md"
     document.write_text("nothing\n")
-    with pytest.raises(NoSuchBlock, match="promises.md has no lines"):
+    with pytest.raises(NoSuchBlock, match=r"promises\.md has no lines"):
         published(document, "figures")
     assert document.read_text() == "nothing\n"

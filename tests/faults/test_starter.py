@@ -1,4 +1,4 @@
-"""What is forked from a process that has imported everything behaves like what is executed, and goes with its starter."""
+"""What a process that has imported everything forks behaves like what is executed, and ends with it."""
 
 from __future__ import annotations
 

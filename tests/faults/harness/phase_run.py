@@ -81,7 +81,9 @@ class PhaseRun:
         try:
             async with asyncio.timeout(phase.limit):
                 await until(
-                    lambda: self._consumers.count_ended() > 0 or work.done(), RECOVERY_SECONDS, "the first job has ended"
+                    lambda: self._consumers.count_ended() > 0 or work.done(),
+                    RECOVERY_SECONDS,
+                    "the first job has ended",
                 )
                 await nemesis.run(faults)
         except TimeoutError as error:

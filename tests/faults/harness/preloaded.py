@@ -2,8 +2,8 @@
 
 Importing a service takes longer than everything else in its start. A fork of this process has it done. It is asked over
 a Unix socket that it inherits, one JSON object a line: `{"program", "arguments", "environment", "folder", "log"}` is
-answered with `{"pid"}`, and whenever a child has ended, `{"pid", "code"}` follows. When the other end is closed, it ends
-its children and itself, so that nothing outlives whoever asked, not even where that was killed.
+answered with `{"pid"}`, and whenever a child has ended, `{"pid", "code"}` follows. When the other end is closed, it
+ends its children and itself, so that nothing outlives whoever asked, not even where that was killed.
 
 It forks before there is an event loop, a thread or a connection, so a child starts with nothing that it could share.
 """
