@@ -13,6 +13,7 @@ from benchmarks.workloads.backlog import backlog
 from benchmarks.workloads.claim import claim
 from benchmarks.workloads.finished import finished
 from benchmarks.workloads.http import http
+from benchmarks.workloads.live import live
 from benchmarks.workloads.log import relay_and_rebuild
 from benchmarks.workloads.scale import scale
 from benchmarks.workloads.throughput import end_to_end, enqueue_and_drain
@@ -45,6 +46,7 @@ WORKLOADS = (
     Workload(relay_and_rebuild, ("relay", "rebuild"), ours=True),
     Workload(claim, ("claim",), ours=True),
     Workload(http, ("http",), ours=True),
+    Workload(live, ("live",), ours=True),
     Workload(scale, ("four_workers",), quick=False),
     Workload(backlog, ("backlog", "memory"), once=True, quick=False),
     Workload(finished, ("finished",), ours=True, once=True, quick=False),
@@ -69,6 +71,10 @@ UNITS = {
     "http_errors": "answers",
     "http_generator_cpu": "cores",
     "http_cpu": "ms/request",
+    "live": "ms",
+    "live_rate": "deliveries/s",
+    "live_cpu": "µs/delivery",
+    "live_cpu_ratio": "× (a bare broadcast)",
     "four_workers": "jobs/s",
     "backlog": "jobs/s",
     "memory": "MB",

@@ -22,6 +22,7 @@ class Options:
         finished: rows of finished jobs in the full tables.
         events: of the log that is appended, relayed and rebuilt.
         http_seconds: how long `http_rate` requests a second go on.
+        live_seconds: how long messages are broadcast to a thousand clients.
     """
 
     peers: tuple[str, ...]
@@ -35,6 +36,7 @@ class Options:
     events: int = 60_000
     http_rate: int = 1_000
     http_seconds: int = 10
+    live_seconds: int = 10
 
 
 def quick(peers: tuple[str, ...]) -> Options:

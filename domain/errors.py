@@ -289,10 +289,10 @@ class NotInInbox(Refusal):
 
 
 class NotSent(Refusal):
-    """Raised when a provider is said to have told about a message that was never sent through that channel."""
+    """Raised when a message has arrived, or is to be sent again, that was never to be sent through that channel."""
 
     def __init__(self, stream: str, channel: str) -> None:
-        super().__init__(f"nothing was sent through {channel}, so nothing can have become of it")
+        super().__init__(f"nothing was sent through {channel}")
         self.stream, self.channel = stream, channel
 
 

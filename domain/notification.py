@@ -140,6 +140,20 @@ class Notification(Aggregate):
                 reason="undelivered", detail=reason,
             )  # fmt: skip
 
+    def resend(self, channel: str, now: datetime) -> None:
+        """It is to be sent once more, with all its attempts, under the delivery id that the recipient may know.
+
+        Raises:
+            NoSuchNotification: it was removed.
+            NotSent: nothing was to be sent through the channel.
+        """
+        self.guard(None)
+        step = self.steps.get(channel)
+        if step is None or step.address is None or step.delivery_id is None or self.cancelled:
+            raise NotSent(self.id, channel)
+        if not step.pending:
+            self.queue(channel, step.address, step.delivery_id, now)
+
     def read(self, user_id: str | None, now: datetime) -> None:
         """The user has read it; a second time changes nothing.
 

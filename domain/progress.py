@@ -179,6 +179,15 @@ class Progress(Aggregate):
     def advance(self, stage: str | None, now: datetime) -> None:
         """Completes the current stage and begins the next, or a named later one. The last one is only completed.
 
+        Raises: as `reach_next`.
+        """
+        reached = self.reach_next(stage)
+        if reached.news:
+            self.update(reached, None, now)
+
+    def reach_next(self, stage: str | None) -> Reached:
+        """Where advancing would lead to.
+
         Raises:
             NoStages: it has none.
             UnknownStage: there is no such stage.
@@ -195,9 +204,7 @@ class Progress(Aggregate):
         if stage is not None and self._index(stage) <= current:
             raise NotFurther(stage, str(self.stage))
         target = self._index(stage) if stage is not None else current + 1
-        reached = self.reach(0.0, names[target]) if target < len(names) else self.reach(WHOLE, None)
-        if reached.news:
-            self.update(reached, None, now)
+        return self.reach(0.0, names[target]) if target < len(names) else self.reach(WHOLE, None)
 
     def complete(self, result: Any, now: datetime) -> None:
         """Ends it: all stages are completed. Repeating changes nothing.

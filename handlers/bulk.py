@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from domain.errors import Refusal
 from domain.ports import JobFinder, StoreUnavailable
+from handlers.job_repair import Purge
 from handlers.pipeline import Pipeline
 from handlers.routes import OperationRoute
 from millrace.contracts import job_bulk as contract
+from millrace.contracts.deadletter import PurgeDeadLetters, RetryDeadLetters
 from millrace.contracts.job import Cancel, RetryDead
 from millrace.contracts.wire import Accepted, Context
 
 PAGE = 500
 UNFINISHED = ("pending", "delayed", "processing")
+Wish: TypeAlias = contract.CancelMany | contract.RetryMany | RetryDeadLetters | PurgeDeadLetters
+# What happens to each job.
+COMMANDS: Mapping[str, type[Cancel | RetryDead | Purge]] = {
+    "job.cancel": Cancel,
+    "job.retry": RetryDead,
+    "job.purge": Purge,
+}
 TEMPORARY = frozenset({"unavailable", "conflict"})
 
 
@@ -32,12 +41,21 @@ class Bulk:
 
     Args:
         always: filters that hold whatever the caller asks for.
+        named: whether the answer names the jobs.
     """
 
-    def __init__(self, finder: JobFinder, pipeline: Pipeline, command: str, always: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        finder: JobFinder,
+        pipeline: Pipeline,
+        command: str,
+        always: Mapping[str, object],
+        named: bool = False,
+    ) -> None:
         self._finder, self._pipeline, self._command, self._always = finder, pipeline, command, always
+        self._named = named
 
-    async def perform(self, wish: contract.CancelMany | contract.RetryMany, context: Context) -> dict[str, Any]:
+    async def perform(self, wish: Wish, context: Context) -> dict[str, Any]:
         """Changes at most `limit` jobs; those that came after the first call of a row of calls are left alone.
 
         Raises:
@@ -47,7 +65,7 @@ class Bulk:
         filters = {**wish.model_dump(include=FILTERS, exclude_none=True), **self._always}
         if wish.dry_run:
             return {"matched": await self._finder.count(context.tenant, filters, after, until)}
-        matched = changed = 0
+        matched, changed = 0, list[str]()
         more = True
         while more and matched < wish.limit:
             size = min(PAGE, wish.limit - matched)
@@ -58,11 +76,12 @@ class Bulk:
                 matched += len(page)
                 after = page[-1].position
         cursor = f"{after}-{until}" if more else None
-        return {"matched": matched, "changed": changed, "refused": matched - changed, "cursor": cursor}
+        told = {"matched": matched, "changed": len(changed), "refused": matched - len(changed), "cursor": cursor}
+        return {**told, "job_ids": changed} if self._named else told
 
-    async def _change(self, job_ids: list[str], reason: str | None, context: Context) -> int:
-        """How many of the commands were accepted."""
-        model = Cancel if self._command == "job.cancel" else RetryDead
+    async def _change(self, job_ids: list[str], reason: str | None, context: Context) -> list[str]:
+        """The jobs whose command was accepted."""
+        model = COMMANDS[self._command]
         answers = await self._pipeline.execute(
             self._command,
             [
@@ -73,17 +92,27 @@ class Bulk:
         for answer in answers:
             if not isinstance(answer, Accepted) and answer.problem.code in TEMPORARY:
                 raise StoreUnavailable(answer.problem.detail)
-        return sum(isinstance(answer, Accepted) for answer in answers)
+        return [job_id for job_id, answer in zip(job_ids, answers, strict=True) if isinstance(answer, Accepted)]
 
 
-FILTERS = {"name", "queue", "status", "created_after", "created_before", "error", "batch"}
+FILTERS = {
+    "name", "queue", "status", "created_after", "created_before", "error", "batch", "fingerprint", "failed_after",
+    "failed_before",
+}  # fmt: skip
 
 
 def operation_routes(finder: JobFinder, pipeline: Pipeline) -> dict[str, OperationRoute]:
     """Commands that lead to many others."""
     cancel = Bulk(finder, pipeline, "job.cancel", {"among": UNFINISHED})
     retry = Bulk(finder, pipeline, "job.retry", {"dead_lettered": True})
+    dead = {"dead_lettered": True}
     return {
+        "deadletter.retry": OperationRoute(
+            RetryDeadLetters, Bulk(finder, pipeline, "job.retry", dead, named=True).perform
+        ),
+        "deadletter.purge": OperationRoute(
+            PurgeDeadLetters, Bulk(finder, pipeline, "job.purge", dead, named=True).perform
+        ),
         "job.cancel_many": OperationRoute(contract.CancelMany, cancel.perform),
         "job.retry_many": OperationRoute(contract.RetryMany, retry.perform),
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from domain import job_repair
-from domain.errors import PatchMismatch
+from domain.errors import NotDeadLettered, PatchMismatch
 from domain.job import Job
 from handlers.routes import CommandRoute, Decided, Moment
 from millrace.contracts import deadletter as contract
 from millrace.contracts.json_patch import PatchFailed, patched
-from millrace.contracts.wire import Context
+from millrace.contracts.wire import Context, Identifier, Message, Text
 from projections.work import work_of
 
 
@@ -28,6 +28,20 @@ def undo(job: Job, command: contract.Undo, at: Moment) -> Decided:
     return Decided(job, {"job_id": at.id, "status": job.status, "undone": undone})
 
 
+class Purge(Message):
+    """`job.purge`, from inside only: removes the job if it is a dead letter."""
+
+    job_id: Identifier
+    reason: Text | None = None
+
+
+def purge(job: Job, command: Purge, at: Moment) -> Decided:
+    if not job.dead_lettered or job.removed:
+        raise NotDeadLettered("removed" if job.removed else job.status)
+    job.remove(at.now, command.reason)
+    return Decided(job, {"job_id": at.id, "success": True})
+
+
 def _named(command: Any, _: Context) -> str:
     return str(command.job_id)
 
@@ -38,3 +52,8 @@ def command_routes() -> dict[str, CommandRoute]:
         "job.edit": CommandRoute(contract.EditDead, Job, edit, _named, work=work_of),
         "job.undo": CommandRoute(contract.Undo, Job, undo, _named, work=work_of),
     }
+
+
+def internal_routes() -> dict[str, CommandRoute]:
+    """The command that only purging by filter gives."""
+    return {"job.purge": CommandRoute(Purge, Job, purge, _named, work=work_of)}

@@ -140,6 +140,11 @@ def snooze(notification: Notification, command: contract.SnoozeNotification, at:
     return _told(notification, at)
 
 
+def resend(notification: Notification, command: contract.Resend, at: Moment) -> Decided:
+    notification.resend(command.channel, at.now)
+    return _told(notification, at)
+
+
 def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
     notification.acknowledge(command.channel, command.status == "delivered", command.reason, at.now)
     return _told(notification, at)
@@ -174,4 +179,5 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
         "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
+        "notification.resend": CommandRoute(contract.Resend, Notification, resend, _named),
     }

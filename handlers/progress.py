@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from domain.progress import Progress
 from handlers.progress_samples import ProgressSamples
+from handlers.progress_types import ProgressTypes
 from handlers.routes import CommandRoute, Decided, Moment
 from millrace.contracts import progress as contract
 from millrace.contracts.wire import Context, derived_id
 
 
-def create(progress: Progress | None, command: contract.CreateProgress, at: Moment) -> Decided:
+def create(types: ProgressTypes, progress: Progress | None, command: contract.CreateProgress, at: Moment) -> Decided:
+    types.check_metadata(command.type, command.metadata)
     options = command.model_dump(exclude={"id"})
+    if command.stall_after is None:
+        options["stall_after"] = types.silence_of(command.type)
     if progress is None:
         progress = Progress.create(at.stream, at.now, **options)
     else:
@@ -22,12 +27,15 @@ def create(progress: Progress | None, command: contract.CreateProgress, at: Mome
     return _told(progress, at)
 
 
-def update(progress: Progress, command: contract.UpdateProgress, at: Moment) -> Decided:
-    progress.update(progress.reach(command.progress, command.stage), command.seq, at.now)
+def update(types: ProgressTypes, progress: Progress, command: contract.UpdateProgress, at: Moment) -> Decided:
+    reached = progress.reach(command.progress, command.stage)
+    types.check_stage(progress, reached.stage)
+    progress.update(reached, command.seq, at.now)
     return Decided(progress, {"progress": view(at.id, progress, at.now), "outcome": "recorded"})
 
 
-def advance(progress: Progress, command: contract.AdvanceProgress, at: Moment) -> Decided:
+def advance(types: ProgressTypes, progress: Progress, command: contract.AdvanceProgress, at: Moment) -> Decided:
+    types.check_stage(progress, progress.reach_next(command.stage).stage)
     progress.advance(command.stage, at.now)
     return _told(progress, at)
 
@@ -67,16 +75,18 @@ def view(id: str, progress: Progress, now: datetime) -> dict[str, Any]:
     return {"id": id, "version": progress.version, **contract.shown(progress.to_wire(), now)}
 
 
-def command_routes(samples: ProgressSamples) -> dict[str, CommandRoute]:
+def command_routes(samples: ProgressSamples, types: ProgressTypes) -> dict[str, CommandRoute]:
     """Commands that a caller may give."""
 
     def route(model: type[Any], decide: Callable[..., Decided]) -> CommandRoute:
         return CommandRoute(model, Progress, decide, _named, continues=True)
 
     return {
-        "progress.create": CommandRoute(contract.CreateProgress, Progress, create, _chosen, required=False),
-        "progress.update": _update(samples.glance),
-        "progress.advance": route(contract.AdvanceProgress, advance),
+        "progress.create": CommandRoute(
+            contract.CreateProgress, Progress, partial(create, types), _chosen, required=False
+        ),
+        "progress.update": _update(types, samples.glance),
+        "progress.advance": route(contract.AdvanceProgress, partial(advance, types)),
         "progress.complete": route(contract.CompleteProgress, complete),
         "progress.fail": route(contract.FailProgress, fail),
         "progress.cancel": route(contract.CancelProgress, cancel),
@@ -86,14 +96,20 @@ def command_routes(samples: ProgressSamples) -> dict[str, CommandRoute]:
     }
 
 
-def internal_routes(samples: ProgressSamples) -> dict[str, CommandRoute]:
+def internal_routes(samples: ProgressSamples, types: ProgressTypes) -> dict[str, CommandRoute]:
     """`progress.record`: the last sample of all, which nothing follows."""
-    return {"progress.record": _update(samples.glance_at_last)}
+    return {"progress.record": _update(types, samples.glance_at_last)}
 
 
-def _update(glance: Callable[..., dict[str, Any] | None]) -> CommandRoute:
+def _update(types: ProgressTypes, glance: Callable[..., dict[str, Any] | None]) -> CommandRoute:
     return CommandRoute(
-        contract.UpdateProgress, Progress, update, _named, remembered=False, continues=True, glance=glance
+        contract.UpdateProgress,
+        Progress,
+        partial(update, types),
+        _named,
+        remembered=False,
+        continues=True,
+        glance=glance,
     )
 
 

@@ -91,6 +91,7 @@ from infra.notifying import Notifying, notification_policy, notifying_of
 from infra.objects import archiver_of, object_store
 from infra.settings import Settings
 from infra.storage import Storage
+from infra.tracking import progress_types
 from projections.registry import projections
 from projections.schedules import SchedulesProjection
 
@@ -108,7 +109,7 @@ log = structlog.get_logger("service")
 def public_commands(
     policy: JobPolicy,
     files: queue.Files,
-    samples: ProgressSamples,
+    tracking: dict[str, CommandRoute],
     timezone: str = "UTC",
     notifying: NotificationPolicy | None = None,
 ) -> dict[str, CommandRoute]:
@@ -125,7 +126,7 @@ def public_commands(
         **queue.command_routes(files),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
-        **progress.command_routes(samples),
+        **tracking,
         **notification.command_routes(notifying or NotificationPolicy()),
         **inbox.command_routes(),
         **template.command_routes(),
@@ -313,16 +314,19 @@ async def build(
     samples: Samples = carrier or LocalSamples()
     progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
     notifying = notification_policy(settings, through)
-    commands = public_commands(policy, files, progress_samples, jobs.scheduler.timezone, notifying)
+    types = progress_types(settings.modules.progress)
+    tracking = progress.command_routes(progress_samples, types) if settings.modules.progress.enabled else {}
+    commands = public_commands(policy, files, tracking, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
+        **job_repair.internal_routes(),
         **archive.command_routes(),
         **batch.internal_routes(policy),
         **queue.internal_routes(),
         **schedule.internal_routes(),
-        **progress.internal_routes(progress_samples),
+        **progress.internal_routes(progress_samples, types),
         **progress_family.internal_routes(),
         **progress_timers.internal_routes(),
         **notification_steps.internal_routes(),
@@ -351,6 +355,7 @@ async def build(
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
         **queue.operation_routes(queues, pipeline),
     }
+    tracked = ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock)
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
@@ -362,7 +367,7 @@ async def build(
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
         **queues.routes(),
-        **ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock).routes(),
+        **(tracked.routes() if settings.modules.progress.enabled else {}),
         **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)

@@ -103,14 +103,38 @@ class Sampling(Section):
     percent: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
+class TypeOfWork(Section):
+    """What is laid down for the progress of one type.
+
+    Attributes:
+        metadata_schema: JSON Schema (2020-12) that the metadata has to fit.
+        transitions: the stages that each stage may be followed by; without it any later one.
+        validator: `package.module:function` of (stage before or None, stage after, metadata); False, or a ValueError,
+            refuses the change of stage.
+        stall_after: seconds of silence, for those that say nothing themselves.
+    """
+
+    metadata_schema: dict[str, Any] | None = None
+    transitions: dict[str, tuple[str, ...]] | None = None
+    validator: str | None = None
+    stall_after: Annotated[float, Field(ge=1)] | None = None
+
+
 class Progress(Module):
-    """Progress of long work."""
+    """Progress of long work.
+
+    Attributes:
+        stall_after: seconds of silence after which an event says so, where neither a progress nor its type says any.
+        types: by the `type` that a progress is created with.
+    """
 
     storage: Storage = Storage()
     cache: Cached = Cached()
     cleanup: Cleanup = Cleanup()
     realtime: Realtime = Realtime()
     sampling: Sampling = Sampling()
+    stall_after: Annotated[float, Field(ge=1)] | None = None
+    types: dict[str, TypeOfWork] = Field(default_factory=dict)
 
     def vendors(self) -> dict[str, str]:
         """The read model's database."""

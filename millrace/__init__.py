@@ -59,7 +59,8 @@ if TYPE_CHECKING:
     from millrace.jobs import JobQueue
     from millrace.notification_plugins import NotificationPlugin
     from millrace.notifications import Notifications
-    from millrace.progress import ProgressTracker
+    from millrace.progress import ProgressStorage, ProgressTracker
+    from millrace.progress_plugins import ProgressEmitter, ProgressPlugin
     from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
 
@@ -102,9 +103,12 @@ __all__ = [
     "PartlyRefused",
     "PluginUnusable",
     "Progress",
+    "ProgressEmitter",
     "ProgressOptions",
+    "ProgressPlugin",
     "ProgressStage",
     "ProgressStatus",
+    "ProgressStorage",
     "ProgressTracker",
     "ProgressUpdate",
     "QuietHours",
@@ -141,6 +145,9 @@ _HOMES = {
     "JobStatus": "contracts.job",
     "Millrace": "client",
     "Progress": "contracts.progress",
+    "ProgressEmitter": "progress_plugins",
+    "ProgressPlugin": "progress_plugins",
+    "ProgressStorage": "progress",
     "ProgressOptions": "contracts.progress",
     "ProgressStage": "contracts.progress",
     "ProgressStatus": "contracts.progress",

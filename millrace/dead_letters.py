@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, FailureGroup, Preview
-from millrace.errors import MillraceError, Refused
+from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, FailureGroup, Mended, Preview
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
-PAGE = 1_000
 Patch = Sequence[Mapping[str, Any]]
 
 
@@ -91,7 +89,7 @@ class DeadLetters:
         Raises:
             Unavailable: not all of them; repeating goes on with the rest.
         """
-        return await self._each("job.retry", reason, filters)
+        return await self._each("deadletter.retry", reason, filters)
 
     async def undo(self, job_id: str, reason: str | None = None) -> Literal["retry", "edit"]:
         """Takes back the last retry while the job has not started, else the last edit; returns which it was.
@@ -109,21 +107,17 @@ class DeadLetters:
         Raises:
             Unavailable: not all of them; repeating goes on with the rest.
         """
-        return await self._each("job.remove", reason, filters)
+        return await self._each("deadletter.purge", reason, filters)
 
     async def _each(self, command: str, reason: str | None, filters: dict[str, Any]) -> builtins.list[str]:
-        # Read to the end before the first one changes, so that no page shifts under the cursor.
-        ids = [job.id async for job in self.iterate(**filters, limit=PAGE)]
-        bodies = [_body({"job_id": job_id, "reason": reason}) for job_id in ids]
-        outcomes = await self._app.link.execute_many(command, bodies)
-        done = []
-        for job_id, outcome in zip(ids, outcomes, strict=True):
-            # Whatever is refused has left the dead letters since.
-            if isinstance(outcome, MillraceError) and not isinstance(outcome, Refused):
-                raise outcome
-            if not isinstance(outcome, Refused):
-                done.append(job_id)
-        return done
+        done: builtins.list[str] = []
+        body = _body({**filters, "reason": reason})
+        while True:
+            answer = Mended.model_validate((await self._app.link.execute(command, body)).result)
+            done += answer.job_ids
+            if answer.cursor is None:
+                return done
+            body["cursor"] = answer.cursor
 
 
 def _body(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -206,6 +206,34 @@ class Notifications(NotificationHooks):
             until=None if until is None else until.isoformat(),
         )  # fmt: skip
 
+    async def resend(self, notification_id: str, channel: str) -> None:
+        """Has it sent once more through a channel, under the delivery id that it had, so that receivers can tell.
+
+        Raises:
+            NotFound: there is no such notification.
+            Refused: nothing was to be sent through the channel.
+        """
+        await self._execute("resend", notification_id=notification_id, channel=channel)
+
+    async def resend_since(
+        self, channel: str, since: datetime, *, user_id: str | None = None, dry_run: bool = False
+    ) -> int:
+        """Has everything sent once more that has gone out through a channel, or failed to, since then; how many.
+
+        Args:
+            since: by the time at which the channel was last heard of; with its zone.
+            dry_run: only counts.
+        """
+        count = 0
+        async for notification in self.iterate(user_id, scope="all"):
+            for each in notification.deliveries:
+                over = each.status in ("sent", "delivered", "failed") and each.delivery_id is not None
+                if each.channel == channel and over and each.updated_at is not None and each.updated_at >= since:
+                    count += 1
+                    if not dry_run:
+                        await self.resend(notification.id, channel)
+        return count
+
     async def set_preferences(
         self, user_id: str, preferences: NotificationPreferences | Mapping[str, Any] | None = None, **given: Any
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contracts.progress import Progress, ProgressStatus
 from millrace.errors import NotFound
 from millrace.progress_commands import ProgressCommands
+from millrace.progress_plugins import ProgressEmitter, ProgressHooks
 from millrace.progress_subscriptions import Callback, ProgressSubscriptions
 
 if TYPE_CHECKING:
@@ -26,12 +28,39 @@ class ProgressPage:
     cursor: str | None
 
 
-class ProgressTracker(ProgressCommands):
-    """The progress of long work: what `ProgressCommands` changes, read and followed."""
+class ProgressStorage:
+    """Where progress is kept: with the service, whose URL this is. The service knows its database by itself.
 
-    def __init__(self, app: Millrace) -> None:
+    Args:
+        url: `http(s)://…` or `amqp(s)://…`; default as for `Millrace`.
+        database_url: of the service's database, which a client needs not and does not open.
+    """
+
+    def __init__(self, url: str | None = None, *, database_url: str | None = None) -> None:
+        self.url, self.database_url = url, database_url
+
+
+class ProgressTracker(ProgressCommands, ProgressHooks):
+    """The progress of long work: what `ProgressCommands` changes, read and followed.
+
+    `ProgressTracker(storage=…, emitter=…)` is the same as `Millrace(…).progress` with the emitter registered.
+
+    Args:
+        storage: an application, the service's URL, or a `ProgressStorage`; default as for `Millrace`.
+        emitter: see `register_emitter`.
+    """
+
+    def __init__(
+        self, storage: Millrace | ProgressStorage | str | None = None, *, emitter: ProgressEmitter | None = None
+    ) -> None:
+        from millrace.client import Millrace
+
+        url = storage.url if isinstance(storage, ProgressStorage) else storage
+        self._app = app = url if isinstance(url, Millrace) else Millrace(url)
         super().__init__(lambda: app.link)
-        self._app = app
+        self.plugin_failures: Counter[str] = Counter()
+        if emitter is not None:
+            self.register_emitter(emitter)
         self._subscriptions = ProgressSubscriptions(app)
 
     def subscribe(self, id: str, callback: Callback) -> Callable[[], None]:

@@ -21,8 +21,11 @@ from millrace.contracts.deadletter import (
     FailureGroups,
     ListDeadLetters,
     ListFailures,
+    Mended,
     Preview,
     PreviewEdit,
+    PurgeDeadLetters,
+    RetryDeadLetters,
 )
 from millrace.contracts.json_patch import Patch
 from millrace.contracts.wire import Message, Text
@@ -63,6 +66,30 @@ def dead_letter_routes(door: Door) -> APIRouter:
         """What an edit or a retry would do, without doing it."""
         call = call_of(request.scope)
         return respond(call, (await door.query(request, "deadletter.preview", object_of(call))).result)
+
+    @router.post(
+        "/api/deadletters/retry",
+        response_model=Mended,
+        operation_id="retry_dead_letters",
+        openapi_extra=takes(RetryDeadLetters),
+    )
+    async def retry(request: Request) -> Response:
+        """Gives all dead letters that the filter leaves new attempts, or counts them."""
+        return await _mend(request, "deadletter.retry")
+
+    @router.post(
+        "/api/deadletters/purge",
+        response_model=Mended,
+        operation_id="purge_dead_letters",
+        openapi_extra=takes(PurgeDeadLetters),
+    )
+    async def purge(request: Request) -> Response:
+        """Takes all dead letters that the filter leaves out of the read models, or counts them."""
+        return await _mend(request, "deadletter.purge")
+
+    async def _mend(request: Request, command: str) -> Response:
+        call = call_of(request.scope)
+        return respond(call, (await door.execute(request, command, object_of(call))).result)
 
     @router.get("/api/deadletters/{id}", response_model=DeadLetterDetail, operation_id="get_dead_letter")
     async def get(request: Request, id: str) -> Response:

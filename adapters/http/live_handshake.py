@@ -17,6 +17,7 @@ from adapters.http.call import Call, call_of
 from adapters.http.live_session import LiveLimits, Session
 from adapters.http.problems import HttpProblem, malformed, problem, unavailable
 from adapters.http.respond import respond_problem
+from adapters.http.websocket_protocol import FRAMES
 from handlers.gateway import Gateway
 from handlers.live import Hub
 from handlers.presence import Presence
@@ -112,8 +113,8 @@ class LiveSocket:
             return
         offered = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
         await send({"type": "websocket.accept", "subprotocol": offered, "headers": []})
-        shutdown = scope["app"].state.shutdown
-        session = Session(self._feeds.hub, asking.context, self._feeds.limits, receive, send, shutdown)
+        write, shutdown = scope["extensions"][FRAMES]["write"], scope["app"].state.shutdown
+        session = Session(self._feeds.hub, asking.context, self._feeds.limits, receive, send, write, shutdown)
         await self._serve(session, asking)
 
 

@@ -55,14 +55,23 @@ class Session:
     """An open connection.
 
     Args:
+        write: sends frames at once, or returns false where the client has not taken what was sent before.
         shutdown: ends it with 1001, so that its client goes to another process.
     """
 
     def __init__(
-        self, hub: Hub, context: Context, limits: LiveLimits, receive: Receive, send: Send, shutdown: asyncio.Event
+        self,
+        hub: Hub,
+        context: Context,
+        limits: LiveLimits,
+        receive: Receive,
+        send: Send,
+        write: Callable[[bytes], bool],
+        shutdown: asyncio.Event,
     ) -> None:
         self.context, self.hub = context, hub
         self._limits, self._receive, self._send, self._shutdown = limits, receive, send, shutdown
+        self._write = write
         self._following: dict[Hashable, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         self._end = (GOING_AWAY, "")
@@ -95,6 +104,7 @@ class Session:
             after,
             self.context,
             on_slow=lambda position: self.end(SLOW, encode({"position": position}).decode()),
+            write=self._write,
             patience=self._limits.patience,
             heartbeat=self._limits.heartbeat,
         )

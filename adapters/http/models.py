@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.contracts.batch import Batch
-from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Preview
+from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Mended, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.inbox import Contacts, Preferences
 from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withdrawn
@@ -359,6 +359,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.undo": Undone,
     "job.cancel_many": Bulk,
     "job.retry_many": Bulk,
+    "deadletter.retry": Mended,
+    "deadletter.purge": Mended,
     "job.report": JobChanged,
     "job.checkpoint": JobChanged,
     "job.claim": Grants,
@@ -391,6 +393,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "notification.cancel": NotificationChanged,
     "notification.snooze": NotificationChanged,
     "notification.receipt": NotificationChanged,
+    "notification.resend": NotificationChanged,
     "notification.set_preferences": Preferences,
     "notification.set_contacts": Contacts,
     "event.publish": Published,

@@ -24,9 +24,10 @@ def text_frame(text: bytes) -> bytes:
 
 
 class FramesProtocol(WebSocketsSansIOProtocol):
-    """Two messages beside those of ASGI, for which the scope has the extension `millrace.frames`:
+    """What there is beside ASGI, for which the scope has the extension `millrace.frames`:
 
     - `{"type": "millrace.frames", "data": bytes}` writes whole frames, with the back pressure of `websocket.send`.
+    - the extension's `write(data)` does the same at once, or returns false where it would wait.
     - `{"type": "millrace.cut", "code", "reason"}` closes the connection of a client that takes nothing any more: a
       close frame after what is on its way, and the end of the connection soon after, whatever arrived.
     """
@@ -34,7 +35,7 @@ class FramesProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope["extensions"][FRAMES] = {}
+            self.scope["extensions"][FRAMES] = {"write": self._write_now}
 
     async def send(self, message: Any) -> None:
         match message["type"]:
@@ -48,6 +49,12 @@ class FramesProtocol(WebSocketsSansIOProtocol):
                 self._cut(message["code"], message["reason"])
             case _:
                 await super().send(message)
+
+    def _write_now(self, data: bytes) -> bool:
+        if self.disconnected or self.close_sent or not self.writable.is_set():
+            return False
+        self.transport.write(data)
+        return True
 
     def _cut(self, code: int, reason: str) -> None:
         if self.disconnected or self.close_sent:

@@ -23,6 +23,9 @@ CONDITIONS = {
     "created_after": "created_at >= {}",
     "created_before": "created_at < {}",
     "error": "strpos(error, {}) > 0",
+    "fingerprint": "id IN (SELECT d.id FROM dead_letters d WHERE d.tenant = jobs.tenant AND d.fingerprint = {})",
+    "failed_after": "failed_at >= {}",
+    "failed_before": "failed_at < {}",
     # Of a batch those jobs are kept that have not ended, and the dead letters: the ones that can be changed.
     "batch": "id IN (SELECT job_id FROM batch_members WHERE batch = {})",
 }

@@ -13,8 +13,10 @@ from millrace.cli.jobs import enqueue, jobs
 from millrace.cli.maintenance import archive, doctor, migrate, release, serve, topology
 from millrace.cli.many import cancel, retry
 from millrace.cli.notifications import notifications
+from millrace.cli.progress import progress
 from millrace.cli.queues import queues
 from millrace.cli.rebuild import rebuild
+from millrace.cli.resend import resend
 from millrace.cli.schedules import schedules
 from millrace.cli.up import up
 from millrace.cli.watch import watch
@@ -38,6 +40,7 @@ def register(app: typer.Typer) -> None:
         why_waiting,
         cancel,
         retry,
+        resend,
         rebuild,
     ]
     for command in own:
@@ -49,3 +52,4 @@ def register(app: typer.Typer) -> None:
     app.add_typer(queues(), name="queues")
     app.add_typer(schedules(), name="schedules")
     app.add_typer(notifications(), name="notifications")
+    app.add_typer(progress(), name="progress")

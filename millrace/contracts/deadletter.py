@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_fields import Time
 from millrace.contracts.job_reading import Job
 from millrace.contracts.json_patch import Patch
@@ -48,6 +49,39 @@ class DeadLetterFilter(Message):
     fingerprint: Fingerprint | None = None
     failed_after: Time | None = None
     failed_before: Time | None = None
+
+
+class _Mend(DeadLetterFilter):
+    """A change to all dead letters that the filter leaves.
+
+    Attributes:
+        reason: kept with each of them, as is who wants it.
+        dry_run: only counts.
+        limit: most jobs to change in this call; where there are more, the answer has a `cursor`.
+        cursor: of the call before, to go on behind it.
+    """
+
+    reason: Text | None = None
+    dry_run: bool = False
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    cursor: str | None = Field(None, max_length=64)
+
+
+class RetryDeadLetters(_Mend):
+    """`deadletter.retry`: gives the dead letters that the filter leaves new attempts, each like `job.retry`."""
+
+
+class PurgeDeadLetters(_Mend):
+    """`deadletter.purge`: takes the dead letters that the filter leaves out of the read models; the log keeps them.
+
+    One that somebody has retried meanwhile stays.
+    """
+
+
+class Mended(Bulk):
+    """Answer to `deadletter.retry` and `deadletter.purge`; `job_ids` names the jobs that are now as wished."""
+
+    job_ids: tuple[str, ...] = ()
 
 
 class ListDeadLetters(DeadLetterFilter):
@@ -186,7 +220,12 @@ class JobRetryUndone(Fact):
     reason: str | None = None
 
 
-COMMANDS: dict[str, type[Message]] = {"job.edit": EditDead, "job.undo": Undo}
+COMMANDS: dict[str, type[Message]] = {
+    "job.edit": EditDead,
+    "job.undo": Undo,
+    "deadletter.retry": RetryDeadLetters,
+    "deadletter.purge": PurgeDeadLetters,
+}
 QUERIES: dict[str, type[Message]] = {
     "deadletter.list": ListDeadLetters,
     "deadletter.groups": ListFailures,

@@ -195,6 +195,16 @@ class Receipt(Message):
     reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
 
 
+class Resend(Message):
+    """`notification.resend`: once more through a channel in which it has ended, under the same delivery id.
+
+    What is still to be sent stays as it is. The user's preferences are not asked again.
+    """
+
+    notification_id: Identifier
+    channel: ChannelName
+
+
 class GetNotification(Message):
     """Query `notification.get`. With `user_id` it must be that user's."""
 
@@ -288,6 +298,7 @@ COMMANDS: dict[str, type[Message]] = {
     "notification.cancel": CancelNotification,
     "notification.snooze": SnoozeNotification,
     "notification.receipt": Receipt,
+    "notification.resend": Resend,
 }
 QUERIES: dict[str, type[Message]] = {
     "notification.get": GetNotification,

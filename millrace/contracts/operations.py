@@ -13,6 +13,8 @@ OPERATIONS = frozenset(
         "subscription.lease",
         "job.cancel_many",
         "job.retry_many",
+        "deadletter.retry",
+        "deadletter.purge",
         "queue.drain",
     }
 )

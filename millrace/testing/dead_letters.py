@@ -65,9 +65,14 @@ class DeadLetterQueries:
 
     def _dead(self, tenant: str, query: contract.DeadLetterFilter) -> list[JobState]:
         """What a filter leaves, newest first."""
-        states = [state for stream, state in self._log.states.items() if stream.tenant == tenant]
-        jobs = [state for state in states if isinstance(state, JobState) and state.dead_lettered and not state.removed]
-        return sorted((job for job in jobs if _wanted(job, query)), key=lambda job: -job.first_position)
+        return sorted(dead_letters(self._log, tenant, query), key=lambda job: -job.first_position)
+
+
+def dead_letters(log: MemoryLog, tenant: str, wish: contract.DeadLetterFilter) -> list[JobState]:
+    """The dead letters that a filter leaves."""
+    states = [state for stream, state in log.states.items() if stream.tenant == tenant]
+    jobs = [state for state in states if isinstance(state, JobState) and state.dead_lettered and not state.removed]
+    return [job for job in jobs if _wanted(job, wish)]
 
 
 def failure(job: JobState) -> Failure:

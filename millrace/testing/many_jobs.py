@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, assert_never
 
 from millrace.contracts import job_bulk as contract
+from millrace.contracts.deadletter import PurgeDeadLetters, RetryDeadLetters
 from millrace.contracts.wire import Accepted, Context, Reply
+from millrace.testing.dead_letters import dead_letters
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog
 from millrace.testing.refusals import Refusal
 
+Wish: TypeAlias = contract.CancelMany | contract.RetryMany | RetryDeadLetters | PurgeDeadLetters
 Execute = Callable[[str, object, Context], Reply]
 
 
-def change_many(
-    log: MemoryLog, execute: Execute, wish: contract.CancelMany | contract.RetryMany, context: Context
-) -> dict[str, Any]:
-    """The answer to `job.cancel_many` or `job.retry_many`.
+def change_many(log: MemoryLog, execute: Execute, wish: Wish, context: Context) -> dict[str, Any]:
+    """The answer to a command that changes many jobs.
 
     Raises:
         Refusal: the cursor is not one that an answer carried.
@@ -27,25 +28,40 @@ def change_many(
     if wish.dry_run:
         return {"matched": len(found)}
     page = found[: wish.limit]
-    command = "job.cancel" if isinstance(wish, contract.CancelMany) else "job.retry"
     reason = {} if wish.reason is None else {"reason": wish.reason}
-    answers = [
-        execute(command, {"job_id": job.id, **reason}, context._replace(message_id=f"{context.message_id}/{job.id}"))
-        for job in page
-    ]
-    changed = sum(isinstance(answer, Accepted) for answer in answers)
+    changed = []
+    for job in page:
+        own = context._replace(message_id=f"{context.message_id}/{job.id}")
+        if isinstance(execute(_command(wish), {"job_id": job.id, **reason}, own), Accepted):
+            changed.append(job.id)
     cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
-    return {"matched": len(page), "changed": changed, "refused": len(page) - changed, "cursor": cursor}
+    told = {"matched": len(page), "changed": len(changed), "refused": len(page) - len(changed), "cursor": cursor}
+    return {**told, "job_ids": changed} if isinstance(wish, RetryDeadLetters | PurgeDeadLetters) else told
 
 
-def _fitting(log: MemoryLog, wish: contract.CancelMany | contract.RetryMany, tenant: str) -> list[JobState]:
-    cancels = isinstance(wish, contract.CancelMany)
-    jobs = [
-        job
-        for stream, job in log.states.items()
-        if stream.tenant == tenant and isinstance(job, JobState) and not job.removed
-    ]
-    found = [job for job in jobs if (not job.ended if cancels else job.dead_lettered) and _fits(job, wish)]
+def _command(wish: Wish) -> str:
+    match wish:
+        case contract.CancelMany():
+            return "job.cancel"
+        case contract.RetryMany() | RetryDeadLetters():
+            return "job.retry"
+        case PurgeDeadLetters():
+            return "job.remove"
+        case _:
+            assert_never(wish)
+
+
+def _fitting(log: MemoryLog, wish: Wish, tenant: str) -> list[JobState]:
+    if isinstance(wish, RetryDeadLetters | PurgeDeadLetters):
+        found = dead_letters(log, tenant, wish)
+    else:
+        cancels = isinstance(wish, contract.CancelMany)
+        jobs = [
+            job
+            for stream, job in log.states.items()
+            if stream.tenant == tenant and isinstance(job, JobState) and not job.removed
+        ]
+        found = [job for job in jobs if (not job.ended if cancels else job.dead_lettered) and _fits(job, wish)]
     return sorted(found, key=lambda job: job.first_position)
 
 

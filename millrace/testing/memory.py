@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from millrace.contracts import job as contract
 from millrace.contracts import job_bulk
+from millrace.contracts.deadletter import PurgeDeadLetters, RetryDeadLetters
 from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
 from millrace.contracts.siblings import name_siblings
-from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Message, Refused, Reply
+from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import (
@@ -34,7 +35,7 @@ from millrace.testing.commands import (
 from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
 from millrace.testing.log import MemoryLog, Stream
-from millrace.testing.many_jobs import change_many
+from millrace.testing.many_jobs import Wish, change_many
 from millrace.testing.notification_deliveries import MemoryDeliveries
 from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline
@@ -50,6 +51,12 @@ from millrace.testing.subscription_leases import SubscriptionLeases
 from millrace.testing.templates import MemoryTemplates
 
 T = TypeVar("T")
+MANY: dict[str, type[Wish]] = {
+    "job.cancel_many": job_bulk.CancelMany,
+    "job.retry_many": job_bulk.RetryMany,
+    "deadletter.retry": RetryDeadLetters,
+    "deadletter.purge": PurgeDeadLetters,
+}
 
 
 class InMemory:
@@ -217,8 +224,8 @@ class InMemory:
                 return Accepted(self._drain(Drain.model_validate(body), context))
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
-            if name in job_bulk.COMMANDS:
-                return self._change_many(job_bulk.COMMANDS[name].model_validate(body), context)
+            if (many := MANY.get(name)) is not None:
+                return Accepted(change_many(self.log, self._pipeline.execute, many.model_validate(body), context))
             claim = contract.Claim.model_validate(body)
         except ValidationError as error:
             return invalid(error)
@@ -228,10 +235,6 @@ class InMemory:
             wished = claim.worker, claim.queues, claim.slots
             return Accepted(self.claims.claim_for_pool(context.tenant, claim.tenants, *wished))
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
-
-    def _change_many(self, wish: Message, context: Context) -> Accepted:
-        assert isinstance(wish, job_bulk.CancelMany | job_bulk.RetryMany)
-        return Accepted(change_many(self.log, self._pipeline.execute, wish, context))
 
     def _drain(self, command: Drain, context: Context) -> dict[str, Any]:
         waiting = self.claims.lanes(context.tenant).waiting(command.name)

@@ -100,7 +100,7 @@ def snooze(notification: NotificationState, command: contract.SnoozeNotification
 def receipt(notification: NotificationState, command: contract.Receipt, now: datetime) -> list[Fact]:
     step = notification.steps.get(command.channel)
     if step is None or step.status not in ("sent", "delivered", "failed") or command.channel == contract.IN_APP:
-        raise Refusal("refused", f"nothing was sent through {command.channel}, so nothing can have become of it")
+        raise Refusal("refused", f"nothing was sent through {command.channel}")
     if step.status != "sent":
         return []
     if command.status == "delivered":
@@ -111,6 +111,16 @@ def receipt(notification: NotificationState, command: contract.Receipt, now: dat
             detail=command.reason,
         )
     ]  # fmt: skip
+
+
+def resend(notification: NotificationState, command: contract.Resend, now: datetime) -> list[Fact]:
+    guard(notification, None)
+    step = notification.steps.get(command.channel)
+    if step is None or step.address is None or step.delivery_id is None or notification.cancelled:
+        raise Refusal("refused", f"nothing was sent through {command.channel}")
+    if step.pending:
+        return []
+    return [events.NotificationQueued(channel=command.channel, address=step.address, delivery_id=step.delivery_id)]
 
 
 def guard(notification: NotificationState, user_id: str | None) -> str:

@@ -29,6 +29,7 @@ class Step:
     attempts: int = 0
     provider: str | None = None
     provider_message_id: str | None = None
+    updated_at: datetime | None = None
 
     @property
     def pending(self) -> bool:
@@ -100,6 +101,9 @@ class NotificationState:
                 self.removed = True
             case _:
                 raise TypeError(f"{fact!r} is no event of a notification")
+        step_of = self.steps.get(getattr(fact, "channel", ""))
+        if step_of is not None:
+            step_of.updated_at = at
 
     def _end(self, channel: str, status: str, reason: str | None = None, detail: str | None = None) -> Step:
         step = self.steps.setdefault(channel, Step(status))

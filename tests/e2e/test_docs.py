@@ -38,9 +38,9 @@ BLOCKS = blocks("protocol.md")
 CLIENT = blocks("client.md")
 OPERATIONS = blocks("operations.md")
 NOTIFICATIONS = blocks("notifications.md")
-COMMANDS = sorted(
-    {line for mark, text in CLIENT + OPERATIONS + NOTIFICATIONS if mark == "shell" for line in text.splitlines()}
-)
+PROGRESS = blocks("progress.md")
+PAGES = CLIENT + OPERATIONS + NOTIFICATIONS + PROGRESS
+COMMANDS = sorted({line for mark, text in PAGES if mark == "shell" for line in text.splitlines()})
 PROGRAM = """\
 import asyncio
 
@@ -163,8 +163,10 @@ async def test_the_python_guide_runs(service: Running, tmp_path: Path) -> None:
 
 async def test_the_page_of_progress_runs(service: Running, tmp_path: Path) -> None:
     write_tasks(tmp_path, service.url)
-    page = blocks("progress.md")
-    (tmp_path / "tasks.py").write_text((tmp_path / "tasks.py").read_text() + "\n\n" + only(page, "job"))
+    page = PROGRESS
+    (tmp_path / "tasks.py").write_text(
+        (tmp_path / "tasks.py").read_text() + "\n\n" + only(page, "job") + "\n\n" + only(page, "tasks")
+    )
     body = textwrap.indent(only(page, "program"), "    ")
     (tmp_path / "program.py").write_text(PROGRAM.format(body=body))
     await run_in(tmp_path, "program.py")
@@ -195,7 +197,8 @@ async def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
 async def test_every_command_in_the_pages_exists_with_its_options(line: str) -> None:
     program, *words = shlex.split(line, comments=True)
     assert program == "millrace"
-    names = words[:2] if words[0] in ("topology", "queues", "schedules", "deadletters", "notifications") else words[:1]
+    groups = ("topology", "queues", "schedules", "deadletters", "notifications", "progress")
+    names = words[:2] if words[0] in groups else words[:1]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "millrace.cli.main", *names, "--help",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "COLUMNS": "200"},

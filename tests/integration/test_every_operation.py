@@ -160,6 +160,9 @@ async def test_dead_letters_over_amqp(bench: Bench) -> None:
     assert (await bench.ask("job.undo", {"job_id": job_id}))["result"]["undone"] == "edit"
     detail = (await bench.ask("deadletter.get", {"job_id": job_id}))["result"]
     assert (detail["job"]["data"], len(detail["interventions"])) == ({"size": 2}, 4)
+    wish = {"queue": detail["job"]["queue"], "reason": "the disk has room again"}
+    assert (await bench.ask("deadletter.retry", wish))["result"]["job_ids"] == [job_id]
+    assert (await bench.ask("deadletter.purge", wish))["result"]["matched"] == 0
 
 
 async def test_events_of_jobs_over_amqp(bench: Bench) -> None:
@@ -258,6 +261,7 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     by_mail = {"notification_id": mailed["result"]["notification_id"], "channel": "email"}
     await bench.events("notification.sent")
     await bench.ask("notification.receipt", {**by_mail, "status": "delivered"})
+    await bench.ask("notification.resend", by_mail)
     failing = {**send, "channels": ["sms", "push"], "recipient": "+1"}
     await bench.ask("notification.send", failing)
     await bench.ask("notification.send", {**send, "channels": ["email"], "digest": {"key": "d"}})
@@ -397,6 +401,13 @@ async def test_dead_letters_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.post(f"{prefix}/jobs/{dead}/undo"), prefix)["undone"] == "retry"
     gone = await client.delete(f"{prefix}/jobs/{dead}", params={"remove": True, "reason": "obsolete"})
     assert data_of(gone, prefix) == {"success": True}
+    name = uuid4().hex
+    dead, attempt = await bench.claimed(max_attempts=1, name=name)
+    await bench.report(dead, attempt, "failed", error=ERROR)
+    counted = data_of(await client.post(f"{prefix}/deadletters/retry", json={"name": name, "dry_run": True}), prefix)
+    assert counted["matched"] == 1
+    purged = data_of(await client.post(f"{prefix}/deadletters/purge", json={"name": name}), prefix)
+    assert purged["job_ids"] == [dead]
 
 
 @versions

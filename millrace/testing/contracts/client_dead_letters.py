@@ -155,6 +155,25 @@ class DeadLettersContract:
         with pytest.raises(Refused):
             await bench.app.dead_letters.edit(job.id, TO_B)
 
+    async def test_one_command_mends_many_and_says_who_wanted_it_and_why(self, bench: Bench) -> None:
+        jobs = [(await dead(bench)).id for _ in range(3)]
+        since = (await seen(bench.app, jobs[1])).failed_at
+        assert since is not None
+        wish = {"name": "n", "failed_after": since.isoformat()}
+        counted = (await bench.app.execute("deadletter.retry", {**wish, "dry_run": True})).result
+        assert counted["matched"] == len(await bench.app.dead_letters.list(**wish, min_position=await head(bench.app)))
+        first = (await bench.app.execute("deadletter.retry", {"name": "n", "reason": "disk", "limit": 2})).result
+        assert (first["changed"], first["job_ids"]) == (2, jobs[:2])
+        rest = {"name": "n", "reason": "disk", "limit": 2, "cursor": first["cursor"]}
+        second = (await bench.app.execute("deadletter.retry", rest)).result
+        assert (second["job_ids"], second["cursor"]) == (jobs[2:], None)
+        for job_id in jobs:
+            *_, revived = await bench.app.history("job", job_id)
+            assert (revived.eventtype, revived.data["reason"]) == ("job.revived", "disk")
+        assert (await bench.app.execute("deadletter.purge", {})).result["matched"] == 0
+        with pytest.raises(Invalid):
+            await bench.app.execute("deadletter.purge", {"cursor": "behind"})
+
     async def test_what_is_no_dead_letter_is_not_shown_as_one(self, bench: Bench) -> None:
         waiting = await bench.app.jobs.enqueue("n", {"file": "a.png"})
         for act in (bench.app.dead_letters.get, bench.app.dead_letters.preview):

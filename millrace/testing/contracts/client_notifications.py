@@ -182,6 +182,32 @@ class NotificationsContract:
         critical = await notifications.send(user_id=USER, title="fire", category="marketing", critical=True)
         assert (await reasons(bench, critical.id))["in-app"] == ("delivered", None)
 
+    async def test_what_was_sent_is_sent_once_more_under_the_same_name(self, bench: Bench) -> None:
+        notifications = bench.app.notifications
+        sent = await notifications.send(user_id=USER, title="t", channels=["email"], recipient="one@example.org")
+
+        async def times_sent() -> int:
+            history = await bench.app.history("notification", sent.id)
+            return [event.eventtype for event in history].count("notification.sent")
+
+        async def step() -> Any:
+            (step,) = (await found(bench, sent.id)).deliveries
+            return step
+
+        await bench.until(times_sent, lambda times: times == 1)
+        first = await bench.until(step, lambda step: step.status == "sent")
+        since = first.updated_at
+        assert await notifications.resend_since("email", since, user_id=USER, dry_run=True) == 1
+        assert await times_sent() == 1
+        assert await notifications.resend_since("email", since, user_id=USER) == 1
+        await bench.until(times_sent, lambda times: times == 2)
+        again = await bench.until(step, lambda step: step.status == "sent")
+        assert again.delivery_id == first.delivery_id
+        later = again.updated_at + timedelta(seconds=1)
+        assert await notifications.resend_since("email", later, user_id=USER) == 0
+        with pytest.raises(Refused, match="push"):
+            await notifications.resend(sent.id, "push")
+
     async def test_the_matrix_goes_before_the_seed_s_form_and_the_user_before_the_tenant(self, bench: Bench) -> None:
         notifications = bench.app.notifications
         await notifications.set_preferences("*", categories={"news": False}, matrix={"billing": {"in-app": False}})

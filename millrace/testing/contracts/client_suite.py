@@ -21,6 +21,7 @@ from millrace.testing.contracts.client_logs import LogsContract
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
+from millrace.testing.contracts.client_progress_hooks import ProgressHooksContract
 from millrace.testing.contracts.client_progress_jobs import JobProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
@@ -50,6 +51,7 @@ class ClientSuite(
     PoolsContract,
     ProgressContract,
     JobProgressContract,
+    ProgressHooksContract,
     ReadingContract,
     EventsContract,
     SchedulesContract,

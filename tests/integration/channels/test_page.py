@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import runpy
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,7 @@ def blocks(mark: str) -> list[str]:
 
 def test_every_snippet_is_marked_with_what_to_do_with_it() -> None:
     assert len(BLOCKS) == PAGE.count("```") / 2
-    assert {mark for mark, _ in BLOCKS} == {"settings", "receiver", "adapter", "shell"}
+    assert {mark for mark, _ in BLOCKS} == {"settings", "receiver", "adapter", "shell", "commands"}
 
 
 @pytest.mark.parametrize("text", blocks("settings"))
@@ -70,6 +73,16 @@ def test_the_command_makes_a_secret_that_is_accepted() -> None:
     (text,) = blocks("shell")
     made = subprocess.run(["bash", "-c", text], capture_output=True, text=True, check=True, timeout=30)
     assert signer(made.stdout.strip())
+
+
+@pytest.mark.parametrize("line", [line for text in blocks("commands") for line in text.splitlines()])
+def test_every_command_exists_with_its_options(line: str) -> None:
+    _, name, *words = shlex.split(line, comments=True)
+    command = [sys.executable, "-m", "millrace.cli.main", name, "--help"]
+    wide = {**os.environ, "COLUMNS": "200"}
+    made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=wide)
+    for option in (word for word in words if word.startswith("--")):
+        assert option in made.stdout
 
 
 def test_every_provider_is_in_the_table_with_its_channels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from infra.channels import check_channels
 from infra.settings import load_settings
+from millrace import Millrace
 from tests.support.eventually import eventually
 from tests.support.running import running
 from tests.support.vendors.mail_server import NOBODY, mail_server
@@ -68,6 +70,34 @@ async def test_a_notification_reaches_a_mailbox_and_a_webhook_once(fresh_databas
         assert len(receiver.taken) == 1
         assert {request.headers["webhook-id"] for request in receiver.requests} == {receiver.taken[0].id}
         assert steps["webhook"]["attempts"] >= 2
+
+
+async def test_what_a_receiver_has_lost_comes_again_under_the_same_id(fresh_database_url: str) -> None:
+    async with serving(Receiver()) as receiver:
+        modules = {"notifications": section(9, int(receiver.url.rpartition(":")[2]))}
+        async with (
+            running(fresh_database_url, modules=modules) as service,
+            service.client() as client,
+            Millrace(service.url) as app,
+        ):
+            given = {"user_id": "user-1", "channels": ["webhook"], "recipient": f"{receiver.url}/any"}
+            ids = [(await app.notifications.send(title=title, **given)).id for title in ("one", "two")]
+
+            async def last() -> dict[str, Any]:
+                return (await steps_of(client, ids[-1]))["webhook"]
+
+            async def taken() -> list[str]:
+                return [each.id for each in receiver.taken]
+
+            await eventually(taken, lambda ids: len(ids) == 2, seconds=30)
+            second = await eventually(last, lambda step: step["status"] == "sent", seconds=30)
+            since = datetime.fromisoformat(second["updated_at"])
+            assert await app.notifications.resend_since("webhook", since - timedelta(hours=1), dry_run=True) == 2
+            before = await taken()
+            assert await app.notifications.resend_since("webhook", since - timedelta(hours=1)) == 2
+            after = await eventually(taken, lambda ids: len(ids) == 4, seconds=30)
+            assert sorted(after[2:]) == sorted(before)
+            assert len({*after}) == 2
 
 
 async def test_a_mailbox_that_does_not_exist_fails_with_the_servers_words(fresh_database_url: str) -> None:

@@ -51,6 +51,25 @@ def test_failed_attempts_are_counted_until_one_is_the_last() -> None:
     ).then(events.Failed(STREAM, 4, later(7), "email", 2, "smtp", "attempts-exhausted", "busy"))
 
 
+def test_what_has_ended_is_sent_once_more_under_the_same_id() -> None:
+    again = events.Queued(STREAM, 4, later(9), "email", ADDRESS, DELIVERY)
+    given(created(), queued(), sent(3)).when(lambda it: it.resend("email", later(9))).then(again)
+    given(created(), queued(), sent(3), again).when(lambda it: it.sent("email", 1, "smtp", "m-2", later(10))).then(
+        events.Sent(STREAM, 5, later(10), "email", 1, "smtp", "m-2")
+    )
+
+
+def test_what_is_still_to_be_sent_is_not_queued_twice() -> None:
+    given(created(), queued()).when(lambda it: it.resend("email", later(9))).nothing()
+    given(created(), deferred()).when(lambda it: it.resend("email", later(9))).nothing()
+
+
+@pytest.mark.parametrize("channel", ["in-app", "sms"])
+def test_what_was_never_to_be_sent_cannot_be_sent_once_more(channel: str) -> None:
+    shown = events.Delivered(STREAM, 2, NOW, "kim", "in-app")
+    given(created(), shown).when(lambda it: it.resend(channel, later(9))).refused(NotSent)
+
+
 ENDS: list[Event] = [
     sent(3),
     events.Failed(STREAM, 3, later(1), "email", 1, "smtp", "rejected", "no"),

@@ -1,0 +1,35 @@
+"""What the configuration changes about progress."""
+
+from __future__ import annotations
+
+from infra.bootstrap import build
+from infra.settings import load_settings
+from tests.support.systems import asked, refused, told
+
+
+async def test_types_of_work_have_rules_and_a_module_that_is_off_knows_no_commands(fresh_database_url: str) -> None:
+    kind = {"transitions": {"read": ["check"]}, "metadata_schema": {"required": ["rows"]}, "stall_after": 30}
+    ruled = load_settings(environ={}, progress={"types": {"import": kind}})
+    running = await build(ruled, fresh_database_url)
+    running.start()
+    try:
+        wish = {"id": "p", "type": "import", "stages": ["read", "check", "write"]}
+        assert await refused(running, "progress.create", wish) == "invalid"
+        made = await told(running, "progress.create", {**wish, "metadata": {"rows": 1}})
+        assert made.result["progress"]["stall_after"] == 30
+        await told(running, "progress.update", {"progress_id": "p", "progress": 0})
+        assert (
+            await refused(running, "progress.update", {"progress_id": "p", "progress": 0, "stage": "write"})
+            == "refused"
+        )
+        assert await refused(running, "progress.advance", {"progress_id": "p", "stage": "write"}) == "refused"
+        await told(running, "progress.advance", {"progress_id": "p"})
+        assert (await asked(running, "progress.get", {"progress_id": "p"}))["progress"]["stage"] == "check"
+    finally:
+        await running.stop()
+    off = await build(load_settings(environ={}, progress={"enabled": False}), fresh_database_url)
+    off.start()
+    try:
+        assert await refused(off, "progress.create", {}) == "unknown-command"
+    finally:
+        await off.stop()
