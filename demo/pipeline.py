@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from demo.analysis import SourceFacts, analyze
 from demo.summary import PARSE
-from millrace import Millrace
+from millrace import JobContext, Millrace
 
 app = Millrace(os.environ.get("MILLRACE_URL", "http://127.0.0.1:8000"))
 
@@ -28,3 +29,37 @@ async def checkpoint() -> dict[str, int]:
 @app.job("library.cleanup")
 async def cleanup() -> None:
     """Stands for work that somebody calls off: the demo enqueues it for later and cancels it."""
+
+
+class Interrupted(Exception):
+    """Raised by a shard's first attempt half way, on purpose."""
+
+
+@app.job("library.survey")
+async def survey() -> None:
+    """What the shards come after; there is one at a time, by its unique key."""
+
+
+@app.job("library.shard", max_attempts=2, retry={"kind": "fixed", "delay": 0.2, "jitter": 0})
+async def shard(job: JobContext, root: str, paths: list[str]) -> dict[str, Any]:
+    """Adds up the sizes of some files, from where the attempt before had got to."""
+    begin = job.checkpoint_state or {"place": 0, "bytes": 0}
+    done = begin
+    for place in range(begin["place"], len(paths)):
+        if job.attempt == 1 and place == len(paths) // 2:
+            await job.checkpoint(done)
+            raise Interrupted("half of the files are done")
+        done = {"place": place + 1, "bytes": done["bytes"] + (Path(root) / paths[place]).stat().st_size}
+    return {"resumed_at": begin["place"], "bytes": done["bytes"]}
+
+
+@app.job("library.report")
+async def report(job: JobContext) -> dict[str, int]:
+    """What the shards found, together."""
+    return {"shards": len(job.parents), "bytes": sum(parent.result["bytes"] for parent in job.parents)}
+
+
+@app.job("library.measure")
+def measure(root: str, path: str) -> int:
+    """The size of one file."""
+    return (Path(root) / path).stat().st_size

@@ -16,6 +16,7 @@ from rich.console import Console
 from demo.checks import Check, outcome_checks
 from demo.progress import TooSlow, until_done
 from demo.sources import PLANTED, SourceFile, plant_broken_file, standard_library
+from demo.story import tell
 from demo.summary import digest, summarize
 from demo.system import System, SystemFailed, distributed, embedded, running, tail
 from demo.tables import show
@@ -66,14 +67,15 @@ async def _demo(console: Console, folder: Path, amqp: bool) -> list[Check]:
             checkpoint, cleanup = await _enqueue(app, console, files)
             await until_done(app, console, len(files) + 2, DEADLINE)
             jobs = await all_jobs(app)
-            summary = summarize(jobs)
-            show(console, summary)
+            show(console, summarize(jobs))
             checks = outcome_checks(jobs, expected, checkpoint, cleanup)
+            checks += await tell(app, files)
+            jobs = await all_jobs(app)
             await _rebuild(console, system, folder)
             again = await all_jobs(app)
             return [
                 *checks,
-                Check("the table is the same after a rebuild from the log", summarize(again) == summary),
+                Check("the table is the same after a rebuild from the log", summarize(again) == summarize(jobs)),
                 Check(f"every field of every job is too (digest {digest(jobs)[:16]})", digest(again) == digest(jobs)),
             ]
 

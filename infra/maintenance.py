@@ -124,7 +124,7 @@ async def diagnose(settings: Settings, data: Path | None) -> list[Finding]:
         await connection.close()
     findings += [
         Finding(f"{each.channel} through {each.provider}", each.problem is None, each.problem or "lets us in")
-        for each in await check_channels(settings)
+        for each in await check_channels(settings if data is None else settings.model_copy(update={"data": data}))
     ]
     if settings.rabbitmq_url is None:
         return [*findings, Finding("rabbitmq", True, "not configured; events stay in PostgreSQL")]

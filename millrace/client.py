@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from millrace.circuits import Circuits
 from millrace.contracts.wire import DEFAULT_TENANT
 from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
@@ -69,6 +70,7 @@ class Millrace:
         self.jobs = JobQueue(self)
         self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
+        self.circuits = Circuits(self)
         self.progress = ProgressTracker(self)
         self.subscriptions = Subscriptions(self)
         self.notifications = Notifications(self)
@@ -203,7 +205,8 @@ class Millrace:
         return twin
 
     async def close(self) -> None:
-        """Gives up the connection of the running event loop."""
+        """Ends the subscriptions to progress and gives up the connection of the running event loop."""
+        self.progress.unsubscribe_all()
         link, self._link = self._link, None
         if link is not None and link[0] is asyncio.get_running_loop():
             await link[1].close()

@@ -63,18 +63,24 @@ class ProgressTracker(ProgressCommands, ProgressHooks):
             self.register_emitter(emitter)
         self._subscriptions = ProgressSubscriptions(app)
 
-    def subscribe(self, id: str, callback: Callback) -> Callable[[], None]:
+    def subscribe(self, id: str, callback: Callback, *, samples: bool = True) -> Callable[[], None]:
         """Calls `callback` with the progress as it is, and again after each event, until what is returned is called.
 
-        What is not recorded it does not see. One that raises is logged and called again all the same.
+        Over RabbitMQ it also sees what is not recorded, between the events: then `version` stays the same. One that
+        raises is logged and called again all the same. Closing the application ends it too.
 
         Args:
             callback: `async def` or plain.
+            samples: whether it wants to see those.
 
         Raises:
             RuntimeError: there is no running event loop.
         """
-        return self._subscriptions.add(id, callback)
+        return self._subscriptions.add(id, callback, samples)
+
+    def unsubscribe_all(self) -> None:
+        """Ends every subscription of this application."""
+        self._subscriptions.end()
 
     async def get(self, id: str, *, min_position: str | None = None) -> Progress | None:
         """What is recorded, or None where there is no such progress."""

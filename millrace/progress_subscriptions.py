@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from millrace.contracts.live import Transient
 from millrace.contracts.progress import Progress
 from millrace.errors import LogGone, LogReset, MillraceError, NotFound
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
+    from millrace.live_samples import LiveSamples
 
 PATTERN = "progress.#"
+SAMPLE = "progress.update"
+OPEN = ("pending", "processing")
 PAUSE_SECONDS = 1.0
 MOST_WAITING = 1_000
 Callback = Callable[[Progress], Awaitable[None] | None]
@@ -33,10 +37,17 @@ class Follower:
         self._versions: deque[int | None] = deque(maxlen=MOST_WAITING)
         self._some = asyncio.Event()
         self._shown = 0
+        self._newest: Progress | None = None
+        self._sample: Transient | None = None
 
     def put(self, version: int | None) -> None:
         """An event has come; None where the log is another one, and what is there now is to be shown."""
         self._versions.append(version)
+        self._some.set()
+
+    def glimpse(self, sample: Transient) -> None:
+        """A sample has come; only the newest is shown."""
+        self._sample = sample
         self._some.set()
 
     async def run(self, begun: Awaitable[str]) -> None:
@@ -53,6 +64,17 @@ class Follower:
                     await self._persistently(lambda: self._app.progress.get(self._id))
                 elif version > self._shown:
                     await self._persistently(partial(self._at, version))
+            sample, self._sample = self._sample, None
+            if sample is not None and (ahead := self._ahead(sample)) is not None:
+                await self._show(ahead)
+
+    def _ahead(self, sample: Transient) -> Progress | None:
+        """What was shown last with what the sample tells; None where that is not further."""
+        known, told = self._newest, sample.data
+        if known is None or known.status not in OPEN or told["progress"] <= known.progress:
+            return None
+        names = ("status", "progress", "stage", "stage_progress")
+        return Progress.model_validate({**known.model_dump(), **{name: told[name] for name in names}})
 
     async def _at(self, version: int) -> Progress | None:
         try:
@@ -77,7 +99,7 @@ class Follower:
             return
 
     async def _show(self, progress: Progress) -> None:
-        self._shown = progress.version
+        self._shown, self._newest = progress.version, progress
         try:
             result = self._callback(progress)
             if inspect.isawaitable(result):
@@ -94,26 +116,56 @@ class ProgressSubscriptions:
         self._followers: dict[str, list[Follower]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[str] | None = None
+        self._live: tuple[asyncio.AbstractEventLoop, LiveSamples] | None = None
+        self._ends: list[Callable[[], None]] = []
 
-    def add(self, id: str, callback: Callback) -> Callable[[], None]:
+    def add(self, id: str, callback: Callback, samples: bool) -> Callable[[], None]:
         """Follows a progress; returns what ends that."""
         begun = self._reading()
+        live = self._samples() if samples else None
         follower = Follower(self._app, id, callback)
         self._followers.setdefault(id, []).append(follower)
         task = asyncio.get_running_loop().create_task(follower.run(asyncio.shield(begun)))
+        if live is not None:
+            live.want(id)
 
         def unsubscribe() -> None:
-            task.cancel()
+            _cancel(task)
+            if unsubscribe in self._ends:
+                self._ends.remove(unsubscribe)
             followers = self._followers.get(id, [])
             if follower in followers:
                 followers.remove(follower)
             if not followers:
                 self._followers.pop(id, None)
+                if live is not None:
+                    live.drop(id)
             if not self._followers and self._reader is not None:
-                self._reader.cancel()
+                _cancel(self._reader)
                 self._reader = None
 
+        self._ends.append(unsubscribe)
         return unsubscribe
+
+    def end(self) -> None:
+        """Ends all of it."""
+        for unsubscribe in tuple(self._ends):
+            unsubscribe()
+
+    def _samples(self) -> LiveSamples | None:
+        """Where samples come from: RabbitMQ only; None elsewhere."""
+        settings, loop = self._app.settings, asyncio.get_running_loop()
+        if not settings.url.startswith(("amqp://", "amqps://")):
+            return None
+        if self._live is None or self._live[0] is not loop:
+            from millrace.live_samples import LiveSamples
+
+            self._live = loop, LiveSamples(settings.url, settings.tenant, SAMPLE, self._heard)
+        return self._live[1]
+
+    def _heard(self, sample: Transient) -> None:
+        for follower in self._followers.get(sample.subject, ()):
+            follower.glimpse(sample)
 
     def _reading(self) -> asyncio.Future[str]:
         loop = asyncio.get_running_loop()
@@ -140,3 +192,9 @@ class ProgressSubscriptions:
             except MillraceError as error:
                 log.warning("progress cannot be followed", error=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Ends a task, unless its event loop is gone and the task with it."""
+    if not task.get_loop().is_closed():
+        task.cancel()

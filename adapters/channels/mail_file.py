@@ -30,9 +30,11 @@ class MailFile:
 
     async def send(self, delivery: Delivery) -> Outcome:
         try:
-            content = bytes(compose(delivery, self._from, self._now()))
+            mail = compose(delivery, self._from, self._now())
         except BadAddress as error:
             return Rejected(self.name, str(error))
+        # Programs that read a maildir expect the line ends of the system, not those of the network.
+        content = mail.as_bytes(policy=mail.policy.clone(linesep="\n"))
         try:
             await asyncio.to_thread(self._deliver, stable_id(delivery), content)
         except OSError as error:

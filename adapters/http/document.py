@@ -11,19 +11,30 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from adapters.http import cloudevents, dead_letters, envelope, jobs, notifications, subscriptions, templates
+from adapters.http import (
+    cloudevents,
+    dead_letters,
+    envelope,
+    jobs,
+    live_tickets,
+    notifications,
+    subscriptions,
+    templates,
+)
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import inbox, job, progress, queue, schedule, template
+from millrace.contracts import circuit, inbox, job, progress, queue, schedule, template
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
+    live_tickets.TicketWish,
     dead_letters.Edit,
     job.JobChange,
     queue.QueueSettings,
+    circuit.CircuitPolicy,
     schedule.ScheduleChanges,
     progress.ProgressChange,
     progress.ProgressAdvance,

@@ -14,6 +14,8 @@ HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
 HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
+HTTP_CIRCUITS = f"{OPERATIONS}::test_circuits_over_http"
+AMQP_CIRCUITS = f"{OPERATIONS}::test_circuits_over_amqp"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
 HTTP_CLOUDEVENTS = f"{OPERATIONS}::test_commands_as_cloudevents_over_http"
@@ -52,6 +54,10 @@ ROUTES: dict[str, str] = {
     "retry_job": HTTP_JOBS,
     "why_job": HTTP_JOBS,
     "change_job": HTTP_QUEUES,
+    "list_circuits": HTTP_CIRCUITS,
+    "get_circuit": HTTP_CIRCUITS,
+    "configure_circuit": HTTP_CIRCUITS,
+    "reset_circuit": HTTP_CIRCUITS,
     "list_queues": HTTP_QUEUES,
     "get_queue": HTTP_QUEUES,
     "configure_queue": HTTP_QUEUES,
@@ -110,6 +116,7 @@ ROUTES: dict[str, str] = {
     "preview_template": HTTP_TEMPLATES,
     "publish_event": HTTP_EVENTS,
     "follow_events": HTTP_EVENTS,
+    "issue_live_ticket": "tests/integration/live/test_live_tickets.py::test_a_ticket_lets_one_connection_in_once",
     "list_subscriptions": HTTP_EVENTS,
     "create_subscription": HTTP_EVENTS,
     "get_subscription": HTTP_EVENTS,
@@ -143,6 +150,8 @@ ROUTES: dict[str, str] = {
     "command_queue_pause": HTTP_NAMES,
     "command_queue_resume": HTTP_NAMES,
     "command_queue_drain": HTTP_NAMES,
+    "command_circuit_configure": HTTP_NAMES,
+    "command_circuit_reset": HTTP_NAMES,
     "command_schedule_create": HTTP_NAMES,
     "command_schedule_change": HTTP_NAMES,
     "command_schedule_pause": HTTP_NAMES,
@@ -164,6 +173,7 @@ ROUTES: dict[str, str] = {
     "command_notification_cancel": HTTP_NAMES,
     "command_notification_snooze": HTTP_NAMES,
     "command_notification_receipt": HTTP_NAMES,
+    "command_notification_report": HTTP_NAMES,
     "command_notification_resend": HTTP_NAMES,
     "command_notification_set_preferences": HTTP_NAMES,
     "command_notification_set_contacts": HTTP_NAMES,
@@ -189,6 +199,8 @@ ROUTES: dict[str, str] = {
     "query_batch_list": HTTP_NAMES,
     "query_queue_get": HTTP_NAMES,
     "query_queue_list": HTTP_NAMES,
+    "query_circuit_get": HTTP_NAMES,
+    "query_circuit_list": HTTP_NAMES,
     "query_schedule_get": HTTP_NAMES,
     "query_schedule_list": HTTP_NAMES,
     "query_schedule_next": HTTP_NAMES,
@@ -255,6 +267,10 @@ MESSAGES: dict[str, str] = {
     "queue.drain": AMQP_QUEUES,
     "queue.get": AMQP_QUEUES,
     "queue.list": AMQP_QUEUES,
+    "circuit.configure": AMQP_CIRCUITS,
+    "circuit.reset": AMQP_CIRCUITS,
+    "circuit.get": AMQP_CIRCUITS,
+    "circuit.list": AMQP_CIRCUITS,
     "schedule.create": AMQP_SCHEDULES,
     "schedule.change": AMQP_SCHEDULES,
     "schedule.pause": AMQP_SCHEDULES,
@@ -306,6 +322,8 @@ MESSAGES: dict[str, str] = {
     "notification.cancel": AMQP_NOTIFICATIONS,
     "notification.snooze": AMQP_NOTIFICATIONS,
     "notification.receipt": AMQP_NOTIFICATIONS,
+    "notification.report": AMQP_NOTIFICATIONS,
+    "notification.handed_over.event": AMQP_NOTIFICATIONS,
     "notification.resend": AMQP_NOTIFICATIONS,
     "notification.set_preferences": AMQP_NOTIFICATIONS,
     "notification.set_contacts": AMQP_NOTIFICATIONS,
@@ -370,6 +388,10 @@ MESSAGES: dict[str, str] = {
     "queue.configured.event": AMQP_QUEUES,
     "queue.paused.event": AMQP_QUEUES,
     "queue.resumed.event": AMQP_QUEUES,
+    "circuit.configured.event": AMQP_CIRCUITS,
+    "circuit.opened.event": AMQP_CIRCUITS,
+    "circuit.half_opened.event": AMQP_CIRCUITS,
+    "circuit.closed.event": AMQP_CIRCUITS,
     "schedule.created.event": AMQP_SCHEDULES,
     "schedule.changed.event": AMQP_SCHEDULES,
     "schedule.fired.event": AMQP_SCHEDULES,

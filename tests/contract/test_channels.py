@@ -26,9 +26,9 @@ from adapters.channels.sigv4 import AwsCredentials
 from adapters.channels.smtp import Smtp
 from adapters.channels.twilio import Twilio
 from adapters.channels.webhook import WebhookChannel
+from adapters.contracts.channels import ChannelSuite, CredentialSuite, HttpSuite, NetworkSuite, Rig, a_delivery
+from adapters.contracts.channels import every_log_line as every_log_line
 from domain.channels import Sent, Unavailable
-from tests.contract.channel_suite import ChannelSuite, CredentialSuite, HttpSuite, NetworkSuite, Rig, a_delivery
-from tests.contract.channel_suite import every_log_line as every_log_line
 from tests.support.vendors import mail_server as mail
 from tests.support.vendors.mail_vendors import NOBODY, MailgunServer, SendGridServer, SesServer
 from tests.support.vendors.push_vendors import (
@@ -82,6 +82,13 @@ class TestMailFile(ChannelSuite):
         await provider.send(rig.delivery(attempt=2))
         assert os.listdir(tmp_path / "new") == []
         assert os.listdir(tmp_path / "tmp") == []
+
+    async def test_the_file_has_the_line_ends_of_the_system(self, rig: Rig, tmp_path: Path) -> None:
+        await rig.make().send(rig.delivery(message="one\r\ntwo\nthree"))
+        (name,) = os.listdir(tmp_path / "new")
+        content = await asyncio.to_thread((tmp_path / "new" / name).read_bytes)
+        assert b"\r" not in content
+        assert b"one\ntwo\nthree" in content
 
     async def test_a_folder_that_cannot_be_written_is_unavailable(self, rig: Rig, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -13,6 +14,7 @@ from domain.live import Sample
 from handlers.progress_timers import ProgressTimers
 from infra.bootstrap import ROLES, Role, System, build
 from infra.settings import Settings
+from millrace import Millrace, Progress
 from tests.support.eventually import eventually
 from tests.support.systems import asked, batch, history, system, told
 
@@ -29,8 +31,8 @@ async def on_broker(dsn: str, broker: str, roles: Sequence[Role]) -> AsyncIterat
         await built.stop()
 
 
-async def shown(running: System, id: str) -> dict[str, object]:
-    found: dict[str, object] = (await asked(running, "progress.get", {"progress_id": id}))["progress"]
+async def shown(running: System, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await asked(running, "progress.get", {"progress_id": id}))["progress"]
     return found
 
 
@@ -123,3 +125,46 @@ async def test_what_ended_long_ago_leaves_the_read_model_and_may_come_back(fresh
         anew = await told(running, "progress.create", {"id": "done", "stages": ["a"]})
         assert anew.result["progress"]["status"] == "pending"
         assert await timers.sweep() == 0
+
+
+async def test_a_parent_is_exact_after_the_process_that_tells_it_was_away(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        await told(running, "progress.create", {"id": "whole", "children": {"expected": 3}})
+        for n in range(3):
+            await told(running, "progress.create", {"id": f"part-{n}", "parent_id": "whole", "weight": n + 1})
+        await eventually(lambda: shown(running, "whole"), lambda found: found["children"]["total"] == 3)
+    async with system(fresh_database_url, ["api"]) as alone:
+        await told(alone, "progress.update", {"progress_id": "part-0", "progress": 30})
+        await told(alone, "progress.fail", {"progress_id": "part-0"})
+        await told(alone, "progress.resume", {"progress_id": "part-0"})
+        await told(alone, "progress.update", {"progress_id": "part-1", "progress": 60})
+        await told(alone, "progress.complete", {"progress_id": "part-2"})
+    async with system(fresh_database_url) as running:
+        expected = (1 * 30 + 2 * 60 + 3 * 100) / 6
+        found = await eventually(lambda: shown(running, "whole"), lambda found: found["progress"] == expected)
+        assert found["status"] == "processing"
+        for n in range(2):
+            await told(running, "progress.complete", {"progress_id": f"part-{n}"})
+        await eventually(lambda: shown(running, "whole"), lambda found: found["status"] == "completed")
+        percents = await recorded(running, "whole")
+        assert percents == sorted(percents)
+
+
+async def test_a_client_on_the_broker_sees_samples_between_the_events(
+    fresh_database_url: str, rabbitmq_url: str
+) -> None:
+    seen: list[Progress] = []
+    async with on_broker(fresh_database_url, rabbitmq_url, ROLES), Millrace(rabbitmq_url, timeout=15) as app:
+        await app.progress.create(id="busy")
+        app.progress.subscribe("busy", seen.append)
+        percent = 0.0
+
+        async def sampled() -> bool:
+            nonlocal percent
+            percent = min(percent + 0.01, 99.0)
+            await app.progress.update("busy", percent)
+            versions = [each.version for each in seen]
+            return len(versions) > len(set(versions))
+
+        await eventually(sampled)
+    assert [each.progress for each in seen] == sorted(each.progress for each in seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from millrace.testing.contracts.client_arguments import ArgumentsContract
 from millrace.testing.contracts.client_batches import BatchesContract
 from millrace.testing.contracts.client_checkpoints import CheckpointsContract
+from millrace.testing.contracts.client_circuits import CircuitsContract
 from millrace.testing.contracts.client_control import ControlContract
 from millrace.testing.contracts.client_dead_letters import DeadLettersContract
 from millrace.testing.contracts.client_ends import EndsContract
@@ -18,6 +19,7 @@ from millrace.testing.contracts.client_graphs import GraphsContract
 from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
+from millrace.testing.contracts.client_notification_hooks import NotificationHooksContract
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
@@ -49,6 +51,7 @@ class ClientSuite(
     DeadLettersContract,
     QueuesContract,
     PoolsContract,
+    CircuitsContract,
     ProgressContract,
     JobProgressContract,
     ProgressHooksContract,
@@ -56,6 +59,7 @@ class ClientSuite(
     EventsContract,
     SchedulesContract,
     NotificationsContract,
+    NotificationHooksContract,
     TemplatesContract,
     SerializersContract,
     SubscriptionsContract,

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from domain import job
+from domain import job, job_change, job_repair
 from domain.aggregate import Event
 from domain.errors import Refusal
 from domain.job import Job
 from domain.retry import retry_delay
+from handlers.job_repair import Purge, purge
+from handlers.routes import Moment
 from tests.controls.clock import NOW
 from tests.controls.jobs import BROKEN_PIPE, STREAM, wish
 
@@ -27,6 +29,7 @@ OF_AN_ATTEMPT = (
     job.RetryScheduled,
     job.DeadLettered,
 )
+AFTER_THE_END = (job.Removed, job_repair.Edited, job_repair.EditUndone, job_repair.RetryUndone)
 KINDS = st.sampled_from(["fixed", "exponential", "none"])
 POLICIES = st.fixed_dictionaries(
     {
@@ -93,6 +96,48 @@ class JobLife(RuleBasedStateMachine):
     def somebody_removes(self) -> None:
         self._try(lambda now: self.job.remove(now))
 
+    @rule(
+        priority=st.integers(-3, 3),
+        queue=st.sampled_from(["media", "mail"]),
+        delay=st.none() | st.integers(0, 60),
+        data=st.sampled_from([{"n": 1}, {"n": 2}]),
+    )
+    def somebody_changes_it(self, priority: int, queue: str, delay: int | None, data: dict[str, Any]) -> None:
+        run_at = None if delay is None else self.now + timedelta(seconds=delay)
+        wanted: job_change.Changes = {"priority": priority, "queue": queue, "run_at": run_at, "data": data}
+        self._try(lambda now: job_change.change(self.job, wanted, now))
+
+    @rule(back=st.integers(0, 3), number=st.integers(1, 3), state=st.integers())
+    def an_attempt_saves_a_checkpoint(self, back: int, number: int, state: int) -> None:
+        self._try(lambda now: self.job.save_checkpoint(self.job.attempt - back, state, number, now), back)
+
+    @rule(data=st.sampled_from([{"n": 1}, {"n": 3}]))
+    def somebody_edits_the_dead_letter(self, data: dict[str, Any]) -> None:
+        self._try(lambda now: job_repair.edit(self.job, [], data, None, now))
+
+    @rule()
+    def somebody_undoes(self) -> None:
+        """Each time takes back another step, so that a repetition may well do something."""
+        before = Job.replayed(self.events)
+        try:
+            undone = job_repair.undo(self.job, None, self.now)
+        except Refusal:
+            assert self.job == before
+        else:
+            assert self.job.dead_lettered
+            assert undone == "edit" or self.job.status == "failed"
+        self.events += self.job.collected()
+
+    @rule()
+    def somebody_purges(self) -> None:
+        was_dead = self.job.dead_lettered and not self.job.removed
+        try:
+            purge(self.job, Purge(job_id="11"), Moment(self.now, "11", STREAM, 0, "e1"))
+            assert was_dead
+        except Refusal:
+            assert not was_dead
+        self.events += self.job.collected()
+
     def _try(self, decision: Callable[[datetime], None], back: int = 0) -> None:
         """Carries a decision out twice; what comes from an older attempt records nothing."""
         for repeated in (False, True):
@@ -125,8 +170,14 @@ class JobLife(RuleBasedStateMachine):
                 assert not ended
                 ended = True
             else:
-                assert not ended or isinstance(event, job.Removed)
+                assert not ended or isinstance(event, AFTER_THE_END)
         assert ended == (self.job.status in ("completed", "failed", "cancelled"))
+
+    @invariant()
+    def edits_that_stand_can_all_be_taken_back(self) -> None:
+        made = sum(isinstance(event, job_repair.Edited) for event in self.events)
+        undone = sum(isinstance(event, job_repair.EditUndone) for event in self.events)
+        assert len(self.job.before_edits) == made - undone
 
     @invariant()
     def attempts_are_numbered_upward_and_the_newest_alone_writes(self) -> None:
