@@ -17,6 +17,7 @@ from domain.notification_events import (
     Deferred,
     Delivered,
     Failed,
+    HandedOver,
     Queued,
     Read,
     Removed,
@@ -105,6 +106,11 @@ class Notification(Aggregate):
                 Sent, timestamp=now, channel=channel, attempt=attempt, provider=provider,
                 provider_message_id=provider_message_id,
             )  # fmt: skip
+
+    def hand_over(self, channel: str, attempt: int, until: datetime, now: datetime) -> None:
+        """An application's worker is to send it, and to tell by then what came of it."""
+        if self._awaits(channel, attempt):
+            self.trigger_event(HandedOver, timestamp=now, channel=channel, attempt=attempt, until=until)
 
     def fail_attempt(
         self, channel: str, attempt: int, provider: str, reason: str, retry_at: datetime, now: datetime

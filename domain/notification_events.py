@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from domain.notification import Notification
 
 IN_APP = "in-app"
+HANDED_OVER = "handed-over"
 
 
 @dataclass(slots=True)
@@ -125,6 +126,17 @@ class Delivered(Event):
 
     def apply(self, notification: Notification) -> None:
         notification.steps.setdefault(self.channel, Step("queued")).end("delivered")
+
+
+class HandedOver(Event):
+    TOPIC: ClassVar[str] = "notification.handed_over"
+    channel: str
+    attempt: int
+    until: datetime
+
+    def apply(self, notification: Notification) -> None:
+        step = notification.steps[self.channel]
+        step.reason, step.due_at = HANDED_OVER, self.until
 
 
 class AttemptFailed(Event):

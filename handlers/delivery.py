@@ -14,9 +14,10 @@ from domain.deliveries import DueDeliveries, DueDelivery, DueSnooze
 from domain.inbox import KIND as INBOX
 from domain.inbox import Inbox
 from domain.notification import KIND, Notification
-from domain.notification_events import Step
+from domain.notification_events import HANDED_OVER, Step
 from domain.ports import Clock, EventStore, StreamName
 from domain.retry import given_up, retry_delay
+from domain.subscription import KIND as SUBSCRIPTION
 from handlers.inbox import said_by
 from handlers.notification import NotificationPolicy
 from handlers.notification_steps import Collapse, Settle, Wake, line_of
@@ -27,6 +28,7 @@ from millrace.contracts.wire import Accepted, Context, Message
 
 MOST_IN_A_DIGEST = 500
 MOST_CHARACTERS = 2_000
+LEAST_SECONDS_ELSEWHERE = 60.0
 RECORD_AGAIN_SECONDS = 0.5
 log = structlog.get_logger("deliverer")
 
@@ -71,7 +73,10 @@ class Deliveries:
         throttled = await self._throttled(due, notification, step)
         if throttled is not None:
             return [await self._settle(due, throttled)]
-        outcome = await self._send(due, notification, step)
+        channel = self._channels.get(due.channel)
+        if channel is None:
+            return [await self._settle(due, await self._elsewhere(due, step))]
+        outcome = await self._send(channel, due, notification, step)
         return [await self._settle(due, self._settled(due, outcome, step))]
 
     async def wake(self, snooze: DueSnooze) -> str | None:
@@ -79,10 +84,18 @@ class Deliveries:
         body = Wake(notification_id=snooze.notification_id, until=snooze.until)
         return await self._give("wake", body, snooze.tenant, snooze.notification_id)
 
-    async def _send(self, due: DueDelivery, notification: Notification, step: Step) -> Outcome:
-        channel = self._channels.get(due.channel)
-        if channel is None:
-            return NotConfigured(f"the service has no provider for {due.channel}")
+    async def _elsewhere(self, due: DueDelivery, step: Step) -> Settle:
+        """A channel that the service does not have itself: an application's, if one has subscribed for it."""
+        if step.reason == HANDED_OVER:
+            return self._settled(due, Unavailable(due.channel, "no worker has told what came of it in time"), step)
+        subscribed = StreamName(SUBSCRIPTION, due.tenant, f"channel:{due.channel}")
+        if not await self._store.load([subscribed]):
+            nobody = NotConfigured(f"neither the service nor an application has a channel {due.channel}")
+            return self._settled(due, nobody, step)
+        until = self._clock.now() + timedelta(seconds=max(LEAST_SECONDS_ELSEWHERE, 2 * self._policy.timeout))
+        return self._outcome(due, outcome="handed-over", attempt=step.attempts + 1, until=until)
+
+    async def _send(self, channel: Channel, due: DueDelivery, notification: Notification, step: Step) -> Outcome:
         delivery = Delivery(
             tenant=due.tenant,
             notification_id=due.notification_id,

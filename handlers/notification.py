@@ -13,6 +13,7 @@ from domain.inbox import KIND as INBOX
 from domain.inbox import Inbox
 from domain.notification import Notification
 from domain.ports import StreamName
+from domain.retry import given_up, retry_delay
 from domain.template import KIND as TEMPLATE
 from domain.template import Template
 from handlers.inbox import said_by
@@ -150,6 +151,29 @@ def receipt(notification: Notification, command: contract.Receipt, at: Moment) -
     return _told(notification, at)
 
 
+def report(
+    policy: NotificationPolicy, notification: Notification, command: contract.ReportDelivery, at: Moment
+) -> Decided:
+    """What an application's own channel has made of an attempt; a report about another attempt is no news."""
+    channel, attempt = command.channel, command.attempt
+    match command.status:
+        case "sent":
+            notification.sent(channel, attempt, channel, command.provider_message_id, at.now)
+        case "rejected":
+            notification.fail(channel, attempt, channel, "rejected", command.reason, at.now)
+        case "unavailable":
+            retry = policy.retry.model_dump()
+            if given_up(retry, attempt, policy.max_attempts) is not None:
+                notification.fail(channel, attempt, channel, "attempts-exhausted", command.reason, at.now)
+            else:
+                wait = max(command.retry_after or 0.0, retry_delay(retry, attempt, at.stream))
+                until = at.now + timedelta(seconds=wait)
+                notification.fail_attempt(channel, attempt, channel, command.reason, until, at.now)
+        case _:
+            assert_never(command.status)
+    return _told(notification, at)
+
+
 def _told(notification: Notification, at: Moment) -> Decided:
     return Decided(notification, {"notification_id": at.id, "success": True})
 
@@ -179,5 +203,6 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
         "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
+        "notification.report": CommandRoute(contract.ReportDelivery, Notification, partial(report, policy), _named),
         "notification.resend": CommandRoute(contract.Resend, Notification, resend, _named),
     }

@@ -10,7 +10,7 @@ from domain.ports import StreamName
 from handlers.routes import Beside, CommandRoute, Decided, Moment
 from millrace.contracts.wire import Context, Identifier, Message, derived_id
 
-Outcome = Literal["queued", "deferred", "suppressed", "sent", "retry", "failed"]
+Outcome = Literal["queued", "deferred", "suppressed", "sent", "handed-over", "retry", "failed"]
 SHOWN_IN_DIGEST = 50
 SHOWN_CHARACTERS = 300
 
@@ -75,6 +75,8 @@ def settle(notification: Notification, command: Settle, at: Moment) -> Decided:
             notification.suppress(channel, command.reason, command.detail, at.now)
         case "sent":
             notification.sent(channel, command.attempt, command.provider, command.provider_message_id, at.now)
+        case "handed-over":
+            notification.hand_over(channel, command.attempt, command.until or at.now, at.now)
         case "retry":
             notification.fail_attempt(
                 channel, command.attempt, command.provider, command.detail, command.until or at.now, at.now

@@ -24,6 +24,7 @@ from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
+from adapters.postgres.live_tickets import PostgresTickets
 from adapters.postgres.log_queries import LogQueries
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.notification_queries import NotificationQueries
@@ -42,6 +43,7 @@ from domain.channels import Channel
 from domain.live import Samples
 from domain.ports import RecordedEvent
 from domain.progress import Window
+from domain.tickets import Tickets
 from handlers import (
     archive,
     batch,
@@ -148,6 +150,7 @@ class System:
     notifying: Notifying
     hub: Hub
     presence: Presence
+    tickets: Tickets
     roles: Sequence[Role]
     samples: Samples
     channels: Mapping[str, Failover]
@@ -402,6 +405,7 @@ async def build(
         channels=configured,
         hub=hub,
         presence=presence,
+        tickets=PostgresTickets(storage.pool),
         roles=roles,
         samples=samples,
         progress_samples=progress_samples,

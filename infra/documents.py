@@ -17,6 +17,7 @@ from adapters.http.live_asyncapi import with_live_feed
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.samples import LocalSamples
 from domain.presence import Connected, Present
+from domain.tickets import Grant
 from handlers.live import Hub
 from handlers.live_topics import LiveEvent
 from handlers.presence import Presence
@@ -47,6 +48,7 @@ def openapi() -> dict[str, Any]:
         metrics=lambda: b"",
         hub=Hub(nobody.read, nobody.following, LocalSamples(), ""),
         presence=Presence(nobody),
+        tickets=nobody,
         allowed_hosts=(),
         version=VERSION,
     )
@@ -116,6 +118,12 @@ class _Nobody:
         raise NotImplementedError
 
     async def following(self, position: int) -> Sequence[LiveEvent]:
+        raise NotImplementedError
+
+    async def issue(self, digest: bytes, grant: Grant, seconds: float) -> None:
+        raise NotImplementedError
+
+    async def redeem(self, digest: bytes) -> Grant | None:
         raise NotImplementedError
 
     async def renew(self, connections: Sequence[Connected], seconds: float) -> None:

@@ -121,6 +121,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         metrics=metrics.text,
         hub=system.hub,
         presence=system.presence,
+        tickets=system.tickets,
         allowed_hosts=[*settings.allowed_hosts, settings.host],
         allowed_origins=settings.allowed_origins,
         limits=LiveLimits(**settings.live.model_dump()),

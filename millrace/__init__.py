@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from millrace.job_context import JobContext
     from millrace.job_plugins import JobPlugin
     from millrace.jobs import JobQueue
+    from millrace.notification_channels import OutgoingNotification
     from millrace.notification_plugins import NotificationPlugin
     from millrace.notifications import Notifications
     from millrace.progress import ProgressStorage, ProgressTracker
@@ -100,6 +101,7 @@ __all__ = [
     "NotificationType",
     "Notifications",
     "OutcomeUnknown",
+    "OutgoingNotification",
     "PartlyRefused",
     "PluginUnusable",
     "Progress",
@@ -159,6 +161,7 @@ _HOMES = {
     "NotificationPreferences": "contracts.inbox",
     "NotificationType": "contracts.notification",
     "Notifications": "notifications",
+    "OutgoingNotification": "notification_channels",
     "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
     "Serializer": "serializers",

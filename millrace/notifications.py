@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contracts.inbox import Contacts, NotificationPreferences, Preferences
 from millrace.contracts.notification import ChannelDelivery, Notification
+from millrace.contracts.notification_plan import BUILT_IN
 from millrace.contracts.wire import Token
 from millrace.errors import LogReset, MillraceError, NotFound, PartlyRefused
 from millrace.link import Answer
+from millrace.notification_channels import MAX_ATTEMPTS, PATTERN, ChannelSender, HandedOver, Sender
 from millrace.notification_plugins import NotificationHooks
 from millrace.notification_subscription import Callback, InboxSubscription
 from millrace.templates import Templates
@@ -283,6 +285,20 @@ class Notifications(NotificationHooks):
             RuntimeError: there is no running event loop.
         """
         return InboxSubscription(self._app, user_id, callback, after)
+
+    def register_channel(self, name: str, sender: Sender | ChannelSender) -> None:
+        """Adds a channel of the application's own: a worker calls `sender(outgoing)` for each delivery through it.
+
+        What the sender returns is the provider's name for the message. `NonRetryable` ends the channel as failed;
+        `RetryAfter` and any other error have it tried again, after growing waits. At least once, as everything that
+        goes out: `outgoing.delivery_id` stays the same.
+
+        Raises:
+            ValueError: another sender has the name, or the service has a channel of this name itself.
+        """
+        if name in BUILT_IN:
+            raise ValueError(f"{name!r} is a channel of the service itself; configure a provider there")
+        self._app.on(PATTERN, name=f"channel:{name}", max_attempts=MAX_ATTEMPTS)(HandedOver(self._app, name, sender))
 
     async def _execute(self, command: str, **body: Any) -> None:
         self._noted(await self._app.link.execute(f"notification.{command}", _without_none(**body)))

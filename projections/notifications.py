@@ -85,6 +85,8 @@ class _Row:
             case events.Sent() as event:
                 await self._step(event.channel, "sent", sent_at=at)
                 await self._tried(event.channel, event.attempt, event.provider, event.provider_message_id)
+            case events.HandedOver() as event:
+                await self._step(event.channel, "queued", events.HANDED_OVER, due_at=event.until)
             case events.AttemptFailed() as event:
                 await self._step(event.channel, "queued", "attempt-failed", event.reason, due_at=event.retry_at)
                 await self._tried(event.channel, event.attempt, event.provider)

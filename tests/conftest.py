@@ -14,6 +14,9 @@ from psycopg import sql
 
 DEADLINE = 10.0  # seconds for one administrative request
 
+# Suites are not test modules by name; their assertions are to be explained all the same.
+pytest.register_assert_rewrite("adapters.contracts")
+
 
 def address(variable: str) -> str:
     """The address of a server; its absence is a failure, because a skipped test proves nothing."""

@@ -62,6 +62,8 @@ export class MillraceInbox extends HTMLElement {
 
   /** The API key, where the service wants one. A property, so that it is in no markup. */
   apiKey = "";
+  /** Fetches a ticket for each connection, where the page has no key: `async () => string`. */
+  ticket = null;
   /** How many notifications are unread, also those that are not shown. */
   unread = 0;
 
@@ -111,6 +113,7 @@ export class MillraceInbox extends HTMLElement {
     if (!user) return;
     this.live = new Live({
       apiKey: this.apiKey,
+      ticket: this.ticket,
       address: (after) =>
         socketAddress(this.getAttribute("base"), "/ws/notifications", {
           user_id: user,

@@ -13,9 +13,11 @@ export class Live {
    * @param {(message: Message) => void} options.onMessage gets each event once and in order
    * @param {(state: "connecting" | "live" | "waiting") => void} [options.onState]
    * @param {string} [options.apiKey] travels as a subprotocol, never in the address
+   * @param {(() => Promise<string>) | null} [options.ticket] fetches a ticket for the next connection
    */
-  constructor({ address, opening = () => [], onMessage, onState = () => {}, apiKey = "" }) {
-    Object.assign(this, { address, opening, onMessage, onState, apiKey });
+  constructor({ address, opening = () => [], onMessage, onState = () => {}, apiKey = "", ticket = null }) {
+    Object.assign(this, { address, opening, onMessage, onState, apiKey, ticket });
+    this.attempt = 0;
     this.position = null;
     this.failures = 0;
     this.socket = null;
@@ -41,12 +43,24 @@ export class Live {
     return open;
   }
 
-  connect() {
+  async connect() {
     this.drop();
     this.onState("connecting");
+    const attempt = this.attempt;
+    const address = this.address(this.position);
+    if (this.ticket) {
+      try {
+        address.searchParams.set("ticket", await this.ticket());
+      } catch {
+        if (attempt === this.attempt) this.lose();
+        return;
+      }
+      // Meanwhile it may have been closed, or begun anew.
+      if (attempt !== this.attempt) return;
+    }
     const protocols = ["millrace.v1"];
     if (this.apiKey) protocols.push("millrace.key." + base64url(this.apiKey));
-    const socket = new WebSocket(this.address(this.position), protocols);
+    const socket = new WebSocket(address, protocols);
     this.socket = socket;
     socket.onopen = () => {
       for (const message of this.opening(this.position)) this.say(message);
@@ -97,6 +111,7 @@ export class Live {
 
   drop() {
     clearTimeout(this.timers.silence);
+    this.attempt += 1;
     const socket = this.socket;
     this.socket = null;
     if (socket && socket.readyState <= WebSocket.OPEN) socket.close(1000);

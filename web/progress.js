@@ -58,6 +58,8 @@ export class MillraceProgress extends HTMLElement {
 
   /** The API key, where the service wants one. A property, so that it is in no markup. */
   apiKey = "";
+  /** Fetches a ticket for each connection, where the page has no key: `async () => string`. */
+  ticket = null;
   /** The progress as it is known; null until it is. */
   progress = null;
 
@@ -122,6 +124,7 @@ export class MillraceProgress extends HTMLElement {
     if (!id) return;
     this.live = new Live({
       apiKey: this.apiKey,
+      ticket: this.ticket,
       address: () => socketAddress(this.getAttribute("base"), "/ws/progress", { tenant: this.getAttribute("tenant") }),
       opening: (after) => [{ action: "subscribe", progress_id: id, ...(after && this.progress ? { after } : {}) }],
       onMessage: (message) => this.hear(message),

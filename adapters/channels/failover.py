@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from adapters.channels.provider import Deferred, Provider
 from domain.channels import Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
 
+log = structlog.get_logger("adapters.channels")
 REST_SECONDS = 30.0
 MAX_REST_SECONDS = 300.0
 
@@ -90,8 +93,11 @@ class Failover:
         try:
             outcome = await seat.provider.send(delivery)
         except Exception as error:
-            # A provider of somebody else's; the text of its error may hold anything.
-            outcome = Unavailable(seat.provider.name, f"it raised {type(error).__name__}")
+            # It says something about this delivery and nothing about the provider, which others go on using. The text
+            # of the error may hold anything.
+            kind = type(error).__name__
+            log.warning("a provider raised", action="provider_raised", provider=seat.provider.name, error=kind)
+            return Unavailable(seat.provider.name, f"it raised {kind}")
         finally:
             # also when it is cancelled: the next delivery tries it again then
             seat.tried = False

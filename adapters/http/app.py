@@ -26,6 +26,7 @@ from adapters.http.jobs import job_routes
 from adapters.http.live_handshake import LiveFeeds, Places
 from adapters.http.live_routes import live_routes
 from adapters.http.live_session import LiveLimits
+from adapters.http.live_tickets import ticket_routes
 from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.notifications import notification_routes
@@ -38,6 +39,7 @@ from adapters.http.schedules import schedule_routes
 from adapters.http.subscriptions import subscription_routes
 from adapters.http.templates import template_routes
 from adapters.http.web import web_files
+from domain.tickets import Tickets
 from handlers.gateway import Gateway
 from handlers.live import Hub
 from handlers.presence import Presence
@@ -54,6 +56,7 @@ def create_app(
     metrics: Callable[[], bytes],
     hub: Hub,
     presence: Presence,
+    tickets: Tickets,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str] = (),
     limits: LiveLimits | None = None,
@@ -70,6 +73,7 @@ def create_app(
         metrics: the metrics in the text format of Prometheus.
         hub: hands new events to those who follow.
         presence: who is connected.
+        tickets: let browsers in that have no key.
         allowed_hosts: names that the service goes by; without a port, any port is meant.
         allowed_origins: origins of pages that may use the service besides its own.
         limits: of the live feed.
@@ -98,7 +102,7 @@ def create_app(
     app.state.shutdown = asyncio.Event()
     door = Door(gateway, access)
     limits = limits or LiveLimits()
-    live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits))
+    live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits), tickets)
     app.router.routes.extend(command_routes(door))
     app.router.routes.extend([*live_routes(live), web_files()])
     for router in (
@@ -112,6 +116,7 @@ def create_app(
         notification_routes(door),
         template_routes(door),
         event_routes(door, live),
+        ticket_routes(door, tickets),
         subscription_routes(door),
         log_routes(door),
     ):

@@ -11,7 +11,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from adapters.http import cloudevents, dead_letters, envelope, jobs, notifications, subscriptions, templates
+from adapters.http import (
+    cloudevents,
+    dead_letters,
+    envelope,
+    jobs,
+    live_tickets,
+    notifications,
+    subscriptions,
+    templates,
+)
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
@@ -21,6 +30,7 @@ from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
 REST_BODIES: tuple[type[BaseModel], ...] = (
     jobs.Reason,
+    live_tickets.TicketWish,
     dead_letters.Edit,
     job.JobChange,
     queue.QueueSettings,

@@ -37,7 +37,7 @@ class LiveEvents:
         self._format = SocketFormat()
 
     async def __call__(self, session: Session, asking: Asking) -> None:
-        conversation = _Conversation(session, self._feeds, self._format)
+        conversation = _Conversation(session, self._feeds, self._format, asking)
         connection = self._feeds.presence.join(session.context.tenant, asking.path["client_id"])
         try:
             await session.run(contract.LIVE, conversation.handle)
@@ -49,8 +49,8 @@ class LiveEvents:
 class _Conversation:
     """What one connection asks for."""
 
-    def __init__(self, session: Session, feeds: LiveFeeds, format: SocketFormat) -> None:
-        self._session, self._feeds, self._format = session, feeds, format
+    def __init__(self, session: Session, feeds: LiveFeeds, format: SocketFormat, asking: Asking) -> None:
+        self._session, self._feeds, self._format, self._asking = session, feeds, format, asking
         self._tenant = session.context.tenant
         self._changes: asyncio.Queue[tuple[Change, Present]] = asyncio.Queue(MOST_CHANGES)
 
@@ -81,6 +81,10 @@ class _Conversation:
 
     async def _follow(self, asked: contract.Follow) -> None:
         topic = self._topic(asked)
+        progress_id = asked.subject if asked.pattern.startswith("progress.") else None
+        if not self._asking.may_see(asked.user_id, progress_id):
+            await self._session.refuse(problem(403, "the ticket is for less than that"), asked.id)
+            return
         if not self._session.may_follow(topic):
             await self._session.refuse(problem(429, "the connection has as many subscriptions as it may"), asked.id)
             return
@@ -89,6 +93,9 @@ class _Conversation:
         await self._session.follow(topic, self._session.feed(topic, asked.after).frames())
 
     async def _tell_presence(self, asked: contract.AskPresence) -> None:
+        if not self._asking.may_see():
+            await self._session.refuse(problem(403, "the ticket is for less than that"), asked.id)
+            return
         self.unwatch()
         await self._session.unfollow("presence")
         try:

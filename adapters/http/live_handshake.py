@@ -15,9 +15,12 @@ from starlette.types import Receive, Scope, Send
 from adapters.http.access import Access
 from adapters.http.call import Call, call_of
 from adapters.http.live_session import LiveLimits, Session
-from adapters.http.problems import HttpProblem, malformed, problem, unavailable
+from adapters.http.live_tickets import digest_of
+from adapters.http.problems import HttpProblem, malformed, problem, unauthorized, unavailable
 from adapters.http.respond import respond_problem
 from adapters.http.websocket_protocol import FRAMES
+from domain.ports import StoreUnavailable
+from domain.tickets import Grant, Tickets
 from handlers.gateway import Gateway
 from handlers.live import Hub
 from handlers.presence import Presence
@@ -68,6 +71,7 @@ class LiveFeeds:
     presence: Presence
     limits: LiveLimits
     places: Places
+    tickets: Tickets
 
 
 Serve = Callable[[Session, "Asking"], Awaitable[None]]
@@ -80,11 +84,21 @@ class Asking:
     Attributes:
         path: the parameters of the path.
         query: the parameters behind the question mark.
+        grant: what a ticket lets it see; None where it came with a key.
     """
 
     path: dict[str, str]
     query: dict[str, str]
     context: Context
+    grant: Grant | None = None
+
+    def may_see(self, user_id: str | None = None, progress_id: str | None = None) -> bool:
+        """Whether it may see what is about the user, the progress, or with neither everything."""
+        if self.grant is None or not self.grant.limited:
+            return True
+        if user_id is not None and user_id == self.grant.user_id:
+            return True
+        return progress_id is not None and progress_id == self.grant.progress_id
 
 
 class LiveSocket:
@@ -100,12 +114,33 @@ class LiveSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = call_of(scope)
         try:
-            asking = _asking(scope, call, self._feeds.access)
+            asking = await self._asking(scope, call)
             self._check(asking)
             with self._feeds.places.place(asking.context.tenant):
                 await self._open(asking, scope, receive, send)
         except HttpProblem as error:
             await respond_problem(call, error)(scope, receive, send)
+
+    async def _asking(self, scope: Scope, call: Call) -> Asking:
+        """Who asks for what.
+
+        Raises:
+            HttpProblem: 400, 401, 403 or 503.
+        """
+        path = dict(scope.get("path_params", {}))
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=20))
+        ticket = query.pop("ticket", None)
+        if ticket is None:
+            context = replace(call, headers=_credentials(call, scope, query)).context(self._feeds.access)
+            return Asking(path, query, context)
+        try:
+            grant = await self._feeds.tickets.redeem(digest_of(ticket))
+        except StoreUnavailable as error:
+            raise unavailable(str(error)) from error
+        if grant is None:
+            raise unauthorized("the ticket is not valid: it was used, or has run out; ask for a new one")
+        context = Context(grant.tenant, call.message_id, grant.principal, correlation_id=call.given_correlation)
+        return Asking(path, query, context, grant)
 
     async def _open(self, asking: Asking, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
@@ -116,17 +151,6 @@ class LiveSocket:
         write, shutdown = scope["extensions"][FRAMES]["write"], scope["app"].state.shutdown
         session = Session(self._feeds.hub, asking.context, self._feeds.limits, receive, send, write, shutdown)
         await self._serve(session, asking)
-
-
-def _asking(scope: Scope, call: Call, access: Access) -> Asking:
-    """Who asks for what.
-
-    Raises:
-        HttpProblem: 400, 401 or 403.
-    """
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=20))
-    context = replace(call, headers=_credentials(call, scope, query)).context(access)
-    return Asking(dict(scope.get("path_params", {})), query, context)
 
 
 def _credentials(call: Call, scope: Scope, query: dict[str, str]) -> dict[bytes, bytes]:

@@ -10,7 +10,7 @@ from adapters.http.call import time_ordered_id
 from adapters.http.live_handshake import Asking, LiveFeeds
 from adapters.http.live_session import Session
 from adapters.http.live_topical import InboxFormat
-from adapters.http.problems import malformed
+from adapters.http.problems import forbidden, malformed
 from adapters.http.respond import encode
 from adapters.http.websocket_protocol import text_frame
 from handlers.live_topics import Topic
@@ -23,9 +23,11 @@ UNREAD = "notifications.unread"
 
 
 def check_user(asking: Asking) -> None:
-    """Raises `HttpProblem` 400 where it is not said whose notifications are meant."""
+    """Raises `HttpProblem`: 400 where it is not said whose notifications are meant, 403 where they are another's."""
     if not 0 < len(asking.query.get("user_id", "")) <= 128:
         raise malformed("the parameter user_id says whose notifications are meant; it has 1 to 128 characters")
+    if not asking.may_see(asking.query["user_id"]):
+        raise forbidden("the ticket is for another user's notifications")
 
 
 class LiveNotifications:

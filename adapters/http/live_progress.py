@@ -31,7 +31,7 @@ class LiveProgress:
         async def handle(asked: contract.FollowProgress | contract.UnfollowProgress | contract.Ping) -> None:
             match asked:
                 case contract.FollowProgress():
-                    await self._follow(session, asked)
+                    await self._follow(session, asking, asked)
                 case contract.UnfollowProgress():
                     if await session.unfollow(asked.progress_id):
                         await session.tell("unsubscribed", {"progress_id": asked.progress_id}, asked.id)
@@ -44,7 +44,10 @@ class LiveProgress:
 
         await session.run(contract.PROGRESS, handle)
 
-    async def _follow(self, session: Session, asked: contract.FollowProgress) -> None:
+    async def _follow(self, session: Session, asking: Asking, asked: contract.FollowProgress) -> None:
+        if not asking.may_see(progress_id=asked.progress_id):
+            await session.refuse(problem(403, "the ticket is for another progress"), asked.id)
+            return
         if not session.may_follow(asked.progress_id):
             await session.refuse(problem(429, "the connection has as many subscriptions as it may"), asked.id)
             return

@@ -393,6 +393,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "notification.cancel": NotificationChanged,
     "notification.snooze": NotificationChanged,
     "notification.receipt": NotificationChanged,
+    "notification.report": NotificationChanged,
     "notification.resend": NotificationChanged,
     "notification.set_preferences": Preferences,
     "notification.set_contacts": Contacts,

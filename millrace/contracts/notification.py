@@ -195,6 +195,22 @@ class Receipt(Message):
     reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
 
 
+class ReportDelivery(Message):
+    """`notification.report`: what an application's own channel has made of an attempt that was handed over to it.
+
+    Attributes:
+        status: `rejected` is never tried again, `unavailable` is, after `retry_after` seconds at the earliest.
+    """
+
+    notification_id: Identifier
+    channel: ChannelName
+    attempt: Annotated[int, Field(ge=1, le=1_000_000)]
+    status: Literal["sent", "rejected", "unavailable"]
+    provider_message_id: Annotated[str, StringConstraints(max_length=500)] | None = None
+    reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    retry_after: Annotated[float, Field(ge=0, le=604_800)] | None = None
+
+
 class Resend(Message):
     """`notification.resend`: once more through a channel in which it has ended, under the same delivery id.
 
@@ -298,6 +314,7 @@ COMMANDS: dict[str, type[Message]] = {
     "notification.cancel": CancelNotification,
     "notification.snooze": SnoozeNotification,
     "notification.receipt": Receipt,
+    "notification.report": ReportDelivery,
     "notification.resend": Resend,
 }
 QUERIES: dict[str, type[Message]] = {

@@ -76,6 +76,14 @@ class NotificationDelivered(Fact):
     channel: str
 
 
+class NotificationHandedOver(Fact):
+    """An application's worker is to send it through its own channel, and to report by `until`."""
+
+    channel: str
+    attempt: int
+    until: datetime
+
+
 class NotificationAttemptFailed(Fact):
     """It could not be sent now, and is tried again at `retry_at`."""
 
@@ -132,6 +140,7 @@ EVENTS: dict[str, type[Fact]] = {
     "notification.suppressed": NotificationSuppressed,
     "notification.sent": NotificationSent,
     "notification.delivered": NotificationDelivered,
+    "notification.handed_over": NotificationHandedOver,
     "notification.attempt_failed": NotificationAttemptFailed,
     "notification.failed": NotificationFailed,
     "notification.read": NotificationRead,

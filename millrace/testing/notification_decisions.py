@@ -14,6 +14,9 @@ from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.refusals import Refusal
 
+MAX_ATTEMPTS = 8
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 5.0, 3_600.0
+
 
 def send(
     stream: str,
@@ -111,6 +114,36 @@ def receipt(notification: NotificationState, command: contract.Receipt, now: dat
             detail=command.reason,
         )
     ]  # fmt: skip
+
+
+def report(notification: NotificationState, command: contract.ReportDelivery, now: datetime) -> list[Fact]:
+    step = notification.steps.get(command.channel)
+    if step is None or not step.pending or step.attempts != command.attempt - 1:
+        return []
+    if command.status == "sent":
+        return [
+            events.NotificationSent(
+                channel=command.channel, attempt=command.attempt, provider=command.channel,
+                provider_message_id=command.provider_message_id,
+            )
+        ]  # fmt: skip
+    if command.status == "rejected":
+        return [_failed(command.channel, command.attempt, "rejected", command.reason)]
+    return [unavailable(command.channel, command.attempt, command.reason, command.retry_after or 0.0, now)]
+
+
+def unavailable(channel: str, attempt: int, reason: str, retry_after: float, now: datetime) -> Fact:
+    """What follows from an attempt that could not succeed now: another one, or the end."""
+    if attempt >= MAX_ATTEMPTS:
+        return _failed(channel, attempt, "attempts-exhausted", reason)
+    wait = max(retry_after, min(FIRST_RETRY_SECONDS * 2.0 ** (attempt - 1), LONGEST_RETRY_SECONDS))
+    return events.NotificationAttemptFailed(
+        channel=channel, attempt=attempt, provider=channel, reason=reason, retry_at=now + timedelta(seconds=wait)
+    )
+
+
+def _failed(channel: str, attempt: int, reason: str, detail: str) -> Fact:
+    return events.NotificationFailed(channel=channel, attempt=attempt, provider=channel, reason=reason, detail=detail)
 
 
 def resend(notification: NotificationState, command: contract.Resend, now: datetime) -> list[Fact]:

@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import notification_events as events
-from millrace.contracts.notification_plan import objection, quiet_until
+from millrace.contracts.notification_plan import BUILT_IN, objection, quiet_until
 from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.clock import VirtualClock
 from millrace.testing.log import MemoryLog, Origin, Stream
-from millrace.testing.notification_state import NotificationState, Step
+from millrace.testing.notification_decisions import unavailable
+from millrace.testing.notification_state import HANDED_OVER, NotificationState, Step
 from millrace.testing.notifications import KIND, MemoryNotifications
 
 PROVIDER = "memory"
+SECONDS_ELSEWHERE = 60.0
 SHOWN_IN_DIGEST = 50
 SHOWN_CHARACTERS = 300
 Found = tuple[Stream, NotificationState]
@@ -69,6 +71,9 @@ class MemoryDeliveries:
                 self._suppress(stream, channel, "throttled", detail)
                 return
         attempt = step.attempts + 1
+        if channel not in BUILT_IN:
+            self._elsewhere(stream, channel, step, attempt, now)
+            return
         shown = ("user_id", "type", "title", "message", "category", "action_url", "action_label", "metadata", "locale")
         self.outbox.append(
             {
@@ -86,6 +91,20 @@ class MemoryDeliveries:
             channel=channel, attempt=attempt, provider=PROVIDER, provider_message_id=message_id
         )
         self._record(stream, [sent_event])
+
+    def _elsewhere(self, stream: Stream, channel: str, step: Step, attempt: int, now: datetime) -> None:
+        """An application's own channel: its worker sends, if one has subscribed for it."""
+        if step.reason == HANDED_OVER:
+            self._record(
+                stream, [unavailable(channel, attempt, "no worker has told what came of it in time", 0.0, now)]
+            )
+        elif Stream("subscription", stream.tenant, f"channel:{channel}") not in self._log.states:
+            self._suppress(
+                stream, channel, "not-configured", f"neither the service nor an application has a channel {channel}"
+            )
+        else:
+            until = now + timedelta(seconds=SECONDS_ELSEWHERE)
+            self._record(stream, [events.NotificationHandedOver(channel=channel, attempt=attempt, until=until)])
 
     def _sent_since(
         self, tenant: str, state: NotificationState, channel: str, throttle: dict[str, Any], now: datetime

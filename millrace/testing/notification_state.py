@@ -13,6 +13,7 @@ from millrace.contracts.notification_plan import Said
 from millrace.contracts.wire import Fact
 
 CONTENT = tuple(contract.NotificationCreated.model_fields)
+HANDED_OVER = "handed-over"
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
@@ -82,6 +83,9 @@ class NotificationState:
                 step.attempts, step.provider = fact.attempt, fact.provider
                 step.provider_message_id = fact.provider_message_id
                 self.sent_at[fact.channel] = at
+            case contract.NotificationHandedOver():
+                step = self.steps[fact.channel]
+                step.reason, step.due_at = HANDED_OVER, fact.until
             case contract.NotificationAttemptFailed():
                 step = self.steps[fact.channel]
                 step.status, step.reason, step.detail = "queued", "attempt-failed", fact.reason

@@ -102,6 +102,7 @@ class MemoryNotifications:
             "notification.cancel": Route(contract.CancelNotification, KIND, named, decisions.cancel, changed),
             "notification.snooze": Route(contract.SnoozeNotification, KIND, named, decisions.snooze, changed),
             "notification.receipt": Route(contract.Receipt, KIND, named, decisions.receipt, changed),
+            "notification.report": Route(contract.ReportDelivery, KIND, named, decisions.report, changed),
             "notification.resend": Route(contract.Resend, KIND, named, decisions.resend, changed),
             "notification.mark_all_read": inbox(contract.MarkAllRead, decisions.read_all, ("success",)),
             "notification.set_preferences": inbox(

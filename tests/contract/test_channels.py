@@ -26,9 +26,9 @@ from adapters.channels.sigv4 import AwsCredentials
 from adapters.channels.smtp import Smtp
 from adapters.channels.twilio import Twilio
 from adapters.channels.webhook import WebhookChannel
+from adapters.contracts.channels import ChannelSuite, CredentialSuite, HttpSuite, NetworkSuite, Rig, a_delivery
+from adapters.contracts.channels import every_log_line as every_log_line
 from domain.channels import Sent, Unavailable
-from tests.contract.channel_suite import ChannelSuite, CredentialSuite, HttpSuite, NetworkSuite, Rig, a_delivery
-from tests.contract.channel_suite import every_log_line as every_log_line
 from tests.support.vendors import mail_server as mail
 from tests.support.vendors.mail_vendors import NOBODY, MailgunServer, SendGridServer, SesServer
 from tests.support.vendors.push_vendors import (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from adapters.contracts.object_store import ObjectStoreSuite
 from adapters.storage.local_folder import LocalFolder
 from domain.storage import ObjectDamaged, ObjectStore, ObjectUnavailable
-from tests.contract.object_store_suite import ObjectStoreSuite
 
 
 class TestLocalFolder(ObjectStoreSuite):

@@ -30,8 +30,8 @@ from adapters.channels.sendgrid import SendGrid
 from adapters.channels.ses import Ses
 from adapters.channels.sigv4 import AwsCredentials
 from adapters.channels.twilio import Twilio
+from adapters.contracts.channels import a_delivery
 from domain.channels import Rejected, Sent, Unavailable
-from tests.contract.channel_suite import a_delivery
 
 
 def of(name: str) -> str:

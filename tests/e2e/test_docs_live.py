@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from adapters.http.live_tickets import TicketWish
 from millrace.contracts import feed
 from tests.e2e.test_docs import blocks, run_in
 from tests.support.running import running
@@ -24,6 +25,8 @@ SAID: dict[str, TypeAdapter[object]] = {
 def test_every_message_fits_its_contract(mark: str, text: str) -> None:
     if mark == "told":
         assert feed.LiveMessage.model_validate(json.loads(text)).event
+    elif mark == "POST /api/live/tickets":
+        assert TicketWish.model_validate_json(text).user_id
     else:
         SAID[mark].validate_json(text)
 

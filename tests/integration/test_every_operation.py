@@ -261,6 +261,11 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     by_mail = {"notification_id": mailed["result"]["notification_id"], "channel": "email"}
     await bench.events("notification.sent")
     await bench.ask("notification.receipt", {**by_mail, "status": "delivered"})
+    await bench.ask("subscription.create", {"name": "channel:pigeon", "pattern": "notification.handed_over"})
+    handed = await bench.ask("notification.send", {**send, "channels": ["pigeon"]})
+    await bench.events("notification.handed_over")
+    by_pigeon = {"notification_id": handed["result"]["notification_id"], "channel": "pigeon", "attempt": 1}
+    await bench.ask("notification.report", {**by_pigeon, "status": "sent"})
     await bench.ask("notification.resend", by_mail)
     failing = {**send, "channels": ["sms", "push"], "recipient": "+1"}
     await bench.ask("notification.send", failing)
@@ -271,7 +276,7 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     unread = await bench.ask("notification.unread_count", {"user_id": user}, reply["position"])
     assert unread["result"]["unread"] == 0
     listed = await bench.ask("notification.list", {"user_id": user, "scope": "all"}, reply["position"])
-    assert len(listed["result"]["notifications"]) == 5
+    assert len(listed["result"]["notifications"]) == 6
     assert (await bench.ask("notification.preferences", {"user_id": user}))["result"]["categories"] == {"news": False}
     assert "email" in (await bench.ask("notification.contacts", {"user_id": user}))["result"]["contacts"]
     retention = NotificationRetention(

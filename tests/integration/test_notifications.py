@@ -13,6 +13,7 @@ import pytest
 from domain.channels import Channel, Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
 from handlers.notification_steps import Settle
 from infra.bootstrap import System, build
+from infra.maintenance import rebuild_read_model
 from infra.settings import Settings
 from millrace import Millrace, Notification
 from millrace.contracts.wire import Accepted, Context
@@ -117,8 +118,8 @@ async def test_every_end_has_its_word(
 
 async def test_a_channel_without_a_provider_is_not_a_failure(database_url: str) -> None:
     async with sending(database_url, []) as (app, _):
-        sent = await app.notifications.send(user_id="u", title="t", channels=["email", "pigeon"], recipient=ADDRESS)
-        assert await ended(app, sent.id, "email") == ("suppressed", "not-configured", 0)
+        sent = await app.notifications.send(user_id="u", title="t", channels=["sms", "pigeon"], recipient=ADDRESS)
+        assert await ended(app, sent.id, "sms") == ("suppressed", "not-configured", 0)
         assert await ended(app, sent.id, "pigeon") == ("suppressed", "not-configured", 0)
         told = [event.data for event in await app.why(sent.id) if event.eventtype == "notification.suppressed"]
         assert {each["reason"] for each in told} == {"not-configured"}
@@ -234,6 +235,34 @@ async def test_two_services_send_everything_once(fresh_database_url: str) -> Non
         finally:
             await second.stop()
         assert sorted(each.notification_id for each in email.taken) == sorted(each.id for each in sent)
+
+
+async def test_a_rebuild_of_the_inboxes_equals_the_live_ones(fresh_database_url: str) -> None:
+    email = Recorder("email", [Rejected("smtp", "no"), Unavailable("smtp", "busy", 0.0)])
+    async with sending(fresh_database_url, [email]) as (app, _):
+        notifications = app.notifications
+        await notifications.set_contacts("u", {"email": ADDRESS}, locale="de")
+        await notifications.set_preferences("u", categories={"news": False})
+        for name, locale in (("a", None), ("a", "de"), ("b", None)):
+            await notifications.templates.save(name, title="T", locale=locale)
+        await notifications.templates.remove("b")
+        ids = [
+            (await notifications.send(user_id="u", title=f"n{n}", channels=["in-app", "email"], category=category)).id
+            for n, category in enumerate((None, "news", "ops", None, None, None))
+        ]
+        await notifications.mark_as_read(ids[0])
+        await notifications.snooze(ids[2], seconds=0.2)
+        await notifications.mark_all_as_read("u")
+        await notifications.snooze(ids[3], seconds=3_600)
+        await notifications.cancel(ids[4])
+        held = [await mail(app, f"h{n}", digest={"key": "k", "window": 0.5}) for n in range(2)]
+        for notification_id in (*ids, *held):
+            await ended(app, notification_id)
+        await eventually(lambda: notifications.unread_count("u"), lambda count: count == 1, DEADLINE)
+        rebuilt = await rebuild_read_model(fresh_database_url, "notifications", lambda done, total: None, True)
+        assert rebuilt.equal
+        assert await notifications.unread_count("u") == 1
+        assert len(await notifications.list("u", scope="all")) == len(ids) + len(held) + 1
 
 
 async def _count(channel: Recorder) -> int:

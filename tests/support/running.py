@@ -87,6 +87,7 @@ def app_of(
         metrics=Metrics().text,
         hub=system.hub,
         presence=system.presence,
+        tickets=system.tickets,
         allowed_hosts=["localhost", "127.0.0.1", "testserver"],
         allowed_origins=origins,
         limits=limits,

@@ -49,6 +49,7 @@ async def running_service(
         metrics=lambda: b"",
         hub=system.hub,
         presence=system.presence,
+        tickets=system.tickets,
         allowed_hosts=settings.allowed_hosts,
         version="0.0.0-test",
     )

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from adapters.channels.webhook import payload, signature_headers, signer
+from adapters.contracts.channels import a_delivery
 from domain.channels import Sent
 from infra.channel_providers import BUILDERS
 from infra.documents import DOCS
 from infra.settings import Settings, load_settings
 from infra.settings_notifications import Channel
 from infra.settings_vendors import VENDORS
-from tests.contract.channel_suite import a_delivery
 from tests.support.vendors.receiver import SECRET
 
 PAGE = (DOCS / "channels.md").read_text()

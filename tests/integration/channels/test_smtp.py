@@ -10,8 +10,8 @@ import pytest
 
 from adapters.channels.provider import Deferred
 from adapters.channels.smtp import Smtp
+from adapters.contracts.channels import a_delivery
 from domain.channels import Rejected, Sent, Unavailable
-from tests.contract.channel_suite import a_delivery
 from tests.support.vendors.mail_server import FULL, PASSWORD, USER, MailServer, mail_server
 
 MOMENT = datetime(2026, 11, 25, 20, 30, tzinfo=UTC)

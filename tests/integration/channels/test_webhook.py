@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from adapters.channels.provider import Deferred
 from adapters.channels.public_address import is_public
 from adapters.channels.webhook import BadWebhookSecret, WebhookChannel, signature_headers, signer
+from adapters.contracts.channels import a_delivery
 from domain.channels import NotConfigured, Rejected, Sent
-from tests.contract.channel_suite import a_delivery
 from tests.support.vendors.receiver import SECRET, Receiver
 from tests.support.vendors.vendor import Vendor, serving
 
+UNUSED = ssl.create_default_context()  # shared by channels that never get as far as a connection
 LOOPBACK = [ip_network("127.0.0.0/8")]
 OLD = "whsec_" + base64.b64encode(b"the old secret, of 32 bytes .....").decode()
 PRIVATE = [
@@ -160,6 +163,23 @@ async def test_a_url_that_webhooks_do_not_go_to_says_why(address: str, said: str
     outcome = await sending.send(a_delivery(address=address))
     assert isinstance(outcome, Rejected), outcome
     assert said in outcome.reason
+    await sending.close()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=80),
+        st.builds("http://{}".format, st.text(max_size=80)),
+        st.builds("https://{}.example.com/{}".format, st.text(max_size=70), st.text(max_size=20)),
+    )
+)
+async def test_whatever_the_address_is_it_ends_with_an_outcome(address: str) -> None:
+    async def inside(host: str, port: int) -> Sequence[str]:
+        return ["10.0.0.1"]
+
+    sending = WebhookChannel(now=lambda: datetime.now(UTC), default_secrets=[SECRET], tls=UNUSED, resolve=inside)
+    assert isinstance(await sending.send(a_delivery(address=address)), Rejected | Deferred)
     await sending.close()
 
 

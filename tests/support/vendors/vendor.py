@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -14,21 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from adapters.contracts.channels import RETRY_AFTER, Mode, Taken
 from tests.support.running import listening
 
-Mode = Literal["works", "temporary", "overloaded", "silent", "breaks", "endless"]
-RETRY_AFTER = 7
-
-
-@dataclass(slots=True)
-class Taken:
-    """What a recipient would have got. `id` is what names the delivery there."""
-
-    id: str
-    to: str
-    text: str
-    told: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ["RETRY_AFTER", "Mode", "Taken"]
 
 
 class Refusal(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,12 +15,13 @@ from millrace.contrib.celery import (
     Celery,
     MaxRetriesExceededError,
     NotSupported,
+    SoftTimeLimitExceeded,
     TaskFailed,
     TaskRevokedError,
     UnknownResult,
     shared_task,
 )
-from millrace.testing import MillraceTest
+from millrace.testing import MillraceTest, in_memory
 
 
 def test_a_task_is_called_sent_and_waited_for(app: Celery, service: MillraceTest) -> None:
@@ -194,7 +196,11 @@ def test_a_task_must_not_wait_for_another(app: Celery, service: MillraceTest) ->
 
     with pytest.raises(RuntimeError, match="chain"):
         outer.delay(wait=True).get()
-    assert AsyncResult(outer.delay(wait=False).get(), app).get() == 1
+    sent = outer.delay(wait=False)
+    child = AsyncResult(sent.get(), app)
+    assert child.get() == 1
+    [first, *_] = app.send(lambda client: client.history("job", child.id))
+    assert first.causationid == sent.id
 
 
 async def test_coroutines_are_tasks_too_and_can_send_without_blocking(app: Celery) -> None:
@@ -202,8 +208,19 @@ async def test_coroutines_are_tasks_too_and_can_send_without_blocking(app: Celer
     async def double(n: int) -> int:
         return 2 * n
 
+    @app.task(soft_time_limit=0.05, time_limit=30)
+    async def slow() -> str:
+        try:
+            await asyncio.Event().wait()
+        except SoftTimeLimitExceeded:
+            return "partly"
+        return "never"
+
     assert await double(4) == 8
-    assert double.definition.soft_timeout == 5
+    async with in_memory(app) as memory:
+        results = [await double.adelay(4), await slow.adelay()]
+        await memory.run_jobs()
+        assert [(await app.jobs.get(result.id)).result for result in results] == [8, "partly"]  # type: ignore[union-attr]
 
 
 def test_shared_tasks_belong_to_the_newest_application() -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from adapters.channels.failover import Failover
+from adapters.contracts.channels import a_delivery
 from domain.channels import NotConfigured, Sent
 from infra.channels import build_channels
 from infra.settings import load_settings
 from infra.settings_errors import SettingsError, UnsupportedVendor
-from tests.contract.channel_suite import a_delivery
 from tests.support.vendors.push_vendors import private_key
 
 KEYS = {

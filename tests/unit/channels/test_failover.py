@@ -8,8 +8,8 @@ import pytest
 
 from adapters.channels.failover import MAX_REST_SECONDS, REST_SECONDS, Failover
 from adapters.channels.provider import Deferred, Unconfigured
+from adapters.contracts.channels import a_delivery
 from domain.channels import Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
-from tests.contract.channel_suite import a_delivery
 
 DOWN = Unavailable("first", "down")
 
@@ -163,3 +163,10 @@ async def test_a_provider_that_raises_counts_as_down_and_its_text_is_not_told(ti
     assert await Failover("email", [first, second], time).send(a_delivery()) == SECOND
     only = await Failover("email", [Scripted("first", RuntimeError("key=secret"))], time).send(a_delivery())
     assert only == Unavailable("first", "it raised RuntimeError")
+
+
+async def test_one_delivery_that_makes_a_provider_raise_keeps_nobody_else_from_using_it(time: Time) -> None:
+    first = Scripted("first", ValueError("this one"), Sent("first"))
+    channel = Failover("email", [first], time)
+    assert isinstance(await channel.send(a_delivery()), Unavailable)
+    assert await channel.send(a_delivery()) == Sent("first")

@@ -16,7 +16,7 @@ from adapters.http.live_session import LiveLimits
 from handlers.live import Hub
 from handlers.presence import Presence
 from tests.unit.http.memory_gateway import MemoryGateway
-from tests.unit.http.memory_live import MemoryPresence, hub_of
+from tests.unit.http.memory_live import MemoryPresence, MemoryTickets, hub_of
 
 MAX_BODY = 4_096
 
@@ -66,6 +66,7 @@ def make_app(gateway: MemoryGateway, probe: Probe, hub: Hub) -> Callable[..., Fa
             metrics=lambda: b"# HELP millrace_up Up\nmillrace_up 1\n",
             hub=hub,
             presence=Presence(MemoryPresence()),
+            tickets=MemoryTickets(),
             limits=limits,
             allowed_hosts=["localhost", "127.0.0.1", "::1", "exact.example:8443"],
             allowed_origins=["https://app.example"],

@@ -11,6 +11,7 @@ from uuid import UUID
 from adapters.samples import LocalSamples
 from domain.live import Samples
 from domain.presence import Connected, Present
+from domain.tickets import Grant
 from handlers.live import Hub
 from handlers.live_topics import LiveEvent
 from millrace.contracts.wire import Accepted, Context, Refused
@@ -56,3 +57,16 @@ class MemoryPresence:
             if connected.tenant in found:
                 found[connected.tenant].setdefault(connected.client_id, Present(connected.client_id, since))
         return {tenant: [of[name] for name in sorted(of)][:limit] for tenant, of in found.items()}
+
+
+class MemoryTickets:
+    """Tickets that are good once and do not run out."""
+
+    def __init__(self) -> None:
+        self._grants: dict[bytes, Grant] = {}
+
+    async def issue(self, digest: bytes, grant: Grant, seconds: float) -> None:
+        self._grants[digest] = grant
+
+    async def redeem(self, digest: bytes) -> Grant | None:
+        return self._grants.pop(digest, None)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from adapters.channels.provider import Deferred, Provider
 from domain.channels import Delivery, Rejected, Sent, Unavailable
-from tests.support.vendors.vendor import RETRY_AFTER, Mode, Taken
 
+Mode = Literal["works", "temporary", "overloaded", "silent", "breaks", "endless"]
+RETRY_AFTER = 7  # seconds that an overloaded server asks for
 DEADLINE = 30.0  # seconds; only a provider that hangs gets near it
 SHORT = 0.2  # the provider's own time limit where the test waits for it
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a recipient would have got. `id` is what names the delivery there."""
+
+    id: str
+    to: str
+    text: str
+    told: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
