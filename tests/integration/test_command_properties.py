@@ -40,6 +40,7 @@ SELECT count(*) FROM dependents p WHERE NOT EXISTS (SELECT FROM dependencies d W
 UNION ALL
 SELECT count(*) FROM dependencies d WHERE NOT EXISTS (SELECT FROM dependents p WHERE p.stream = d.child)
 """
+SLOWEST = "SELECT min(position) FROM readers WHERE name NOT LIKE '%@%'"
 places = st.integers(0, 30)
 
 
@@ -166,7 +167,7 @@ class Everybody(RuleBasedStateMachine):
     async def archived(self) -> None:
         """Archives what has been removed, once every reader has passed it."""
         pool, head = self.running.storage.pool, await self.running.storage.store.head()
-        await eventually(lambda: pool.fetchval("SELECT min(position) FROM readers"), lambda reached: reached >= head)
+        await eventually(lambda: pool.fetchval(SLOWEST), lambda reached: reached >= head)
         assert self.running.archiver is not None
         await self.running.archiver.sweep(-1.0)
 
