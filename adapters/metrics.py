@@ -49,6 +49,7 @@ class Metrics:
         self.refreshed = Gauge(
             "millrace_refreshed_seconds", "When the gauges were last brought up to date.", registry=registry
         )
+        self.circuits = Gauge("millrace_circuits", "Circuit breakers of names, by state.", ["state"], registry=registry)
         self.ready = self._lanes("millrace_jobs_ready", "Jobs that may run now.")
         self.waiting = self._lanes("millrace_jobs_waiting", "Jobs that may not run yet, by reason.", "reason")
         self.oldest = self._lanes("millrace_oldest_ready_seconds", "Age of the oldest ready job.")

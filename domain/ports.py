@@ -91,7 +91,8 @@ class Work(NamedTuple):
 
     Attributes:
         place: `ready` (may run now), `waiting` (until `due_at`), `same` (where it stands, with another `task`), or None
-            (running or ended). `rules` is no job: `task` has the rules of a queue from now on.
+            (running or ended). `rules` and `circuit` are no job: `task` has the rules of a queue, or the state of
+            a name's circuit breaker, from now on.
         leaves: the tables that may hold the job's row from before.
         rank: order among the jobs of one lane, smaller first, where the queue has no order of its own.
         attempt: number that the next attempt will carry.
@@ -104,7 +105,7 @@ class Work(NamedTuple):
         priority: the job's own and its queue's together.
     """
 
-    place: Literal["ready", "waiting", "same", "rules"] | None
+    place: Literal["ready", "waiting", "same", "rules", "circuit"] | None
     leaves: tuple[Literal["ready", "waiting", "leases"], ...] = ()
     queue: str = ""
     rank: float = 0.0
@@ -582,4 +583,56 @@ class Doorbell(Protocol):
 
     async def wait(self, seen: int, timeout: float) -> int:
         """Returns the newest known position once it exceeds `seen`, or after `timeout` seconds."""
+        ...
+
+
+class AttemptCount(NamedTuple):
+    """So many attempts of a name that started and ended at these times, to the second, in the same way."""
+
+    tenant: str
+    name: str
+    started_at: datetime
+    ended_at: datetime
+    completed: bool
+    number: int
+
+
+class CircuitRow(NamedTuple):
+    """A circuit as the claims know it; `is_due` when its pause is over."""
+
+    tenant: str
+    name: str
+    state: str
+    enabled: bool
+    is_due: bool
+
+
+class CircuitSum(NamedTuple):
+    """What has been counted within a circuit's window since it last changed; `policy` is None where the file has it."""
+
+    tenant: str
+    name: str
+    state: str
+    policy: dict[str, Any] | None
+    completed: int
+    failed: int
+
+
+class CircuitBook(Protocol):
+    """What all processes together know of circuits."""
+
+    async def circuits(self) -> list[CircuitRow]:
+        """All of them."""
+        ...
+
+    async def add(self, counts: Sequence[AttemptCount]) -> None:
+        """Counts attempts."""
+        ...
+
+    async def sums(self, windows: Mapping[str, float]) -> list[CircuitSum]:
+        """What has been counted of each name that has a circuit, or a window in seconds by the configuration file."""
+        ...
+
+    async def let_through(self) -> None:
+        """Has jobs that wait for a circuit become due, as far as it lets them through."""
         ...

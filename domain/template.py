@@ -25,7 +25,7 @@ class Saved(Event):
         text = {"title": self.title, "message": self.message, "html": self.html}
         before = {} if template.removed else template.locales
         template.name, template.removed, template.updated_at = self.name, False, self.timestamp
-        template.versions[self.version] = {**before, self.locale: text}
+        template.versions.append({**before, self.locale: text})
 
 
 class Removed(Event):
@@ -46,18 +46,19 @@ class Template(Aggregate):
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
-        self.versions: dict[int, Locales] = {}
+        # The first one has number 1. A list, since a snapshot is JSON, whose keys are text.
+        self.versions: list[Locales] = []
         self.removed = False
 
     @property
     def newest(self) -> int:
         """The number of the newest version."""
-        return max(self.versions, default=0)
+        return len(self.versions)
 
     @property
     def locales(self) -> Locales:
         """The texts of the newest version, by language."""
-        return self.versions.get(self.newest, {})
+        return self.versions[-1] if self.versions else {}
 
     @classmethod
     def create(cls, stream: str, name: str, locale: str, text: dict[str, Any], now: datetime) -> Self:
@@ -80,9 +81,9 @@ class Template(Aggregate):
             NoSuchTemplate: there is none, or it was removed.
         """
         wanted = self.newest if version is None else version
-        if wanted not in self.versions or (self.removed and version is None):
+        if not 1 <= wanted <= self.newest or (self.removed and version is None):
             raise NoSuchTemplate(self.name)
-        return wanted, self.versions[wanted]
+        return wanted, self.versions[wanted - 1]
 
     def to_wire(self) -> dict[str, Any]:
         return {

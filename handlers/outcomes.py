@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from domain import job as domain
@@ -23,6 +24,7 @@ class Ended(NamedTuple):
     Attributes:
         waited: seconds from when the job could run until it started.
         ran: seconds from its start to its end, as the service saw them.
+        started_at: by the clock of the database.
     """
 
     tenant: str
@@ -31,6 +33,7 @@ class Ended(NamedTuple):
     outcome: Outcome
     waited: float
     ran: float
+    started_at: datetime
 
 
 def telling(tell: Callable[[Ended], None]) -> Callable[[str, Aggregate, Sequence[Event]], None]:
@@ -43,6 +46,7 @@ def telling(tell: Callable[[Ended], None]) -> Callable[[str, Aggregate, Sequence
             return
         since = job.ready_at or job.started_at
         waited = (job.started_at - since).total_seconds()
-        tell(Ended(tenant, job.queue, job.name, outcome, waited, (event.timestamp - job.started_at).total_seconds()))
+        ran = (event.timestamp - job.started_at).total_seconds()
+        tell(Ended(tenant, job.queue, job.name, outcome, waited, ran, job.started_at))
 
     return watch

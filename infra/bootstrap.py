@@ -16,6 +16,7 @@ from adapters.channels.failover import Failover
 from adapters.cloudevents import cloud_event, outgoing
 from adapters.postgres.archived_history import ArchivedHistory
 from adapters.postgres.batch_queries import BatchQueries
+from adapters.postgres.circuits import PostgresCircuits
 from adapters.postgres.database import Database
 from adapters.postgres.dead_letter_queries import DeadLetterQueries
 from adapters.postgres.due_progress import PostgresDueProgress
@@ -48,6 +49,7 @@ from handlers import (
     archive,
     batch,
     bulk,
+    circuit,
     event,
     followups,
     inbox,
@@ -67,6 +69,7 @@ from handlers import (
 )
 from handlers.aggregates import Aggregates
 from handlers.archive import Archiver
+from handlers.circuit import CircuitWatch
 from handlers.gateway import Gateway
 from handlers.job import JobPolicy
 from handlers.live import Hub, live_event
@@ -126,6 +129,7 @@ def public_commands(
         **job.command_routes(policy),
         **job_repair.command_routes(),
         **queue.command_routes(files),
+        **circuit.command_routes(),
         **schedule.command_routes(timezone),
         **batch.command_routes(),
         **tracking,
@@ -153,6 +157,7 @@ class System:
     tickets: Tickets
     roles: Sequence[Role]
     samples: Samples
+    circuits: CircuitWatch
     channels: Mapping[str, Failover]
     progress_samples: ProgressSamples
     reactions: Sequence[Reaction] = ()
@@ -178,7 +183,10 @@ class System:
 
     def _loops(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         storage = self.storage
-        loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [("clock", self._watch_clock)]
+        loops: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("clock", self._watch_clock),
+            ("circuits", self.circuits.run),
+        ]
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
             loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
@@ -280,7 +288,7 @@ async def build(
     mapper: EventMapper | None = None,
     measured: Callable[[Gateway, frozenset[str]], Gateway] | None = None,
     tracing: Tracing | None = None,
-    ended: Callable[[Ended], None] | None = None,
+    ended: Callable[[Ended], None] = lambda _: None,
 ) -> System:
     """Migrates the database and builds the service on it; `start` then runs the roles.
 
@@ -321,12 +329,14 @@ async def build(
     tracking = progress.command_routes(progress_samples, types) if settings.modules.progress.enabled else {}
     commands = public_commands(policy, files, tracking, jobs.scheduler.timezone, notifying)
     starting_runs, starts = schedule.jobs_of_runs(policy)
+    circuit_policies = {name: own.circuit for name, own in jobs.names.items() if own.circuit is not None}
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
         **job_repair.internal_routes(),
         **archive.command_routes(),
         **batch.internal_routes(policy),
+        **circuit.internal_routes(circuit_policies),
         **queue.internal_routes(),
         **schedule.internal_routes(),
         **progress.internal_routes(progress_samples, types),
@@ -336,11 +346,14 @@ async def build(
         **starts,
     }
     aggregates = Aggregates(storage.store)
+
+    def counted(attempt: Ended) -> None:
+        ended(attempt)
+        watch.count(attempt)
+
     storage.queue.observe(aggregates.advance)
     store = tracing.store(storage.store) if tracing else storage.store
-    pipeline = Pipeline(
-        {**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(ended) if ended else None
-    )
+    pipeline = Pipeline({**commands, **internal}, store, aggregates, storage.clock, storage.epoch, telling(counted))
 
     async def wait_for(reader: str, token: str) -> None:
         wanted = position_of(token, storage.epoch, await storage.store.head())
@@ -348,6 +361,8 @@ async def build(
         if reached < wanted:
             raise BehindPosition(reader, token, f"{storage.epoch}-{reached}")
 
+    circuits = PostgresCircuits(storage.commits, storage.pool, circuit_policies)
+    watch = CircuitWatch(circuits, pipeline, circuit_policies)
     objects = object_store(settings)
     archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
@@ -370,6 +385,7 @@ async def build(
         **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
         **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
         **queues.routes(),
+        **circuits.routes(),
         **(tracked.routes() if settings.modules.progress.enabled else {}),
         **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
@@ -408,6 +424,7 @@ async def build(
         tickets=PostgresTickets(storage.pool),
         roles=roles,
         samples=samples,
+        circuits=watch,
         progress_samples=progress_samples,
         reactions=(starting_runs, progress_family.reaction(), *reactions),
         bus=bus,

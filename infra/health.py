@@ -26,6 +26,7 @@ SELECT tenant, queue, reason, count(*) AS n
   FROM (SELECT tenant, queue, reason FROM waiting LIMIT 100000) listed GROUP BY tenant, queue, reason
 """
 COUNTS = "SELECT tenant, queue, status, n FROM job_counts"
+CIRCUITS = "SELECT state, count(*) AS n FROM circuits GROUP BY state"
 DEAD = "SELECT tenant, queue, count(*) AS n FROM dead_letters GROUP BY tenant, queue"
 
 
@@ -69,6 +70,11 @@ async def refresh(metrics: Metrics, system: System) -> None:
     metrics.held.set(len(await storage.readers.held()))
     metrics.claims.set(storage.queue.claims.held)
     await _refresh_queues(metrics, storage.pool)
+    metrics.circuits.clear()
+    for state in ("closed", "open", "half_open"):
+        metrics.circuits.labels(state).set(0)
+    for row in await storage.pool.fetch(CIRCUITS):
+        metrics.circuits.labels(row["state"]).set(row["n"])
     metrics.refreshed.set_to_current_time()
 
 

@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from infra.settings_modules import Backoff, Module, Port, Seconds, Section, Switch
+from millrace.contracts.circuit import CircuitPolicy
 from millrace.contracts.job import Retry
 from millrace.contracts.queue import Concurrency, Limit, Order, Rate, Weight
 from millrace.contracts.wire import Name
@@ -75,11 +76,13 @@ class NamedDefaults(Section):
 
     Attributes:
         timeout: seconds.
+        circuit: when jobs of the name pause, in every tenant that has not configured it by command.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] | None = None
     backoff: Backoff | None = None
     timeout: Seconds | None = None
+    circuit: CircuitPolicy | None = None
 
 
 class TenantShare(Section):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from millrace.circuits import Circuits
 from millrace.contracts.wire import DEFAULT_TENANT
 from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
@@ -69,6 +70,7 @@ class Millrace:
         self.jobs = JobQueue(self)
         self.dead_letters = DeadLetters(self)
         self.queues = Queues(self)
+        self.circuits = Circuits(self)
         self.progress = ProgressTracker(self)
         self.subscriptions = Subscriptions(self)
         self.notifications = Notifications(self)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from millrace.binding import Binding
+from millrace.contracts.circuit import CircuitPolicy
 from millrace.contracts.job import Retry
 from millrace.job_function import JobFunction
 from millrace.job_versions import Upcast, Versions
@@ -45,6 +46,7 @@ class JobDecorators:
         version: int = 1,
         upcast: Mapping[int, Upcast] | None = None,
         serializer: Serializer | str | None = None,
+        circuit: CircuitPolicy | Mapping[str, Any] | None = None,
     ) -> Callable[[Callable[P, R]], JobFunction[P, R]]: ...
 
     def job(
@@ -61,6 +63,7 @@ class JobDecorators:
         version: int = 1,
         upcast: Mapping[int, Upcast] | None = None,
         serializer: Serializer | str | None = None,
+        circuit: CircuitPolicy | Mapping[str, Any] | None = None,
     ) -> JobFunction[P, R] | Callable[[Callable[P, R]], JobFunction[P, R]]:
         """Declares the function that runs jobs of a name; the function's own name unless another is given.
 
@@ -76,6 +79,8 @@ class JobDecorators:
             pool: where a plain function runs: `process` is for what computes, and must stand at the top of a module.
             version: of the arguments that the function takes.
             upcast: for each older version the function that makes its data that of the next one.
+            circuit: when jobs of the name pause because too many attempts fail, such as
+                `{"failures": 5, "window": 60, "pause": 30}`; a worker declares it when it starts.
             serializer: of arguments and result, in place of the application's; `json`, `typed` or an object.
 
         Raises:
@@ -95,6 +100,7 @@ class JobDecorators:
         given = {key: value for key, value in options.items() if value is not None}
 
         versions = Versions(version, upcast or {})
+        breaker = None if circuit is None else CircuitPolicy.model_validate(circuit)
         codec = None if serializer is None else serializer_of(serializer)
 
         def declare(function: Callable[P, R]) -> JobFunction[P, R]:
@@ -105,6 +111,8 @@ class JobDecorators:
                 own_name, function, Binding(function), given, soft_timeout, backoff, pool, versions, codec
             )
             self._app.registry.add_job(definition)
+            if breaker is not None:
+                self._app.registry.circuits[own_name] = breaker
             return JobFunction(cast("JobQueue", self), function, definition)
 
         return declare(name) if callable(name) else declare

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from millrace.binding import Binding
 from millrace.codecs import Codecs
+from millrace.contracts.circuit import CircuitPolicy
 from millrace.job_context import JobContext
 from millrace.job_middleware import Around
 from millrace.job_versions import Versions
@@ -66,6 +67,7 @@ class Registry:
     """Handlers by name. A name is declared once.
 
     Attributes:
+        circuits: by name of the job, its circuit breaker; the worker declares them.
         rates: by queue and name, how often jobs of the name start there; the worker tells the queues.
         late: what declares more once everything is imported.
     """
@@ -75,6 +77,7 @@ class Registry:
     middleware: list[Around] = field(default_factory=list)
     schedules: dict[str, ScheduleDefinition] = field(default_factory=dict)
     rates: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    circuits: dict[str, CircuitPolicy] = field(default_factory=dict)
     late: list[Callable[[], None]] = field(default_factory=list)
     codecs: Codecs = field(default_factory=Codecs)
 

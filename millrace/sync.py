@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from millrace.batches import JobBatch
+from millrace.circuits import Circuits
 from millrace.dead_letters import DeadLetters
 from millrace.endings import Endings
 from millrace.job_function import JobFunction
@@ -32,6 +33,7 @@ WRAPPED = (
     JobBatch,
     DeadLetters,
     Queues,
+    Circuits,
     ProgressTracker,
     Schedules,
     Subscriptions,

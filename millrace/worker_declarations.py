@@ -21,10 +21,12 @@ log = structlog.get_logger("millrace.worker")
 
 
 async def declare(app: Millrace) -> None:
-    """Declares limits and schedules, or brings them up to date; tries again until the service answers."""
+    """Declares limits, circuit breakers and schedules; tries again until the service answers."""
     queues = {queue for queue, _ in app.registry.rates}
     for queue in sorted(queues):
         await _told(partial(_limit, app, queue), f"rates in queue {queue}")
+    for name, policy in app.registry.circuits.items():
+        await _told(partial(app.circuits.configure, name, policy), f"circuit breaker of {name}")
     for definition in app.registry.schedules.values():
         await _told(partial(_schedule, app, definition), f"schedule {definition.name}")
 

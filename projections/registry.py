@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.aggregate import Aggregate
 from domain.archive import Archive
 from domain.batch import Batch
+from domain.circuit import Circuit
 from domain.event import Publication
 from domain.inbox import Inbox
 from domain.job import Job
@@ -35,6 +36,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Inbox,
         Template,
         Archive,
+        Circuit,
     )
 }
 

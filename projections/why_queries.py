@@ -9,11 +9,17 @@ from projections.projection import Connection
 
 MOST_NAMED = 100
 LEASE = "SELECT attempt, worker, expires_at FROM leases WHERE stream = $1"
-WAITING = "SELECT reason, due_at FROM waiting WHERE stream = $1"
+WAITING = """
+SELECT w.reason, CASE w.reason WHEN 'circuit_open' THEN c.until ELSE w.due_at END AS due_at
+  FROM waiting w LEFT JOIN circuits c ON w.reason = 'circuit_open' AND c.tenant = w.tenant AND c.name = w.name
+ WHERE w.stream = $1
+"""
 PARENTS = "SELECT parent_id FROM dependencies WHERE child = $1 ORDER BY parent_id LIMIT $2"
 READY = """
-SELECT r.queue, r.rank, r.tag, r.position, r.priority, coalesce(q.paused, false) AS paused
-  FROM ready r LEFT JOIN queue_rules q ON q.tenant = r.tenant AND q.queue = r.queue WHERE r.stream = $1
+SELECT r.queue, r.rank, r.tag, r.position, r.priority, coalesce(q.paused, false) AS paused,
+       coalesce(c.state = 'open' OR c.state = 'half_open' AND c.trials <= 0, false) AS broken, c.until
+  FROM ready r LEFT JOIN queue_rules q ON q.tenant = r.tenant AND q.queue = r.queue
+  LEFT JOIN circuits c ON c.tenant = r.tenant AND c.name = r.name WHERE r.stream = $1
 """
 AHEAD = """
 SELECT count(*) AS ahead, count(*) FILTER (WHERE priority > $6) AS higher
@@ -43,6 +49,8 @@ async def standing_of(connection: Connection, tenant: str, stream: str, lease: t
         if row := await connection.fetchrow(READY, stream):
             if row["paused"]:
                 return Waiting("paused", None)
+            if row["broken"]:
+                return Waiting("circuit_open", row["until"])
             place = (row["rank"], row["tag"], row["position"], row["priority"])
             before = await connection.fetchrow(AHEAD, tenant, row["queue"], *place, MOST_COUNTED)
             workers = await connection.fetchrow(WORKERS, tenant, row["queue"], lease)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from adapters.http.access import Access
 from adapters.http.batches import batch_routes
 from adapters.http.call import call_of
+from adapters.http.circuits import circuit_routes
 from adapters.http.commands import command_routes
 from adapters.http.dead_letters import dead_letter_routes
 from adapters.http.document import document
@@ -111,6 +112,7 @@ def create_app(
         dead_letter_routes(door),
         batch_routes(door),
         queue_routes(door),
+        circuit_routes(door),
         schedule_routes(door),
         progress_routes(door),
         notification_routes(door),

@@ -24,7 +24,7 @@ from adapters.http import (
 from adapters.http.call import REPLY_PREFIXES
 from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
-from millrace.contracts import inbox, job, progress, queue, schedule, template
+from millrace.contracts import circuit, inbox, job, progress, queue, schedule, template
 from millrace.contracts.catalogue import COMMANDS, QUERIES
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Message, Problem
 
@@ -34,6 +34,7 @@ REST_BODIES: tuple[type[BaseModel], ...] = (
     dead_letters.Edit,
     job.JobChange,
     queue.QueueSettings,
+    circuit.CircuitPolicy,
     schedule.ScheduleChanges,
     progress.ProgressChange,
     progress.ProgressAdvance,

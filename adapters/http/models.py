@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.contracts.batch import Batch
+from millrace.contracts.circuit import Circuit, CircuitState
 from millrace.contracts.deadletter import DeadLetter, DeadLetterDetail, DeadLetterPage, FailureGroups, Mended, Preview
 from millrace.contracts.event import Leased, Subscription
 from millrace.contracts.inbox import Contacts, Preferences
@@ -310,6 +311,25 @@ class SubscriptionReply(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class CircuitReply(BaseModel):
+    """Answer to the commands on a circuit breaker."""
+
+    name: str
+    state: CircuitState
+
+
+class CircuitAnswer(BaseModel):
+    """Answer to `circuit.get`."""
+
+    circuit: Circuit
+
+
+class CircuitPage(BaseModel):
+    """Answer to `circuit.list`."""
+
+    circuits: list[Circuit]
+
+
 class QueueReply(BaseModel):
     """Answer to the commands on a queue."""
 
@@ -404,6 +424,8 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "subscription.release": SubscriptionReply,
     "subscription.set_active": SubscriptionReply,
     "subscription.lease": Leased,
+    "circuit.configure": CircuitReply,
+    "circuit.reset": CircuitReply,
     "queue.configure": QueueReply,
     "queue.pause": QueueReply,
     "queue.resume": QueueReply,
@@ -441,6 +463,8 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "log.why": EventPage,
     "subscription.get": SubscriptionAnswer,
     "subscription.list": SubscriptionPage,
+    "circuit.get": CircuitAnswer,
+    "circuit.list": CircuitPage,
     "queue.get": QueueAnswer,
     "queue.list": QueuePage,
 }

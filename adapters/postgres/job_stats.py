@@ -33,6 +33,8 @@ SELECT r.queue, extract(epoch FROM clock_timestamp() - e.recorded_at)::float8 AS
   JOIN stored_events e ON e.notification_id = r.position
 """
 
+CIRCUITS = "SELECT name, state, reason, until FROM circuits WHERE tenant = $1 AND state <> 'closed' ORDER BY name"
+
 
 class JobStatistics:
     """Answers `job.stats`."""
@@ -51,6 +53,7 @@ class JobStatistics:
                 return stats
             ages = {row["queue"]: row["age"] for row in await connection.fetch(OLDEST, context.tenant)}
             counts = await queue_counts(connection, context.tenant)
+            stats["circuits"] = [dict(row) for row in await connection.fetch(CIRCUITS, context.tenant)]
             steps = await connection.fetch(STEPS, context.tenant, WINDOW, list(ENDS), query.queue)
         names = sorted(ages.keys() | counts.keys()) if query.queue is None else [query.queue]
         stats["queues"] = [{"queue": name, **counts.get(name, {}), "oldest_waiting": ages.get(name)} for name in names]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+from millrace.cli.circuits import circuits
 from millrace.cli.deadletters import deadletters
 from millrace.cli.history import history
 from millrace.cli.job_logs import logs
@@ -50,6 +51,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(topology(PASS_THROUGH), name="topology")
     app.add_typer(deadletters(), name="deadletters")
     app.add_typer(queues(), name="queues")
+    app.add_typer(circuits(), name="circuits")
     app.add_typer(schedules(), name="schedules")
     app.add_typer(notifications(), name="notifications")
     app.add_typer(progress(), name="progress")

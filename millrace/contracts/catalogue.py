@@ -7,6 +7,7 @@ from types import ModuleType
 from millrace.contracts import (
     archive,
     batch,
+    circuit,
     deadletter,
     event,
     inbox,
@@ -32,6 +33,7 @@ MODULES: tuple[ModuleType, ...] = (
     batch,
     deadletter,
     queue,
+    circuit,
     schedule,
     progress,
     notification,

@@ -69,6 +69,15 @@ class JobStats(Message):
     details: bool = False
 
 
+class OpenCircuit(Fact):
+    """A name whose circuit breaker is not closed: why, and until when none of its jobs starts."""
+
+    name: str
+    state: str
+    reason: str | None = None
+    until: datetime | None = None
+
+
 class Stats(Fact):
     """Answer to `job.stats`.
 
@@ -77,6 +86,7 @@ class Stats(Fact):
             `details`.
         wait: how long jobs that may run waited for their start, by the newest starts.
         run: how long attempts took that completed or failed, by the newest ones.
+        circuits: names whose jobs are paused because too many of their attempts fail, or start on trial.
     """
 
     pending: int = 0
@@ -90,6 +100,7 @@ class Stats(Fact):
     queues: tuple[QueueStats, ...] = ()
     wait: Durations | None = None
     run: Durations | None = None
+    circuits: tuple[OpenCircuit, ...] = ()
 
 
 class AttemptError(Fact):

@@ -14,6 +14,7 @@ WORDS = {
     "capped": "as many jobs as its queue allows are running",
     "rate_limited": "its queue has started as many jobs as its rate allows",
     "dependent": "it waits for other jobs",
+    "circuit_open": "too many attempts of jobs of its name have failed; see its circuit breaker",
 }
 MOST_COUNTED = 10_000
 
@@ -29,7 +30,8 @@ class Why(Fact):
 
     Attributes:
         code: `no-worker`, `no-worker-for-queue`, `jobs-ahead`, `next`, `delayed`, `retry`, the reason of a job that
-            waits for something else (`paused`, `capped`, `rate-limited`, `dependent`), `running`, or how the job ended:
+            waits for something else (`paused`, `capped`, `rate-limited`, `dependent`,
+            `circuit-open`), `running`, or how the job ended:
             `completed`, `dead-lettered`, `failed`, `cancelled`.
         reason: the same in words.
         details: the figures in it by name.

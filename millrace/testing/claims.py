@@ -9,6 +9,7 @@ from typing import Any
 from millrace.contracts import job as contract
 from millrace.contracts.why import Ready, Running, Standing, Waiting
 from millrace.testing.bindings import Bindings
+from millrace.testing.circuits import Circuits
 from millrace.testing.clock import VirtualClock
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Origin, Stream
@@ -33,6 +34,7 @@ class Claims:
         self._lanes: dict[str, Lanes] = {}
         self._seen: dict[tuple[str, str], datetime] = {}
         self._queues: dict[tuple[str, str], tuple[str, ...] | None] = {}
+        self.circuits: Circuits | None = None
         self.weights: dict[str, float] = {}
         self._pools: dict[tuple[tuple[str, ...], tuple[str, ...]], Shares] = {}
         self.bindings = Bindings(log, clock, self.recorded, self._release)
@@ -52,7 +54,13 @@ class Claims:
 
     def lanes(self, tenant: str) -> Lanes:
         """The jobs of a tenant that wait."""
-        return self._lanes.setdefault(tenant, Lanes())
+        found = self._lanes.get(tenant)
+        if found is None:
+            found = self._lanes[tenant] = Lanes(lambda name: self._held(tenant, name))
+        return found
+
+    def _held(self, tenant: str, name: str) -> bool:
+        return self.circuits is not None and self.circuits.holds(tenant, name)
 
     def _release(self, stream: Stream, job: JobState) -> None:
         self.lanes(stream.tenant).place(job, self._clock.now())
@@ -80,7 +88,15 @@ class Claims:
 
     def _take(self, tenant: str, queues: tuple[str, ...] | None, slots: int) -> list[JobState]:
         lanes = self._lanes.get(tenant)
-        return lanes.take(queues, slots, self._clock.now()) if lanes else []
+        if lanes is None:
+            return []
+        taken: list[JobState] = []
+        # One by one: each may use up what a circuit lets through on trial.
+        while len(taken) < slots and (one := lanes.take(queues, 1, self._clock.now())):
+            taken += one
+            if self.circuits is not None:
+                self.circuits.started(tenant, one[0].name)
+        return taken
 
     def renew(self, tenant: str, command: contract.Renew) -> dict[str, Any]:
         """The answer to `job.renew`: which of the attempts are not valid any more."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from millrace.contracts import batch as batch_contract
+from millrace.contracts import circuit as circuit_contract
 from millrace.contracts import deadletter as repair_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
@@ -16,6 +17,7 @@ from millrace.contracts import schedule as schedule_contract
 from millrace.contracts.wire import Context, Fact, Message, derived_id
 from millrace.testing import (
     batches,
+    circuit_state,
     job_decisions,
     job_repair,
     queue_decisions,
@@ -138,6 +140,35 @@ def batch_routes() -> dict[str, Route]:
         "batch.create": Route(contract.CreateBatch, "batch", _derived, batches.create, told, creates=True),
         "batch.seal": Route(contract.SealBatch, "batch", named, batches.seal, told),
         "batch.cancel": Route(contract.CancelBatch, "batch", named, batches.cancel, told),
+    }
+
+
+def circuit_routes() -> dict[str, Route]:
+    """Commands that a circuit breaker decides."""
+    contract, decisions = circuit_contract, circuit_state
+
+    def told(_: str, circuit: Any) -> dict[str, Any]:
+        return {"name": circuit.name, "state": circuit.state}
+
+    return {
+        "circuit.configure": Route(
+            contract.ConfigureCircuit, "circuit", _name, decisions.configure, told, creates=True
+        ),
+        "circuit.reset": Route(contract.ResetCircuit, "circuit", _name, decisions.reset, told),
+    }
+
+
+def circuit_steps() -> dict[str, Route]:
+    """What only the service tells a circuit breaker."""
+
+    def told(_: str, circuit: Any) -> dict[str, Any]:
+        return {"name": circuit.name, "state": circuit.state}
+
+    return {
+        "circuit.judge": Route(circuit_state.Judge, "circuit", _name, circuit_state.judge, told, remembered=False),
+        "circuit.half_open": Route(
+            circuit_state.HalfOpen, "circuit", _name, circuit_state.half_open, told, remembered=False
+        ),
     }
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from millrace.contracts.batch import EVENTS as BATCH_EVENTS
+from millrace.contracts.circuit import EVENTS as CIRCUIT_EVENTS
 from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.inbox import EVENTS as INBOX_EVENTS
@@ -31,6 +32,7 @@ EVENTS = {
     **SCHEDULE_EVENTS,
     **NOTIFICATION_EVENTS,
     **INBOX_EVENTS,
+    **CIRCUIT_EVENTS,
     **TEMPLATE_EVENTS,
     **SUBSCRIPTION_EVENTS,
     **PROGRESS_EVENTS,

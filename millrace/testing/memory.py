@@ -20,10 +20,13 @@ from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
 from millrace.contracts.siblings import name_siblings
 from millrace.contracts.wire import MAX_BATCH_ITEMS, Accepted, Batch, Context, Refused, Reply
+from millrace.testing.circuits import Circuits
 from millrace.testing.claims import Claims
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import (
     batch_routes,
+    circuit_routes,
+    circuit_steps,
     event_routes,
     internal_routes,
     job_routes,
@@ -34,6 +37,7 @@ from millrace.testing.commands import (
 )
 from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
+from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import Wish, change_many
 from millrace.testing.notification_deliveries import MemoryDeliveries
@@ -90,6 +94,7 @@ class InMemory:
             **repair_routes(),
             **batch_routes(),
             **queue_routes(),
+            **circuit_routes(),
             **schedule_routes(),
             **self.notifications.command_routes(),
             **self.templates.command_routes(),
@@ -99,11 +104,12 @@ class InMemory:
         }
         self._commands = routes
         self._pipeline = Pipeline(
-            self.log, self.clock, {**routes, **internal_routes(self.claims.bindings)}, self._recorded
+            self.log, self.clock, {**routes, **internal_routes(self.claims.bindings), **circuit_steps()}, self._recorded
         )
+        self.circuits = self.claims.circuits = Circuits(self.log, self.clock, self._pipeline.execute)
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = {
-            **Queries(self.log, self.claims, self.job_logs).routes(),
+            **Queries(self.log, self.claims, self.job_logs, self.circuits).routes(),
             **DeadLetterQueries(self.log).routes(),
             **self._progress.queries(),
             **self.notifications.query_routes(),
@@ -118,6 +124,7 @@ class InMemory:
         with self._lock:
             head = self.log.head
             reply = self._execute(name, body, context)
+            self.circuits.look()
             # The end of a job may be what a run waits for.
             self.scheduler.fire_due()
             self.deliveries.deliver_due()
@@ -177,6 +184,7 @@ class InMemory:
 
     def _moved(self) -> None:
         with self._lock:
+            self.circuits.look()
             self.scheduler.fire_due()
             self._progress.note_stalls()
             self.deliveries.deliver_due()
@@ -184,6 +192,8 @@ class InMemory:
 
     def _recorded(self, stream: Stream, state: State) -> None:
         self.claims.recorded(stream, state)
+        if isinstance(state, JobState):
+            self.circuits.recorded(stream, state)
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)

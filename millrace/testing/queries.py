@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from millrace.contracts import batch as batch_contract
+from millrace.contracts import circuit as circuit_contract
 from millrace.contracts import event as event_contract
 from millrace.contracts import job as job_contract
 from millrace.contracts import log as log_contract
@@ -20,6 +21,8 @@ from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.job_logs import GetLogs
 from millrace.contracts.recurrence import upcoming, zone_of
 from millrace.contracts.wire import Message
+from millrace.testing.circuit_state import CircuitState
+from millrace.testing.circuits import Circuits
 from millrace.testing.claims import Claims
 from millrace.testing.job_graph import job_graph
 from millrace.testing.job_logs import MemoryJobLogs
@@ -46,8 +49,8 @@ class Query:
 class Queries:
     """Answers from the log and the states in memory."""
 
-    def __init__(self, log: MemoryLog, claims: Claims, job_logs: MemoryJobLogs) -> None:
-        self._log, self._claims, self._job_logs = log, claims, job_logs
+    def __init__(self, log: MemoryLog, claims: Claims, job_logs: MemoryJobLogs, circuits: Circuits) -> None:
+        self._log, self._claims, self._job_logs, self._circuits = log, claims, job_logs, circuits
 
     def routes(self) -> dict[str, Query]:
         return {
@@ -66,6 +69,8 @@ class Queries:
             "schedule.next": Query(schedule_contract.NextRuns, self._next_runs),
             "subscription.get": Query(event_contract.GetSubscription, self._subscription),
             "subscription.list": Query(event_contract.ListSubscriptions, self._subscriptions),
+            "circuit.get": Query(circuit_contract.GetCircuit, self._circuit),
+            "circuit.list": Query(circuit_contract.ListCircuits, self._all_circuits),
             "queue.get": Query(queue_contract.GetQueue, self._queue),
             "queue.list": Query(queue_contract.ListQueues, self._queues),
             "log.read": Query(log_contract.ReadLog, self._read),
@@ -128,7 +133,11 @@ class Queries:
         jobs = [job for job in self._all_jobs(tenant) if query.queue in (None, job.queue)]
         counts = Counter(job.status for job in jobs)
         stats = {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
-        return stats | detailed(self._log, self._claims, tenant, query.queue, jobs) if query.details else stats
+        if not query.details:
+            return stats
+        circuits = [each.to_wire() for each in self._circuits.all(tenant) if each.state != "closed"]
+        told = {"circuits": [{name: each[name] for name in ("name", "state", "reason", "until")} for each in circuits]}
+        return stats | told | detailed(self._log, self._claims, tenant, query.queue, jobs)
 
     def _all_jobs(self, tenant: str) -> list[JobState]:
         states = ((stream, state) for stream, state in self._log.states.items() if stream.tenant == tenant)
@@ -199,6 +208,19 @@ class Queries:
         found = [s for key, s in self._log.states.items() if key.tenant == tenant and isinstance(s, SubscriptionState)]
         found.sort(key=lambda each: (-each.priority, each.name))
         return {"subscriptions": [each.view(self._log.token, parked=False) for each in found]}
+
+    def _circuit(self, tenant: str, query: circuit_contract.GetCircuit) -> dict[str, Any]:
+        if (found := self._circuits.of(tenant, query.name)) is None:
+            raise Refusal("not-found", f"there is no circuit {query.name!r}")
+        return {"circuit": self._circuit_view(tenant, found)}
+
+    def _all_circuits(self, tenant: str, _: circuit_contract.ListCircuits) -> dict[str, Any]:
+        return {"circuits": [self._circuit_view(tenant, each) for each in self._circuits.all(tenant)]}
+
+    def _circuit_view(self, tenant: str, circuit: CircuitState) -> dict[str, Any]:
+        holds = self._circuits.holds(tenant, circuit.name)
+        held = self._claims.lanes(tenant).named(circuit.name) if holds else 0
+        return circuit.to_wire() | {"held": held}
 
     def _queue(self, tenant: str, query: queue_contract.GetQueue) -> dict[str, Any]:
         if query.name not in self._claims.lanes(tenant).names():

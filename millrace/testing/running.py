@@ -104,6 +104,7 @@ class Running:
         candidates = (
             self._memory.claims.next_due(self._tenant),
             self._memory.scheduler.next_due(self._tenant),
+            self._memory.circuits.next_due(self._tenant),
             self._memory.deliveries.next_due(self._tenant),
             self._deliveries.next_due(),
         )

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from millrace.contracts import batch
 from millrace.contracts.wire import Fact
+from millrace.testing.circuit_state import CircuitState
 from millrace.testing.job_state import JobState
 from millrace.testing.notification_state import InboxState, NotificationState, TemplateState
 from millrace.testing.progress_state import ProgressState
@@ -103,6 +104,7 @@ KINDS: dict[
     type[JobState]
     | type[BatchState]
     | type[QueueState]
+    | type[CircuitState]
     | type[ScheduleState]
     | type[SubscriptionState]
     | type[ProgressState]
@@ -114,6 +116,7 @@ KINDS: dict[
     "job": JobState,
     "batch": BatchState,
     "queue": QueueState,
+    "circuit": CircuitState,
     "schedule": ScheduleState,
     "subscription": SubscriptionState,
     "progress": ProgressState,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 
 from millrace.testing.job_state import JobState
@@ -18,10 +19,14 @@ Delayed = tuple[datetime, int, str]
 class Lanes:
     """Waiting jobs of one tenant.
 
+    Args:
+        held: whether jobs of a name may not start.
+
     An entry names the position of the event that made it; when the job has got further, the entry means nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, held: Callable[[str], bool] = lambda _: False) -> None:
+        self._held = held
         self._jobs: dict[str, JobState] = {}
         self._ready: dict[str, list[Ready]] = {}
         self._delayed: list[Delayed] = []
@@ -72,6 +77,9 @@ class Lanes:
             entry, queue = min(heads)
             heapq.heappop(self._ready[queue])
             job = self._jobs[entry[3]]
+            if self._held(job.name):
+                aside.append((queue, entry))
+                continue
             blocked, until = self._limits.blocked(job, self._queues.get(queue), now)
             if blocked:
                 aside.append((queue, entry))
@@ -100,6 +108,8 @@ class Lanes:
             before.append(other)
         higher = sum(1 for other in before if other.priority > job.priority)
         reason = "paused" if self._paused(job.queue) else room.reason(job, rules, now)
+        if reason is None and self._held(job.name):
+            reason = "circuit_open"
         return len(before), higher, reason
 
     def next_due(self) -> datetime | None:
@@ -118,7 +128,7 @@ class Lanes:
         for _, _, _, job_id in sorted(entry for entry in self._ready.get(queue, []) if self._valid(entry[3], entry[2])):
             job = self._jobs[job_id]
             created.append(job.created_at)
-            reason = room.reason(job, rules, now)
+            reason = room.reason(job, rules, now) or ("circuit_open" if self._held(job.name) else None)
             if reason is None:
                 room.started(job, rules, now)
                 ready += 1
@@ -137,6 +147,10 @@ class Lanes:
     def waiting(self, queue: str) -> list[str]:
         """The ids of all jobs that wait in a queue."""
         return [job.id for jobs in (self._jobs, self._dependents) for job in jobs.values() if job.queue == queue]
+
+    def named(self, name: str) -> int:
+        """How many jobs of a name may run as far as their time is concerned."""
+        return sum(1 for job in self._jobs.values() if job.name == name and job.status == "pending")
 
     def names(self) -> set[str]:
         """The queues that have rules, or jobs that wait or run."""

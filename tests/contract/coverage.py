@@ -14,6 +14,8 @@ HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
 HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
+HTTP_CIRCUITS = f"{OPERATIONS}::test_circuits_over_http"
+AMQP_CIRCUITS = f"{OPERATIONS}::test_circuits_over_amqp"
 HTTP_HEALTH = f"{OPERATIONS}::test_health_over_http"
 HTTP_NAMES = f"{OPERATIONS}::test_every_command_and_query_by_name_over_http"
 HTTP_CLOUDEVENTS = f"{OPERATIONS}::test_commands_as_cloudevents_over_http"
@@ -52,6 +54,10 @@ ROUTES: dict[str, str] = {
     "retry_job": HTTP_JOBS,
     "why_job": HTTP_JOBS,
     "change_job": HTTP_QUEUES,
+    "list_circuits": HTTP_CIRCUITS,
+    "get_circuit": HTTP_CIRCUITS,
+    "configure_circuit": HTTP_CIRCUITS,
+    "reset_circuit": HTTP_CIRCUITS,
     "list_queues": HTTP_QUEUES,
     "get_queue": HTTP_QUEUES,
     "configure_queue": HTTP_QUEUES,
@@ -144,6 +150,8 @@ ROUTES: dict[str, str] = {
     "command_queue_pause": HTTP_NAMES,
     "command_queue_resume": HTTP_NAMES,
     "command_queue_drain": HTTP_NAMES,
+    "command_circuit_configure": HTTP_NAMES,
+    "command_circuit_reset": HTTP_NAMES,
     "command_schedule_create": HTTP_NAMES,
     "command_schedule_change": HTTP_NAMES,
     "command_schedule_pause": HTTP_NAMES,
@@ -191,6 +199,8 @@ ROUTES: dict[str, str] = {
     "query_batch_list": HTTP_NAMES,
     "query_queue_get": HTTP_NAMES,
     "query_queue_list": HTTP_NAMES,
+    "query_circuit_get": HTTP_NAMES,
+    "query_circuit_list": HTTP_NAMES,
     "query_schedule_get": HTTP_NAMES,
     "query_schedule_list": HTTP_NAMES,
     "query_schedule_next": HTTP_NAMES,
@@ -257,6 +267,10 @@ MESSAGES: dict[str, str] = {
     "queue.drain": AMQP_QUEUES,
     "queue.get": AMQP_QUEUES,
     "queue.list": AMQP_QUEUES,
+    "circuit.configure": AMQP_CIRCUITS,
+    "circuit.reset": AMQP_CIRCUITS,
+    "circuit.get": AMQP_CIRCUITS,
+    "circuit.list": AMQP_CIRCUITS,
     "schedule.create": AMQP_SCHEDULES,
     "schedule.change": AMQP_SCHEDULES,
     "schedule.pause": AMQP_SCHEDULES,
@@ -374,6 +388,10 @@ MESSAGES: dict[str, str] = {
     "queue.configured.event": AMQP_QUEUES,
     "queue.paused.event": AMQP_QUEUES,
     "queue.resumed.event": AMQP_QUEUES,
+    "circuit.configured.event": AMQP_CIRCUITS,
+    "circuit.opened.event": AMQP_CIRCUITS,
+    "circuit.half_opened.event": AMQP_CIRCUITS,
+    "circuit.closed.event": AMQP_CIRCUITS,
     "schedule.created.event": AMQP_SCHEDULES,
     "schedule.changed.event": AMQP_SCHEDULES,
     "schedule.fired.event": AMQP_SCHEDULES,

@@ -197,7 +197,7 @@ async def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
 async def test_every_command_in_the_pages_exists_with_its_options(line: str) -> None:
     program, *words = shlex.split(line, comments=True)
     assert program == "millrace"
-    groups = ("topology", "queues", "schedules", "deadletters", "notifications", "progress")
+    groups = ("topology", "queues", "circuits", "schedules", "deadletters", "notifications", "progress")
     names = words[:2] if words[0] in groups else words[:1]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "millrace.cli.main", *names, "--help",

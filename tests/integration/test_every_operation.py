@@ -25,6 +25,7 @@ from infra.documents import DOCS
 from millrace.contracts.catalogue import EVENTS
 from tests.integration.amqp.caller import Caller
 from tests.support.channels import Recorder
+from tests.support.eventually import eventually
 from tests.support.running import Running, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -339,6 +340,28 @@ async def test_queues_over_amqp(bench: Bench) -> None:
     await bench.events("job.changed", *(topic for topic in EVENTS if topic.startswith("queue.")))
 
 
+async def test_circuits_over_amqp(bench: Bench) -> None:
+    name, queue = uuid4().hex, uuid4().hex
+    await bench.ask("circuit.configure", {"name": name, "failures": 1, "pause": 2})
+
+    async def state() -> str:
+        return str((await bench.ask("circuit.get", {"name": name}))["result"]["circuit"]["state"])
+
+    async def failing() -> str:
+        await bench.ask("job.enqueue", {"name": name, "queue": queue, "max_attempts": 1})
+        for grant in (await bench.ask("job.claim", {"worker": "w", "queues": [queue]}))["result"]["grants"]:
+            attempt = {"job_id": grant["job_id"], "attempt": grant["attempt"]}
+            await bench.ask("job.report", {**attempt, "outcome": "failed", "error": {"message": "no"}})
+        return await state()
+
+    await eventually(failing, lambda found: found == "open", 30)
+    await eventually(state, lambda found: found == "half_open", 30)
+    assert name in {each["name"] for each in (await bench.ask("circuit.list", {}))["result"]["circuits"]}
+    await bench.ask("circuit.reset", {"name": name, "reason": "mended"})
+    assert await state() == "closed"
+    await bench.events(*(topic for topic in EVENTS if topic.startswith("circuit.")))
+
+
 async def test_the_log_over_amqp(bench: Bench) -> None:
     job_id = await bench.job()
     assert (await bench.ask("log.history", {"kind": "job", "id": job_id}))["result"]["events"]
@@ -445,6 +468,18 @@ async def test_queues_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.post(f"{path}/resume"), prefix) == told
     assert data_of(await client.post(f"{path}/drain"), prefix) == {"name": name, "cancelled": 1}
     assert data_of(await client.get(f"{path}/history"), prefix)[0]["eventtype"] == "queue.opened"
+
+
+@versions
+async def test_circuits_over_http(bench: Bench, prefix: str) -> None:
+    client, name = bench.client, uuid4().hex
+    path = f"{prefix}/circuits/{name}"
+    told = {"name": name, "state": "closed"}
+    assert data_of(await client.put(path, json={"failures": 2, "window": 5}), prefix) == told
+    circuit = data_of(await client.get(path), prefix)
+    assert (circuit["state"], circuit["policy"]["failures"], circuit["held"]) == ("closed", 2, 0)
+    assert name in {each["name"] for each in data_of(await client.get(f"{prefix}/circuits"), prefix)}
+    assert data_of(await client.post(f"{path}/reset", json={"reason": "mended"}), prefix) == told
 
 
 @versions

@@ -27,6 +27,7 @@ async def system(
     unconfirmed: float = 5.0,
     queues: dict[str, Any] | None = None,
     tenants: dict[str, Any] | None = None,
+    names: dict[str, Any] | None = None,
     storage: Path | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
@@ -34,6 +35,7 @@ async def system(
         "leases": {"duration": lease, "unconfirmed": unconfirmed},
         "queues": queues or {},
         "tenants": tenants or {},
+        "names": names or {},
     }
     if storage is not None:
         jobs["storage"] = {"path": str(storage)}

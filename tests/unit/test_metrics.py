@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters.job_times import JobTimes
 from adapters.metrics import OTHER, Lanes, Metrics
 from handlers.outcomes import Ended
+from tests.controls.clock import NOW
 
 
 def test_the_largest_queues_have_labels_of_their_own_and_the_rest_is_one() -> None:
@@ -21,7 +22,7 @@ def test_queues_of_one_size_are_chosen_by_name() -> None:
 
 
 def ended(name: str, outcome: str = "completed", tenant: str = "acme", waited: float = 0.2, ran: float = 7.0) -> Ended:
-    return Ended(tenant, "media", name, outcome, waited, ran)  # type: ignore[arg-type]
+    return Ended(tenant, "media", name, outcome, waited, ran, NOW)  # type: ignore[arg-type]
 
 
 def test_waits_and_runs_are_histograms_by_queue_and_name() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from millrace.testing.contracts.client_arguments import ArgumentsContract
 from millrace.testing.contracts.client_batches import BatchesContract
 from millrace.testing.contracts.client_checkpoints import CheckpointsContract
+from millrace.testing.contracts.client_circuits import CircuitsContract
 from millrace.testing.contracts.client_control import ControlContract
 from millrace.testing.contracts.client_dead_letters import DeadLettersContract
 from millrace.testing.contracts.client_ends import EndsContract
@@ -50,6 +51,7 @@ class ClientSuite(
     DeadLettersContract,
     QueuesContract,
     PoolsContract,
+    CircuitsContract,
     ProgressContract,
     JobProgressContract,
     ProgressHooksContract,
