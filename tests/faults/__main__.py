@@ -13,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.faults.cleanly import run_cleanly
 from tests.faults.figures import figures
 from tests.faults.harness.folders import temporary
-from tests.faults.harness.phase import Outcome, Phase, run_phase
+from tests.faults.harness.phase import Outcome, Phase
+from tests.faults.harness.phase_run import run_phase
 from tests.faults.profiles import PROFILES, left_out
 from tests.faults.report import table, written
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.faults.harness.phase import Phase, run_phase
+from tests.faults.harness.phase import Phase
+from tests.faults.harness.phase_run import run_phase
 from tests.faults.seeds import chosen
 
 

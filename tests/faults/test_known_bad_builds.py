@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness.phase import run_phase
+from tests.faults.harness.phase_run import run_phase
 from tests.faults.harness.schedule import schedule
 from tests.faults.harness.workload import Mix, orders
 from tests.faults.profiles import full

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
+from typing import Any
 
 import asyncpg
 import httpx
@@ -15,13 +17,13 @@ from tests.faults.harness.claim_cost import block, measured
 from tests.faults.harness.processes import Service, Worker
 
 JOBS = 1_200
-# What races with claims. A command that changes a waiting job's priority belongs here as soon as there is one.
-RACES = ("job.cancel", "job.remove", "job.retry")
+# What races with claims.
+RACES = ("job.cancel", "job.remove", "job.retry", "job.change", "job.change")
 COPIES = 300
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
-async def test_claims_race_with_cancels_removes_and_retries_without_a_deadlock(
+async def test_claims_race_with_cancels_removes_retries_and_changes_without_a_deadlock(
     run: Bench, fresh_database_url: str
 ) -> None:
     pair = [
@@ -30,32 +32,37 @@ async def test_claims_race_with_cancels_removes_and_retries_without_a_deadlock(
     for service in pair:
         await service.ready()
         await run.start(Worker(run.folder, service.url, run.runs, name=f"worker-of-{service.name}", concurrency=50))
-    refusals = set[str]()
+    refusals, decided = set[str](), Counter[str]()
     async with Millrace(pair[0].url) as one, Millrace(pair[1].url) as two:
 
-        async def race(chance: random.Random, enqueuing: asyncio.Task[None]) -> int:
-            decided = 0
+        async def race(chance: random.Random, enqueuing: asyncio.Task[None]) -> None:
             while not enqueuing.done():
                 if not run.history.accepted:
                     await asyncio.sleep(0.01)
                     continue
                 job = chance.choice(run.history.accepted[-200:])["job_id"]
+                name = chance.choice(RACES)
+                body: dict[str, Any] = {"job_id": job}
                 try:
-                    await chance.choice([one, two]).execute(chance.choice(RACES), {"job_id": job})
-                    decided += 1
+                    if name == "job.change":
+                        body |= {"priority": chance.randint(-9, 9), "delay": chance.choice([0, 0.2])}
+                    await chance.choice([one, two]).execute(name, body)
+                    decided[name] += 1
                 except Refused as refusal:
                     refusals.add(refusal.code)
-            return decided
 
         enqueuing = asyncio.create_task(
             run.enqueue(one, JOBS, name="fails-once", longest=0, max_attempts=1, ahead=JOBS)
         )
         racing = [asyncio.create_task(race(random.Random(run.random.random()), enqueuing)) for _ in range(20)]
         await enqueuing
-        assert sum(await asyncio.gather(*racing)) > JOBS / 10
+        await asyncio.gather(*racing)
+        assert decided.total() > JOBS / 10
+        assert set(decided) == set(RACES)
         await run.all_ended(one, left=0)
         assert refusals <= {"refused", "not-found"}
-        await run.verdict(one)
+        log = await run.verdict(one)
+        assert {"job.changed", "job.cancelled", "job.removed", "job.started"} <= {event["eventtype"] for event in log}
     connection = await asyncpg.connect(fresh_database_url)
     assert await connection.fetchval(DEADLOCKS) == 0
     await connection.close()

@@ -25,7 +25,8 @@ SELECT 'job:default:blocked-{{table}}-' || n, 'default', 'blocked-{{table}}-' ||
   FROM generate_series(1, $2) AS n
 """
 GRANT = f"""
-SELECT * FROM serve_claims(ARRAY[ROW(1, 'default', ARRAY['{QUEUE}'], 1, 'explain')::claim_to_serve], interval '5 s',
+SELECT * FROM serve_claims(ARRAY[ROW(1, 'default', ARRAY['{QUEUE}'], 1, 'explain', NULL, NULL)::claim_to_serve],
+                           interval '5 s',
                            1000000, '00000000-0000-4000-8000-', 1)
 """
 TOUCHED = """

@@ -12,7 +12,7 @@ import asyncpg
 
 from tests.faults.harness import family
 from tests.faults.harness.crashes import Lanes, crashed, reaches
-from tests.faults.harness.processes import Server, Worker
+from tests.faults.harness.processes import Server, Service, Worker
 from tests.faults.harness.proxy import Blackhole, CutAfter, FaultProxy, Latency, Pass, Refuse, Reset, Slow
 from tests.faults.harness.proxy import Fault as Network
 from tests.faults.harness.schedule import Fault
@@ -62,11 +62,18 @@ class Nemesis:
         async with asyncio.TaskGroup() as group:
             for fault in faults:
                 await asyncio.sleep(fault.pause)
-                if fault.target in ("worker", "crash"):
-                    # There are many workers, and a service can only be stopped where its traffic brings it to.
+                if fault.target == "worker":
+                    # There are many.
                     group.create_task(self._carry_out(fault))
+                elif fault.target == "crash":
+                    # A service can only be stopped where its traffic brings it to; others need not wait for that.
+                    group.create_task(self._carry_out_in_its_lane(fault))
                 else:
                     await self._carry_out(fault)
+
+    async def _carry_out_in_its_lane(self, fault: Fault) -> None:
+        async with self._lanes.of(self._at_point(fault)):
+            await self._carry_out(fault)
 
     async def _carry_out(self, fault: Fault) -> None:
         history = self._stack.history
@@ -126,13 +133,17 @@ class Nemesis:
             case _:
                 raise UnknownFault(fault.kind)
 
-    async def _crash(self, point: str, fault: Fault) -> None:
+    def _at_point(self, fault: Fault) -> Service:
+        """The service that the fault stops at its point."""
+        point = fault.kind.partition(".")[2]
         able = [service for service in self._stack.services if reaches(service, point)]
-        service = able[fault.pick % len(able)]
-        async with self._lanes.of(service):
-            # Alive and on its way: what it has not begun yet cannot be interrupted.
-            await until(lambda: service.running, WORKER_SECONDS, f"{service.name} runs")
-            await crashed(self._stack.taps[service], point, fault.size, service.kill)
+        return able[fault.pick % len(able)]
+
+    async def _crash(self, point: str, fault: Fault) -> None:
+        service = self._at_point(fault)
+        # Alive and on its way: what it has not begun yet cannot be interrupted.
+        await until(lambda: service.running, WORKER_SECONDS, f"{service.name} runs")
+        await crashed(self._stack.taps[service], point, fault.size, service.kill)
 
     async def _worker(self, pick: int) -> Worker:
         """A worker that nothing is wrong with; waits for one where all have been hit."""

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,13 +14,14 @@ from typing import Self
 
 import httpx
 
+from tests.faults.harness.starter import ROOT, Child, Starter, bare_environment
 from tests.faults.harness.waiting import until
 
-ROOT = Path(__file__).resolve().parents[3]
 READY_SECONDS = 30.0
 END_SECONDS = 10.0
-# A parent of the tests may carry settings of its own; the system under test gets none but ours.
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR")
+COMMAND_SECONDS = 60.0
+SERVICE, WORKER = "infra.main", "millrace.cli.main"
+SAFE_PATH = ("-P",)
 
 
 def free_port() -> int:
@@ -37,9 +37,8 @@ class Server:
         self.name = name
         self.log = folder / f"{name}.log"
         self._command = list(command)
-        inherited = {key: os.environ[key] for key in KEPT if key in os.environ}
-        self._environment = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
-        self._process: Process | None = None
+        self._environment = {**bare_environment(), **environment}
+        self._process: Child | None = None
 
     @property
     def pid(self) -> int:
@@ -51,17 +50,13 @@ class Server:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> Self:
-        with self.log.open("ab") as log:
-            spawning = asyncio.ensure_future(asyncio.create_subprocess_exec(
-                *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
-            ))  # fmt: skip
-            try:
-                self._process = await asyncio.shield(spawning)
-            except asyncio.CancelledError:
-                # A process that nobody knows of would outlive the run.
-                self._process = await spawning
-                raise
+        spawning = asyncio.ensure_future(self._spawned())
+        try:
+            self._process = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # A process that nobody knows of would outlive the run.
+            self._process = await spawning
+            raise
         return self
 
     async def kill(self) -> None:
@@ -90,6 +85,13 @@ class Server:
         async with asyncio.timeout(seconds):
             return await self._process.wait()
 
+    async def _spawned(self) -> Child:
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
+
     def send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
@@ -98,18 +100,40 @@ class Server:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
 
-class Service(Server):
+class Program(Server):
+    """A Python program: forked by the starter of that program where there is one, else executed.
+
+    Args:
+        flags: of an interpreter that is executed.
+    """
+
+    def __init__(
+        self, name: str, program: str, arguments: Sequence[str], folder: Path, environment: dict[str, str],
+        starter: Starter | None, flags: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(name, [sys.executable, *flags, "-m", program, *arguments], folder, environment)
+        self._arguments = list(arguments)
+        self._starter = starter if starter is not None and starter.program == program else None
+
+    async def _spawned(self) -> Child:
+        if self._starter is None:
+            return await super()._spawned()
+        return await self._starter.fork(self._arguments, self._environment, self.log)
+
+
+class Service(Program):
     """`serve` on a port of its own, on its embedded PostgreSQL or on a given one, with or without RabbitMQ."""
 
     def __init__(
         self, folder: Path, *, name: str = "service", database: str | None = None, broker: str | None = None,
-        lease: float = 30.0, unconfirmed: float = 5.0, roles: str | None = None, program: str = "infra.main",
-        extra: Mapping[str, str] | None = None,
+        lease: float = 30.0, unconfirmed: float = 5.0, roles: str | None = None, program: str = SERVICE,
+        extra: Mapping[str, str] | None = None, starter: Starter | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
             program: the module that is run; one of a known-bad build takes the same arguments.
         """
+        self._folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
@@ -124,11 +148,10 @@ class Service(Server):
         if broker is not None:
             environment["RABBITMQ_URL"] = broker
         where = ["--embedded"] if database is None else []
-        command = [sys.executable, "-P", "-m", program, "serve", *where]
-        command += ["--data", str(self.data), "--port", str(self.port)]
+        arguments = ["serve", *where, "--data", str(self.data), "--port", str(self.port)]
         if roles is not None:
-            command += ["--roles", roles]
-        super().__init__(name, command, folder, environment)
+            arguments += ["--roles", roles]
+        super().__init__(name, program, arguments, folder, environment, starter, SAFE_PATH)
 
     async def ready(self) -> None:
         """Returns when `/health/ready` says so, or without that role when it has started; fails where it ended."""
@@ -153,16 +176,17 @@ class Service(Server):
         """
         environment = self._environment if database is None else {**self._environment, "DATABASE_URL": database}
         where = ["--data", str(self.data)] if self.database is None else []
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "infra.main", *arguments, *where, cwd=ROOT, env=environment,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        async with asyncio.timeout(60):
-            output, _ = await child.communicate()
-        return child.returncode or 0, output.decode()
+        name = f"{self.name}-{'-'.join(arguments)}"
+        run = Program(name, SERVICE, [*arguments, *where], self._folder, environment, self._starter, SAFE_PATH)
+        run.log.unlink(missing_ok=True)
+        await run.start()
+        try:
+            return await run.ended(COMMAND_SECONDS), run.output()
+        finally:
+            await run.kill()
 
 
-class Worker(Server):
+class Worker(Program):
     """`millrace worker` for an application of these tests.
 
     Args:
@@ -172,13 +196,13 @@ class Worker(Server):
     def __init__(
         self, folder: Path, url: str, runs: Path, *, name: str = "worker", concurrency: int = 20, grace: float = 2.0,
         app: str = "tests.faults.app:app", tenant: str = "default", queues: str | None = None, seen: Path | None = None,
-        extra: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None, starter: Starter | None = None,
     ) -> None:  # fmt: skip
-        command = [sys.executable, "-m", "millrace.cli.main", "worker", app, "--url", url]
-        command += ["--concurrency", str(concurrency), "--grace", str(grace)]
+        arguments = ["worker", app, "--url", url]
+        arguments += ["--concurrency", str(concurrency), "--grace", str(grace)]
         if queues is not None:
-            command += ["--queues", queues]
+            arguments += ["--queues", queues]
         environment = {"FAULTS_RUNS": str(runs), "FAULTS_TENANT": tenant, **(extra or {})}
         if seen is not None:
             environment["FAULTS_SEEN"] = str(seen)
-        super().__init__(name, command, folder, environment)
+        super().__init__(name, WORKER, arguments, folder, environment, starter)

@@ -14,9 +14,10 @@ from tests.faults.harness.clock import Clock
 from tests.faults.harness.crashes import Taps
 from tests.faults.harness.history import History
 from tests.faults.harness.postgres import Postgres
-from tests.faults.harness.processes import Server, Service, Worker
+from tests.faults.harness.processes import SERVICE, WORKER, Server, Service, Worker
 from tests.faults.harness.proxy import FaultProxy
 from tests.faults.harness.rabbitmq import RabbitMQ
+from tests.faults.harness.starter import Starter
 from tests.faults.harness.tap_amqp import AmqpTap
 from tests.faults.harness.tap_postgres import PostgresTap
 from tests.faults.harness.volume import Volume
@@ -25,6 +26,8 @@ from tests.faults.harness.workload import TENANTS
 C = TypeVar("C", bound="Closable")
 CLIENT_SECONDS = 8.0
 KEEP_SECONDS = 0.05
+# What the programs import only when they run.
+PRELOADED = {SERVICE: ("uvloop",), WORKER: ("uvloop",)}
 
 
 class Closable(Protocol):
@@ -54,7 +57,7 @@ class Plan:
     lease: float = 3.0
     unconfirmed: float = 1.5
     roles: tuple[str | None, ...] = (None,)
-    program: str = "infra.main"
+    program: str = SERVICE
     extra: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, str | int] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
@@ -72,6 +75,7 @@ class Stack:
         self.volumes: dict[str, Volume] = {}
         self.clocks: list[Clock] = []
         self._parts: list[Closable] = []
+        self._starters: dict[str, Starter] = {}
         self.taps: dict[Service, Taps] = {}
         self.services: list[Service] = []
         self.workers: list[Worker] = []
@@ -88,7 +92,7 @@ class Stack:
         return list(dict.fromkeys(door for door, _ in self.clients))
 
     async def start(self) -> None:
-        await asyncio.gather(self._start_postgres(), self._start_rabbitmq())
+        await asyncio.gather(self._start_postgres(), self._start_rabbitmq(), self._start_starters())
 
     async def start_services(self) -> None:
         """Starts what stands on the servers; apart, so that somebody can bind a queue first."""
@@ -101,6 +105,7 @@ class Stack:
                 broker=taps.amqp.url(broker) if broker and taps and taps.amqp else broker,
                 lease=plan.lease, unconfirmed=plan.unconfirmed, program=plan.program,
                 roles=plan.roles[(number - 1) % len(plan.roles)], extra={**plan.extra, **self._clock(name)},
+                starter=self._starters.get(SERVICE),
             )  # fmt: skip
             if taps:
                 self.taps[service] = taps
@@ -118,11 +123,13 @@ class Stack:
             url = urls[(number + number // len(TENANTS)) % len(urls)]
             name = f"worker-{number + 1}"
             self.workers.append(Worker(self.folder, url, self.runs, name=name, tenant=tenant,
-                                       concurrency=plan.concurrency, extra=self._clock(name)))  # fmt: skip
+                                       concurrency=plan.concurrency, extra=self._clock(name),
+                                       starter=self._starters.get(WORKER)))  # fmt: skip
         if plan.subscriber:
             self.subscribers = [
                 Worker(self.folder, urls[0], self.runs, name=f"subscriber-{tenant}", tenant=tenant, concurrency=1,
-                       queues="nobody", app="tests.faults.subscriber:app", seen=self.seen(tenant))
+                       queues="nobody", app="tests.faults.subscriber:app", seen=self.seen(tenant),
+                       starter=self._starters.get(WORKER))
                 for tenant in TENANTS[:1]
             ]  # fmt: skip
         await asyncio.gather(*(worker.start() for worker in [*self.workers, *self.subscribers]))
@@ -163,6 +170,13 @@ class Stack:
         # The last one first: a proxy stands on its server, which stands on its volume.
         for part in reversed(self._parts):
             await part.close()
+
+    async def _start_starters(self) -> None:
+        # A clock of its own is loaded before the interpreter is, which a fork comes too late for.
+        if not self.plan.clocks:
+            for program, modules in PRELOADED.items():
+                starter = self._closed_at_the_end(Starter(self.folder, program, modules))
+                self._starters[program] = await starter.start()
 
     async def _start_postgres(self) -> None:
         volume = await self._volume("postgres")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +98,7 @@ class Workload:
         clients: by door and tenant.
         ended: how many jobs have ended so far; the workload keeps at most `ahead` more than that under way, so that
             every fault hits both what is being sent and what waits.
+        pace: orders a second at most; None for as many as are taken.
     """
 
     clients: Mapping[tuple[str, str], Millrace]
@@ -105,18 +107,23 @@ class Workload:
     ended: Callable[[], int]
     ahead: int = 600
     senders: int = 60
+    pace: float | None = None
     sent: int = 0
     bodies: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     async def run(self, enough: Callable[[], bool]) -> None:
         """Returns when `enough` holds and every command that was sent has its answer."""
-        slots = asyncio.Semaphore(self.senders)
+        slots, due = asyncio.Semaphore(self.senders), 0.0
         async with asyncio.TaskGroup() as group:
             while not enough():
                 if self.sent - self.ended() >= self.ahead:
                     await asyncio.sleep(PAUSE_SECONDS)
                     continue
                 await slots.acquire()
+                if self.pace is not None:
+                    # What was missed while nothing was taken is not made up for.
+                    due = max(due, time.monotonic()) + 1 / self.pace
+                    await asyncio.sleep(due - time.monotonic())
                 order = next(self.orders)
                 self.sent += 1
                 group.create_task(self._carry_out(order)).add_done_callback(lambda _: slots.release())

@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from tests.faults.cleanly import run_cleanly
 from tests.faults.harness.folders import temporary
-from tests.faults.harness.phase import run_phase
+from tests.faults.harness.phase_run import run_phase
 from tests.faults.report import OUT
 from tests.faults.twins.cases import CASES, Case
 
@@ -43,7 +44,7 @@ async def _run(cases: list[Case], seed: int) -> list[dict[str, Any]]:
     return results
 
 
-def table(results: list[dict[str, Any]]) -> str:
+def table(results: Sequence[Mapping[str, Any]]) -> str:
     """The results for people, in Markdown."""
     lines = ["| promise | known-bad build | caught by | after |", "|---|---|---|---|"]
     for each in results:
