@@ -13,6 +13,8 @@ from adapters.postgres.positions import ReaderPositions
 from domain.batch import KIND as BATCH
 from domain.ports import FoundJob, StreamName
 from handlers.service import BehindPosition
+from millrace.contracts.job import words_of
+from projections.job_filters import FAILED_WITH
 
 CONDITIONS = {
     "name": "name = {}",
@@ -22,7 +24,7 @@ CONDITIONS = {
     "dead_lettered": "dead_lettered = {}",
     "created_after": "created_at >= {}",
     "created_before": "created_at < {}",
-    "error": "strpos(error, {}) > 0",
+    "error": FAILED_WITH,
     "fingerprint": "id IN (SELECT d.id FROM dead_letters d WHERE d.tenant = jobs.tenant AND d.fingerprint = {})",
     "failed_after": "failed_at >= {}",
     "failed_before": "failed_at < {}",
@@ -66,6 +68,11 @@ class PostgresJobFinder:
 def _where(tenant: str, filters: Mapping[str, object], after: int, until: int) -> tuple[str, list[object]]:
     conditions, values = ["tenant = $1", "position > $2", "position <= $3"], [tenant, after, until]
     for name, value in filters.items():
-        values.append(StreamName(BATCH, tenant, str(value)).text if name == "batch" else value)
+        match name:
+            case "batch":
+                value = StreamName(BATCH, tenant, str(value)).text
+            case "error":
+                value = " ".join(words_of(str(value)))
+        values.append(value)
         conditions.append(CONDITIONS[name].format(f"${len(values)}"))
     return " AND ".join(conditions), values

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from millrace.contracts.job_fields import JobStatus, Time
+from millrace.contracts.job_reading import ErrorWords
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
 
 PAGE = 1_000
@@ -16,7 +17,7 @@ class _Many(Message):
     """Which jobs, and how many of them in this call.
 
     Attributes:
-        error: part of the text of the last error.
+        error: words that the error of one of its attempts has, all of them, whole and in any case, as in `job.list`.
         batch: id of the batch that they belong to.
         dry_run: only counts.
         limit: most jobs to change in this call; where there are more, the answer has a `cursor`.
@@ -28,7 +29,7 @@ class _Many(Message):
     status: JobStatus | None = None
     created_after: Time | None = None
     created_before: Time | None = None
-    error: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    error: Annotated[ErrorWords, Field(min_length=1)] | None = None
     batch: Identifier | None = None
     reason: Text | None = None
     dry_run: bool = False

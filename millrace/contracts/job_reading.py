@@ -25,6 +25,9 @@ def _with_words(value: str) -> str:
     return value
 
 
+ErrorWords = Annotated[str, Field(max_length=1_000), AfterValidator(_with_words)]
+
+
 class GetJob(Message):
     """Query `job.get`."""
 
@@ -51,7 +54,7 @@ class ListJobs(Message):
     created_before: Time | None = None
     finished_after: Time | None = None
     finished_before: Time | None = None
-    error: Annotated[str, Field(max_length=1_000), AfterValidator(_with_words)] | None = None
+    error: ErrorWords | None = None
     waiting: Name | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 50
     cursor: str | None = Field(None, max_length=256)

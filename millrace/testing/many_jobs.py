@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, assert_never
 
 from millrace.contracts import job_bulk as contract
 from millrace.contracts.deadletter import PurgeDeadLetters, RetryDeadLetters
+from millrace.contracts.job import words_of
 from millrace.contracts.wire import Accepted, Context, Reply
 from millrace.testing.dead_letters import dead_letters
 from millrace.testing.job_state import JobState
@@ -66,7 +67,7 @@ def _fitting(log: MemoryLog, wish: Wish, tenant: str) -> list[JobState]:
 
 
 def _fits(job: JobState, wish: contract.CancelMany | contract.RetryMany) -> bool:
-    error = job.view()["error"]
+    wanted = set(words_of(wish.error or ""))
     return (
         wish.name in (None, job.name)
         and wish.queue in (None, job.queue)
@@ -74,7 +75,7 @@ def _fits(job: JobState, wish: contract.CancelMany | contract.RetryMany) -> bool
         and wish.batch in (None, job.batch)
         and (wish.created_after is None or job.created_at >= wish.created_after)
         and (wish.created_before is None or job.created_at < wish.created_before)
-        and (wish.error is None or (error is not None and wish.error in error))
+        and (not wanted or any(wanted <= set(words_of(f"{each['type']} {each['message']}")) for each in job.errors))
     )
 
 
