@@ -115,16 +115,24 @@ def public_commands(
     policy: JobPolicy,
     files: queue.Files,
     tracking: dict[str, CommandRoute],
+    notifying: NotificationPolicy | None,
     timezone: str = "UTC",
-    notifying: NotificationPolicy | None = None,
 ) -> dict[str, CommandRoute]:
     """Every command that a caller may send and one aggregate decides.
 
     Args:
         files: settings of queues from the configuration file.
+        tracking: commands about progress.
+        notifying: how notifications are sent; None where they are switched off.
         timezone: of schedules that name none.
-        notifying: how notifications are sent; default to inboxes alone.
     """
+    notifications: dict[str, CommandRoute] = {}
+    if notifying is not None:
+        notifications = {
+            **notification.command_routes(notifying),
+            **inbox.command_routes(),
+            **template.command_routes(),
+        }
     return {
         **job.command_routes(policy),
         **job_repair.command_routes(),
@@ -133,9 +141,7 @@ def public_commands(
         **schedule.command_routes(timezone),
         **batch.command_routes(),
         **tracking,
-        **notification.command_routes(notifying or NotificationPolicy()),
-        **inbox.command_routes(),
-        **template.command_routes(),
+        **notifications,
         **event.command_routes(),
         **subscription.command_routes(),
     }
@@ -151,7 +157,7 @@ class System:
     pipeline: Pipeline
     scheduler: Scheduler
     archiver: Archiver | None
-    notifying: Notifying
+    notifying: Notifying | None
     hub: Hub
     presence: Presence
     tickets: Tickets
@@ -187,9 +193,11 @@ class System:
             ("clock", self._watch_clock),
             ("circuits", self.circuits.run),
         ]
+        tracking = self.settings.modules.progress
         if "api" in self.roles:
             loops += [("claims", self._look_for_work), ("beat", self._beat)]
-            loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
+            if tracking.enabled:
+                loops.append(("samples", lambda: self.progress_samples.run(self.pipeline)))
             loops += [("live", self.hub.run), ("presence", self.presence.run)]
         if "projector" in self.roles:
             for projection in projections():
@@ -228,13 +236,14 @@ class System:
             if self.archiver is not None:
                 loops.append(("archive", self.archiver.run))
             loops.append(("timers", timer.run))
-            if (tracking := self.settings.modules.progress).enabled:
+            if tracking.enabled:
                 due = PostgresDueProgress(storage.pool)
                 loops.append(("progress", ProgressTimers(due, self.pipeline, tracking.cleanup.ages()).run))
-            loops += [
-                ("deliverer", lambda: self._lead("deliverer", self.notifying.deliverer.run)),
-                ("notification retention", self.notifying.retention.run),
-            ]
+            if (notifying := self.notifying) is not None:
+                loops += [
+                    ("deliverer", lambda: self._lead("deliverer", notifying.deliverer.run)),
+                    ("notification retention", notifying.retention.run),
+                ]
             if self.settings.modules.jobs.scheduler.enabled:
                 loops.append(("scheduler", self.scheduler.run))
         return loops
@@ -326,10 +335,13 @@ async def build(
     progress_samples = ProgressSamples(samples, Window(**settings.modules.progress.sampling.model_dump()))
     notifying = notification_policy(settings, through)
     types = progress_types(settings.modules.progress)
-    tracking = progress.command_routes(progress_samples, types) if settings.modules.progress.enabled else {}
-    commands = public_commands(policy, files, tracking, jobs.scheduler.timezone, notifying)
+    tracks, notifies = settings.modules.progress.enabled, settings.modules.notifications.enabled
+    tracking = progress.command_routes(progress_samples, types) if tracks else {}
+    commands = public_commands(policy, files, tracking, notifying if notifies else None, jobs.scheduler.timezone)
     starting_runs, starts = schedule.jobs_of_runs(policy)
     circuit_policies = {name: own.circuit for name, own in jobs.names.items() if own.circuit is not None}
+    # Commands that only the service gives, and readers of the log, stay where a module is off: what its past still
+    # brings is done, and nothing waits for a reader that stands still.
     internal = {
         **timers.command_routes(),
         **followups.command_routes(),
@@ -374,6 +386,10 @@ async def build(
         **queue.operation_routes(queues, pipeline),
     }
     tracked = ProgressQueries(storage.pool, storage.store, storage.positions, storage.clock)
+    notified = {
+        **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
+        **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
+    }
     queries = {
         **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
         **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
@@ -382,11 +398,10 @@ async def build(
         **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
-        **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
-        **TemplateQueries(storage.pool, storage.store, notifying.folder).routes(),
+        **(notified if notifies else {}),
         **queues.routes(),
         **circuits.routes(),
-        **(tracked.routes() if settings.modules.progress.enabled else {}),
+        **(tracked.routes() if tracks else {}),
         **LogQueries(storage.store, storage.doorbell, storage.epoch, ArchivedHistory(storage.store, objects)).routes(),
     }
     gateway: Gateway = Service(commands, operations, queries, pipeline, wait_for)
@@ -417,7 +432,7 @@ async def build(
         pipeline=pipeline,
         scheduler=scheduler,
         archiver=archiver,
-        notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
+        notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for) if notifies else None,
         channels=configured,
         hub=hub,
         presence=presence,
