@@ -25,8 +25,8 @@ def hear_child(
 ) -> None:
     """A child stands somewhere else now. Where the number of children is known, their ends end this one too.
 
-    What is heard again, or too late, changes nothing; so does a child of one that does not follow from children. A child
-    that has changed its status a hundred times is heard once more, when it is completed.
+    What is heard again, or too late, changes nothing; so does a child of one that does not follow from children.
+    A child that has changed its status a hundred times is heard once more, when it is completed.
 
     Raises:
         NoSuchProgress: the progress was removed.

@@ -169,9 +169,7 @@ def _measuring(name: str) -> Callable[..., Any]:
     return measuring
 
 
-def calculated(
-    work: Work, operator: str, left: Any, right: Any, calculate: Callable[[Any, str, Any, Any], Any]
-) -> Any:
+def calculated(work: Work, operator: str, left: Any, right: Any, calculate: Callable[[Any, str, Any, Any], Any]) -> Any:
     """What `left operator right` is.
 
     Raises:

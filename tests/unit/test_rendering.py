@@ -96,7 +96,9 @@ def test_what_no_template_may_have_is_refused_before_it_is_saved(source: str, wh
         "{% set a = many | join(long) %}{% set b = many | join(a) %}x",
         "{{ 1 | round(-1000000000) }}",
         "{% for a in many %}{% if many | sort %}{% endif %}{% endfor %}",
-        "{% for a in range(100) %}{% for b in range(100) %}" + "{% if a %}{% endif %}" * 1_000 + "{% endfor %}{% endfor %}",
+        "{% for a in range(100) %}{% for b in range(100) %}"
+        + "{% if a %}{% endif %}" * 1_000
+        + "{% endfor %}{% endfor %}",
         "{% for a in range(1000) %}{% if many[:] %}{% endif %}{% if many == many %}{% endif %}{% endfor %}",
         "{{ 'x' is eq(many | list ~ many) }}{% for a in many %}{{ a is in(many) }}{% endfor %}",
     ],
@@ -115,7 +117,8 @@ def test_what_is_bounded_is_enough_for_what_people_write() -> None:
         "{% if orders[:3] == orders[:3] and 'new' in orders[0].tags and total is number %}!{% endif %}"
     )
     text = made(source, orders=orders)
-    assert text.startswith("0: Order 0 new, paid\n1: Order 1") and text.endswith("2500.0 of 1000!")
+    assert text.startswith("0: Order 0 new, paid\n1: Order 1")
+    assert text.endswith("2500.0 of 1000!")
     assert made("{{ a ~ '<' }}", html=True, a="&") == "&amp;&lt;"
 
 
