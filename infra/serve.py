@@ -126,6 +126,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         allowed_hosts=[*settings.allowed_hosts, settings.host],
         allowed_origins=settings.allowed_origins,
         limits=LiveLimits(**settings.live.model_dump()),
+        unserved=settings.modules.unserved(),
         version=VERSION,
     )
     await serve_http(
