@@ -45,7 +45,7 @@ class ScheduleQueries:
 
     @translated
     async def _list(self, query: contract.ListSchedules, context: Context) -> dict[str, Any]:
-        if query.cursor is not None and not query.cursor.isprintable():
+        if query.cursor is not None and "\0" in query.cursor:
             raise UnreadableCursor("cursor: take it from the page before, as it is")
         async with self._pool.acquire() as connection:
             rows = await listed_schedules(connection, context.tenant, query.paused, query.cursor, query.limit + 1)

@@ -114,7 +114,8 @@ class Metered(NodeTransformer):
         return _filter(nodes.List(node.nodes, lineno=node.lineno), CONCATENATED)
 
 
-def _filter(value: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
+def _filter(value: nodes.Node, name: str, *args: nodes.Expr) -> nodes.Filter:
+    assert isinstance(value, nodes.Expr)
     return nodes.Filter(value, name, list(args), [], None, None, lineno=value.lineno)
 
 
@@ -143,7 +144,7 @@ def _counted(context: Context, values: Iterable[Any], cost: int) -> Iterator[Any
 def metered(filters: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     """The filters, each of which measures what it is given; and those that `Metered` puts in."""
     plain = {PLAIN.format(name): each for name, each in filters.items()}
-    own = {CHARGED: shown, CONCATENATED: _concatenated, COUNTED: _counted}
+    own: dict[str, Callable[..., Any]] = {CHARGED: shown, CONCATENATED: _concatenated, COUNTED: _counted}
     return plain | {name: _measuring(name) for name in filters} | own
 
 
