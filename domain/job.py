@@ -19,7 +19,7 @@ class JobEvent(Event):
 
 class Enqueued(JobEvent):
     TOPIC: ClassVar[str] = "job.enqueued"
-    class_version: ClassVar[int] = 4
+    class_version: ClassVar[int] = 5
     name: str
     data: dict[str, Any]
     queue: str
@@ -34,6 +34,7 @@ class Enqueued(JobEvent):
     on_parent_failure: str | None
     key: str | None
     batch: str | None
+    affinity: float | None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -47,13 +48,17 @@ class Enqueued(JobEvent):
     def upcast_v3_v4(state: dict[str, Any]) -> None:
         state["batch"] = None
 
+    @staticmethod
+    def upcast_v4_v5(state: dict[str, Any]) -> None:
+        state["affinity"] = None
+
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
         job.queue_priority, job.key = self.queue_priority, self.key
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
-        job.batch = self.batch
+        job.batch, job.affinity = self.batch, self.affinity
         job.status = "pending" if self.run_at is None and not self.after else "delayed"
 
 
@@ -178,6 +183,7 @@ class Job(Aggregate):
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
     is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
+    `affinity` is for how many seconds each attempt would rather wait for the worker that ran its key's last job.
     `checkpoint` is what the next attempt continues from. `ready_at` is when it could have run that has been started.
     """
 
@@ -203,6 +209,7 @@ class Job(Aggregate):
     after: list[str] | None = None
     on_parent_failure: str | None = None
     batch: str | None = None
+    affinity: float | None = None
     ready_at: datetime | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
@@ -245,13 +252,14 @@ class Job(Aggregate):
         on_parent_failure: str | None = None,
         key: str | None = None,
         batch: str | None = None,
+        affinity: float | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
             Enqueued(
                 stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
-                unique, after, on_parent_failure, key, batch,
+                unique, after, on_parent_failure, key, batch, affinity,
             )
         )  # fmt: skip
 
