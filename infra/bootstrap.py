@@ -33,6 +33,7 @@ from adapters.postgres.presence import PostgresPresence
 from adapters.postgres.progress_queries import ProgressQueries
 from adapters.postgres.projector import Projector
 from adapters.postgres.queue_queries import QueueQueries, follow_file, weigh_tenants
+from adapters.postgres.result_parts import PostgresResultParts
 from adapters.postgres.schedule_queries import ScheduleQueries
 from adapters.postgres.subscription_leases import PostgresSubscriptionLeases
 from adapters.postgres.subscription_queries import SubscriptionQueries
@@ -56,6 +57,7 @@ from handlers import (
     job,
     job_logs,
     job_repair,
+    job_results,
     notification,
     notification_steps,
     progress,
@@ -84,6 +86,7 @@ from handlers.progress_samples import ProgressSamples
 from handlers.progress_timers import ProgressTimers
 from handlers.reactions import Reaction, Reactor
 from handlers.relay import Relay
+from handlers.result_cleaner import ResultCleaner
 from handlers.retention import Retention
 from handlers.routes import CommandRoute
 from handlers.scheduler import Scheduler
@@ -151,6 +154,7 @@ class System:
     pipeline: Pipeline
     scheduler: Scheduler
     archiver: Archiver | None
+    cleaner: ResultCleaner | None
     notifying: Notifying
     hub: Hub
     presence: Presence
@@ -227,6 +231,8 @@ class System:
                 loops.append(("retention", retention.run))
             if self.archiver is not None:
                 loops.append(("archive", self.archiver.run))
+            if self.cleaner is not None:
+                loops.append(("results", self.cleaner.run))
             loops.append(("timers", timer.run))
             if (tracking := self.settings.modules.progress).enabled:
                 due = PostgresDueProgress(storage.pool)
@@ -364,11 +370,13 @@ async def build(
     circuits = PostgresCircuits(storage.commits, storage.pool, circuit_policies)
     watch = CircuitWatch(circuits, pipeline, circuit_policies)
     objects = object_store(settings)
+    parts = PostgresResultParts(storage.pool)
     archiver = archiver_of(storage, objects, pipeline, mapper or EventMapper(), jobs.archive.after)
     queues = QueueQueries(storage.pool, storage.store, files)
     operations = {
         **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
         **job_logs.operation_routes(storage.job_logs),
+        **job_results.operation_routes(storage.store, objects, parts, jobs.results.max_bytes),
         **bulk.operation_routes(PostgresJobFinder(storage.pool, storage.store, storage.positions), pipeline),
         **subscription.operation_routes(PostgresSubscriptionLeases(storage.pool)),
         **queue.operation_routes(queues, pipeline),
@@ -379,6 +387,7 @@ async def build(
         **JobStatistics(storage.pool, mapper or EventMapper(), leases.duration).routes(),
         **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
         **job_logs.query_routes(storage.job_logs),
+        **job_results.query_routes(storage.store, objects),
         **BatchQueries(storage.pool).routes(),
         **ScheduleQueries(storage.pool, storage.store, storage.positions).routes(),
         **SubscriptionQueries(storage.pool, storage.store, storage.positions, storage.epoch).routes(),
@@ -417,6 +426,7 @@ async def build(
         pipeline=pipeline,
         scheduler=scheduler,
         archiver=archiver,
+        cleaner=None if objects is None else ResultCleaner(storage.store, objects, parts),
         notifying=notifying_of(settings, storage, pipeline, through, notifying, wait_for),
         channels=configured,
         hub=hub,
