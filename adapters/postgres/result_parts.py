@@ -13,7 +13,7 @@ INSERT INTO result_parts (tenant, job_id, attempt, sha256, size) VALUES ($1, $2,
     ON CONFLICT (tenant, job_id, attempt, sha256) DO UPDATE SET look_at = clock_timestamp()
 """
 SIZE = "SELECT sum(size)::bigint FROM result_parts WHERE tenant = $1 AND job_id = $2 AND attempt = $3"
-# Whoever was removed since the last look is looked at now. Positions are visible in their order, so none is passed over.
+# Who was removed since the last look is looked at now. Positions are visible in their order, so none is passed over.
 REMOVED = """
 WITH gone AS (
     SELECT tenant, subject, notification_id FROM stored_events

@@ -20,8 +20,8 @@ T = TypeVar("T")
 class LocalFolder:
     """Implements `domain.storage.ObjectStore`: one file for each object, `<tenant>/<folder>/<sha256>`.
 
-    A file appears under its name once all of it is on the disk, so that a crash leaves no half of one. Folders that become
-    empty go with their last file.
+    A file appears under its name once all of it is on the disk, so that a crash leaves no half of one. Folders that
+    become empty go with their last file.
     """
 
     def __init__(self, root: Path) -> None:

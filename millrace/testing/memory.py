@@ -38,10 +38,10 @@ from millrace.testing.commands import (
 )
 from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
+from millrace.testing.job_results import MemoryResults
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import Wish, change_many
-from millrace.testing.job_results import MemoryResults
 from millrace.testing.notification_deliveries import MemoryDeliveries
 from millrace.testing.notifications import MemoryNotifications
 from millrace.testing.pipeline import Pipeline

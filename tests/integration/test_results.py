@@ -19,7 +19,18 @@ from handlers.result_cleaner import ResultCleaner
 from infra.bootstrap import System
 from millrace.contracts.wire import Refused
 from tests.integration.results_process import STEPS
-from tests.support.results import CONTENT, files, parts_of, reference_to, result_of, upload_of, uploaded
+from tests.support.results import (
+    CONTENT,
+    damage,
+    everything_in,
+    files,
+    lose,
+    parts_of,
+    reference_to,
+    result_of,
+    upload_of,
+    uploaded,
+)
 from tests.support.running import app_of, listening
 from tests.support.systems import claimed, context, enqueued, job, refused, reported, system, told
 
@@ -106,7 +117,7 @@ async def test_with_the_job_its_result_goes(running: System, tmp_path: Path) -> 
     assert await result_of(running, jobs[1]) == CONTENT
     await told(running, "job.remove", {"job_id": jobs[1]})
     assert await cleaner(running, tmp_path).sweep() == 3
-    assert list(tmp_path.iterdir()) == []
+    assert everything_in(tmp_path) == []
 
 
 async def refused_to_read(running: System, job_id: str) -> str:
@@ -129,9 +140,8 @@ async def test_what_was_damaged_or_lost_is_not_read(running: System, tmp_path: P
     (grant,) = await claimed(running)
     reference = await uploaded(running, grant)
     await reported(running, grant, stored=reference)
-    second, third = (next(tmp_path.rglob(part["sha256"])) for part in reference["parts"][1:])
-    second.write_bytes(b"x" + second.read_bytes()[1:])
-    third.unlink()
+    damage(tmp_path, reference["parts"][1]["sha256"])
+    lose(tmp_path, reference["parts"][2]["sha256"])
     for part, reason in ((1, "is damaged"), (2, "is not in the storage")):
         problem = await problem_of(running, part, job_id)
         assert problem.code == "internal"

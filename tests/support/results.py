@@ -47,6 +47,22 @@ async def result_of(running: System, job_id: str) -> bytes:
     return content
 
 
+def damage(folder: Path, sha256: str) -> None:
+    """Changes one byte of an object."""
+    path = next(folder.rglob(sha256))
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+
+
+def lose(folder: Path, sha256: str) -> None:
+    """Takes an object away."""
+    next(folder.rglob(sha256)).unlink()
+
+
+def everything_in(folder: Path) -> list[str]:
+    """Files and folders."""
+    return [str(path) for path in folder.rglob("*")]
+
+
 def files(folder: Path) -> set[str]:
     """The objects of results by attempt and hash."""
     return {"/".join(path.parts[-2:]) for path in folder.rglob("*") if path.is_file() and "results" in path.parts}
