@@ -80,20 +80,22 @@ def query_routes(store: EventStore, objects: ObjectStore | None) -> dict[str, Qu
         if job.status != "completed":
             raise NoResult(job.status)
         stored = contract.stored_of(job.result)
-        if stored is None:
-            content = to_json(job.result)
-            digest = hashlib.sha256(content).hexdigest()
-            whole = {"parts": 1, "sha256": digest, "size": len(content), "content_type": "application/json"}
-        else:
-            whole = {**stored.model_dump(exclude={"parts"}), "parts": len(stored.parts)}
-        if query.part >= whole["parts"]:
-            raise NoSuchPart(query.part, whole["parts"])
+        content = b"" if stored is not None else to_json(job.result)
+        parts = 1 if stored is None else len(stored.parts)
+        if query.part >= parts:
+            raise NoSuchPart(query.part, parts)
         if stored is not None:
             part = stored.parts[query.part]
-            content = await _fetched(
-                objects, object_of(context.tenant, query.job_id, job.attempt, part.sha256, part.size)
-            )
-        return {**whole, "part": query.part, "content": b64encode(content).decode()}
+            wanted = object_of(context.tenant, query.job_id, job.attempt, part.sha256, part.size)
+            content = await _fetched(objects, wanted)
+        return {
+            "part": query.part,
+            "parts": parts,
+            "content": b64encode(content).decode(),
+            "sha256": hashlib.sha256(content).hexdigest() if stored is None else stored.sha256,
+            "size": len(content) if stored is None else stored.size,
+            "content_type": "application/json",
+        }
 
     return {"job.result": QueryRoute(contract.GetResult, read)}
 

@@ -15,7 +15,8 @@ from adapters.postgres.due_schedules import DUE, NEXT_IN
 from adapters.postgres.mapper import EventMapper
 from domain import schedule as domain
 from domain.ports import Append, Appended, Metadata, StreamName
-from infra.bootstrap import Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import Role
 from infra.maintenance import rebuild_read_model
 from infra.settings import Settings
 from tests.support.eventually import eventually

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from handlers.reactions import Reaction
-from infra.bootstrap import ROLES, Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import ROLES, Role
 from infra.settings import Settings
 from millrace.contracts.wire import Accepted, Batch, Context, Refused
 

@@ -38,7 +38,7 @@ class ResultsContract:
             await bench.app.query("job.result", {"job_id": job.id, "part": 1})
 
     async def test_who_comes_after_is_told_that_a_large_result_was_left_out(self, bench: Bench) -> None:
-        told = []
+        told: list[Any] = []
 
         @bench.app.job
         async def export() -> Any:

@@ -87,7 +87,10 @@ class QueueReader:
         if not self._bind:
             return await channel.get_queue(self._queue, ensure=True)
         exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)
-        queue = await channel.declare_queue(self._queue, durable=True, arguments={"x-queue-type": "quorum"})
+        # After a power cut the broker still holds messages back for the connection that it had; with a single active
+        # consumer it takes them back before it gives the next one anything.
+        single = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+        queue = await channel.declare_queue(self._queue, durable=True, arguments=single)
         await queue.bind(exchange, "#")
         return queue
 
