@@ -19,7 +19,8 @@ from adapters.metrics import MeasuredGateway, Metrics
 from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from handlers.persistence import persistently
-from infra.bootstrap import Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
 from infra.logged import LoggedGateway
@@ -125,6 +126,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         allowed_hosts=[*settings.allowed_hosts, settings.host],
         allowed_origins=settings.allowed_origins,
         limits=LiveLimits(**settings.live.model_dump()),
+        unserved=settings.modules.unserved(),
         version=VERSION,
     )
     await serve_http(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from adapters.http.parts import Part
 from infra.settings_jobs import Jobs
 from infra.settings_modules import (
     Cached,
@@ -118,3 +119,13 @@ class Modules(Section):
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)
     search: Search = Search(enabled=False)
+
+    def unserved(self) -> frozenset[Part]:
+        """The parts of the HTTP interface that are switched off."""
+        served: dict[Part, bool] = {
+            "progress": self.progress.enabled,
+            "notifications": self.notifications.enabled,
+            "live progress": self.progress.enabled and self.progress.realtime.enabled,
+            "live notifications": self.notifications.enabled and self.notifications.websocket.enabled,
+        }
+        return frozenset(part for part, on in served.items() if not on)

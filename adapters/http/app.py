@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -31,6 +31,7 @@ from adapters.http.live_tickets import ticket_routes
 from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.notifications import notification_routes
+from adapters.http.parts import Part
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.progress import progress_routes
@@ -61,6 +62,7 @@ def create_app(
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str] = (),
     limits: LiveLimits | None = None,
+    unserved: Collection[Part] = (),
     max_body: int = MAX_BODY_BYTES,
     body_deadline: float = BODY_DEADLINE,
     max_in_flight: int = MAX_IN_FLIGHT,
@@ -78,6 +80,7 @@ def create_app(
         allowed_hosts: names that the service goes by; without a port, any port is meant.
         allowed_origins: origins of pages that may use the service besides its own.
         limits: of the live feed.
+        unserved: parts without routes, because their module is switched off.
         max_body: largest body in bytes.
         body_deadline: seconds in which a body must have arrived.
         max_in_flight: requests that are answered at a time; more get 503.
@@ -105,7 +108,9 @@ def create_app(
     limits = limits or LiveLimits()
     live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits), tickets)
     app.router.routes.extend(command_routes(door))
-    app.router.routes.extend([*live_routes(live), web_files()])
+    app.router.routes.extend([*live_routes(live, unserved), web_files()])
+    tracking = () if "progress" in unserved else (progress_routes(door),)
+    notifying = () if "notifications" in unserved else (notification_routes(door), template_routes(door))
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),
@@ -114,9 +119,8 @@ def create_app(
         queue_routes(door),
         circuit_routes(door),
         schedule_routes(door),
-        progress_routes(door),
-        notification_routes(door),
-        template_routes(door),
+        *tracking,
+        *notifying,
         event_routes(door, live),
         ticket_routes(door, tickets),
         subscription_routes(door),

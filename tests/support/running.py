@@ -91,6 +91,7 @@ def app_of(
         allowed_hosts=["localhost", "127.0.0.1", "testserver"],
         allowed_origins=origins,
         limits=limits,
+        unserved=system.settings.modules.unserved(),
         version="0.0.0-test",
     )
 
