@@ -27,6 +27,7 @@ from millrace.testing.contracts.client_progress_hooks import ProgressHooksContra
 from millrace.testing.contracts.client_progress_jobs import JobProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
+from millrace.testing.contracts.client_results import ResultsContract
 from millrace.testing.contracts.client_running import RunningContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
 from millrace.testing.contracts.client_serializers import SerializersContract
@@ -41,6 +42,7 @@ class ClientSuite(
     GraphsContract,
     BatchesContract,
     RunningContract,
+    ResultsContract,
     ArgumentsContract,
     CheckpointsContract,
     ExtensionsContract,
