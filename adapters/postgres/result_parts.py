@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from adapters.postgres.errors import translated
-from domain.job import Removed
+from domain.job_events import Removed
 from domain.ports import AttemptParts
 
 NOTE = """
