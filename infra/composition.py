@@ -30,7 +30,7 @@ class Base:
     Attributes:
         pipeline: has its routes only once all modules are built; no module may give a command before.
         channels: ways to reach users, by name.
-        objects: where archives go; None where nothing is configured.
+        objects: where archives and large results go; None where nothing is configured.
         wait_for: waits until a reader has scanned a position token; raises `BehindPosition`.
     """
 

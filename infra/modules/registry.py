@@ -10,9 +10,10 @@ from infra.modules.jobs import jobs
 from infra.modules.notifications import notifications
 from infra.modules.progress import progress
 from infra.modules.queues import queues
+from infra.modules.results import results
 from infra.modules.schedules import schedules
 
-BUILDERS = (jobs, batches, queues, circuits, schedules, progress, notifications, events)
+BUILDERS = (jobs, results, batches, queues, circuits, schedules, progress, notifications, events)
 
 
 def build_modules(base: Base) -> list[Module]:

@@ -30,6 +30,7 @@ async def system(
     tenants: dict[str, Any] | None = None,
     names: dict[str, Any] | None = None,
     storage: Path | None = None,
+    results: dict[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
     jobs: dict[str, Any] = {
@@ -37,6 +38,7 @@ async def system(
         "queues": queues or {},
         "tenants": tenants or {},
         "names": names or {},
+        "results": results or {},
     }
     if storage is not None:
         jobs["storage"] = {"path": str(storage)}
