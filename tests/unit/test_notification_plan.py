@@ -90,7 +90,9 @@ def test_quiet_hours_defer_what_would_disturb_and_nothing_critical() -> None:
     assert planned(quiet, critical=True)["email"] == Queue("kim@example.org")
 
 
-@pytest.mark.parametrize("clock", ["22:00\n", "2\u0662:00", "\u0662\u0662:00", "22:60", "24:00", "2:00", "22:00:00", ""])
+@pytest.mark.parametrize(
+    "clock", ["22:00\n", "2\u0662:00", "\u0662\u0662:00", "22:60", "24:00", "2:00", "22:00:00", ""]
+)
 def test_a_time_of_day_has_two_digits_twice_and_what_was_recorded_otherwise_stops_nothing(clock: str) -> None:
     with pytest.raises(ValidationError, match=r"start"):
         QuietHours(start=clock, end="07:00")
