@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.contracts import job as job_contract
 from millrace.contracts.job_fields import SCHEDULED_FOR
-from millrace.contracts.schedule import ScheduleFired
+from millrace.contracts.schedule_events import ScheduleFired
 from millrace.contracts.wire import Context, Identifier
 from millrace.testing import schedule_decisions
 from millrace.testing.clock import VirtualClock
