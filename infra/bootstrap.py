@@ -106,6 +106,7 @@ INBOX_DAYS = 7
 CLOCK_SECONDS = 10.0
 CLAIM_POLL_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+DRAIN_SECONDS = 1.5
 LIVE_PAGE = 500
 LIVE_POLL_SECONDS = 1.0
 log = structlog.get_logger("service")
@@ -179,6 +180,8 @@ class System:
     async def stop(self) -> None:
         if self.bus is not None:
             await self.bus.stop()
+        if self.notifying is not None:
+            await self.notifying.deliverer.drain(DRAIN_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
