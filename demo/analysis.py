@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterator
 from typing import TypedDict
+
+# Python 3.11 counts the depth of a tree under construction for all threads together, and fails when two build one
+# at the same moment (python/cpython#106905).
+PARSING = threading.Lock()
 
 MOST_IMPORTS = 60
 
@@ -33,7 +38,8 @@ def analyze(path: str, source: bytes) -> SourceFacts:
         SyntaxError: this Python cannot parse it, or cannot decode its text.
         ValueError: it contains null bytes.
     """
-    tree = ast.parse(source, filename=path)
+    with PARSING:
+        tree = ast.parse(source, filename=path)
     functions = classes = documented = 0
     documentable = 1
     imports: set[str] = set()

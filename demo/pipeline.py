@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from demo.analysis import SourceFacts, analyze
 from demo.summary import PARSE
 from millrace import JobContext, Millrace
+
+# So that there is something to see: the files of a part are read in an instant.
+READING_SECONDS = 0.05
 
 app = Millrace(os.environ.get("MILLRACE_URL", "http://127.0.0.1:8000"))
 
@@ -57,6 +62,22 @@ async def shard(job: JobContext, root: str, paths: list[str]) -> dict[str, Any]:
 async def report(job: JobContext) -> dict[str, int]:
     """What the shards found, together."""
     return {"shards": len(job.parents), "bytes": sum(parent.result["bytes"] for parent in job.parents)}
+
+
+@app.job("library.index")
+async def index(job: JobContext, root: str, paths: list[str], whole: str) -> dict[str, int]:
+    """Reads some files and counts their words, and tells how far it has got as a part of the whole."""
+    async with job.progress({"read": 3, "count": 1}, parent_id=whole) as progress:
+        texts = []
+        for place, path in enumerate(paths):
+            texts.append(await asyncio.to_thread((Path(root) / path).read_bytes))
+            await progress.update(100 * place / len(paths), "read")
+            await asyncio.sleep(READING_SECONDS)
+        words = Counter[bytes]()
+        for place, text in enumerate(texts):
+            words.update(text.split())
+            await progress.update(100 * place / len(paths), "count")
+        return {"files": len(paths), "words": words.total()}
 
 
 @app.job("library.measure")

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from demo.checks import Check, outcome_checks
+from demo.index import index
 from demo.progress import TooSlow, until_done
 from demo.sources import PLANTED, SourceFile, plant_broken_file, standard_library
 from demo.story import tell
@@ -70,6 +71,7 @@ async def _demo(console: Console, folder: Path, amqp: bool) -> list[Check]:
             show(console, summarize(jobs))
             checks = outcome_checks(jobs, expected, checkpoint, cleanup)
             checks += await tell(app, files)
+            checks += await index(app, files, console, system.mail)
             jobs = await all_jobs(app)
             await _rebuild(console, system, folder)
             again = await all_jobs(app)

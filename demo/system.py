@@ -40,12 +40,14 @@ class System:
         url: where clients reach it.
         environment: of its processes.
         rebuild: arguments that name its database to `millrace rebuild`.
+        mail: the maildir that stands for its mail server.
         description: one line for people.
     """
 
     url: str
     environment: Mapping[str, str]
     rebuild: tuple[str, ...]
+    mail: Path
     description: str
 
 
@@ -61,7 +63,8 @@ async def embedded(folder: Path) -> AsyncIterator[System]:
     command = ["up", "--data", str(data), "--port", str(port), "--app", APP, "--concurrency", str(CONCURRENCY)]
     with removed_at_the_end(data):
         async with running("up", command, environment, folder, ready=f"{url}/health/ready"):
-            yield System(url, environment, ("--data", str(data)), f"millrace up on an embedded PostgreSQL, {url}")
+            mail = data / "mail"
+            yield System(url, environment, ("--data", str(data)), mail, f"millrace up on an embedded PostgreSQL, {url}")
 
 
 @asynccontextmanager
@@ -77,7 +80,12 @@ async def distributed(folder: Path) -> AsyncIterator[System]:
         own_vhost(os.environ["RABBITMQ_URL"], os.environ["RABBITMQ_MANAGEMENT_URL"]) as broker,
     ):
         environment = {**os.environ, "DATABASE_URL": database, "RABBITMQ_URL": broker, "MILLRACE_URL": broker}
-        environment |= {"PYTHONWARNINGS": "ignore::SyntaxWarning"}
+        mail = folder / "mail"
+        environment |= {
+            "PYTHONWARNINGS": "ignore::SyntaxWarning",
+            "MILLRACE_MODULES__NOTIFICATIONS__CHANNELS__EMAIL__PROVIDER": "file",
+            "MILLRACE_MODULES__NOTIFICATIONS__PROVIDERS__FILE__FOLDER": str(mail),
+        }
         async with running("migrate", ["migrate"], environment, folder) as migration:
             if await migration.wait():
                 raise SystemFailed(f"millrace migrate failed:\n{tail(folder / 'migrate.log')}")
@@ -87,7 +95,9 @@ async def distributed(folder: Path) -> AsyncIterator[System]:
             running("serve", serve, environment, folder, ready=f"http://{HOST}:{port}/health/ready"),
             running("worker", work, environment, folder),
         ):
-            yield System(broker, environment, (), "millrace serve and millrace worker over RabbitMQ and PostgreSQL")
+            yield System(
+                broker, environment, (), mail, "millrace serve and millrace worker over RabbitMQ and PostgreSQL"
+            )
 
 
 @asynccontextmanager

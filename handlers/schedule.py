@@ -10,7 +10,8 @@ from typing import Any
 
 from domain.job import Job
 from domain.ports import RecordedEvent
-from domain.schedule import KIND, Fired, Plan, Run, Schedule
+from domain.schedule import KIND, Plan, Run, Schedule
+from domain.schedule_events import Fired
 from handlers.job import JobPolicy, enqueue
 from handlers.reactions import Reaction
 from handlers.routes import CommandRoute, Decided, Moment

@@ -19,7 +19,8 @@ from adapters.metrics import MeasuredGateway, Metrics
 from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from handlers.persistence import persistently
-from infra.bootstrap import Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
 from infra.logged import LoggedGateway

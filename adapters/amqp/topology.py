@@ -24,6 +24,9 @@ CALL_TTL = 60.0
 CLAIM_TTL = 60.0
 QUERY_TTL = 10.0
 GIGABYTE = 1_000_000_000
+# The first version, which 3.x takes where none is named, may not recover its index after a power cut, and then neither
+# serves the queue nor lets it be declared anew. 4.3 knows the second only.
+CLASSIC: dict[str, Any] = {"x-queue-type": "classic", "x-queue-version": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +158,15 @@ def inbound() -> Topology:
             Queue(
                 CALLS,
                 {
-                    "x-queue-type": "classic",
+                    **CLASSIC,
                     "x-message-ttl": int(CALL_TTL * 1000),
                     "x-overflow": "reject-publish",
                     "x-max-length-bytes": GIGABYTE,
                 },
             ),
             # Nobody waits for an old claim or query: messages are transient and expire, only the queues are durable.
-            Queue(CLAIMS, {"x-queue-type": "classic", "x-message-ttl": int(CLAIM_TTL * 1000)}),
-            Queue(QUERIES, {"x-queue-type": "classic", "x-message-ttl": int(QUERY_TTL * 1000)}),
+            Queue(CLAIMS, {**CLASSIC, "x-message-ttl": int(CLAIM_TTL * 1000)}),
+            Queue(QUERIES, {**CLASSIC, "x-message-ttl": int(QUERY_TTL * 1000)}),
         ),
         bindings=(
             Binding(COMMANDS, COMMANDS),

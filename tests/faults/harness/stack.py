@@ -192,6 +192,9 @@ class Stack:
             data = volume.path / "rabbitmq" if volume else None
             self.rabbitmq = self._closed_at_the_end(RabbitMQ(self.folder, data=data))
             await self.rabbitmq.start()
+            if volume is not None:
+                # What a node writes when it is installed has reached the disk long before its power fails.
+                await asyncio.to_thread(volume.flush)
             self.rabbitmq_proxy = self._closed_at_the_end(FaultProxy(self.rabbitmq.url, "rabbitmq"))
             await self.rabbitmq_proxy.start()
 
