@@ -78,7 +78,7 @@ class Deliveries:
             return []
         if due.is_digest and not step.attempts:
             await self._mark_members(due, notification.digest_of)
-        throttled = await self._throttled(due, notification, step)
+        throttled = await self._throttled(due, notification)
         if throttled is not None:
             return [await self._settle(due, throttled)]
         channel = self._channels.get(due.channel)
@@ -161,10 +161,11 @@ class Deliveries:
             case _:
                 assert_never(outcome)
 
-    async def _throttled(self, due: DueDelivery, notification: Notification, step: Step) -> Settle | None:
-        """That too many with its key have gone out just now; a retry has been let through before."""
+    async def _throttled(self, due: DueDelivery, notification: Notification) -> Settle | None:
+        """That too many with its key have gone out just now. Retries are asked too: what failed did not go out, or an
+        outage of the provider would let all through that were tried meanwhile."""
         throttle = notification.throttle
-        if throttle is None or notification.critical or step.attempts:
+        if throttle is None or notification.critical:
             return None
         sent = await self._due.sent_since(due.lane, throttle["key"], throttle["per"])
         if sent < throttle["limit"]:
