@@ -5,166 +5,24 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
-from domain.aggregate import Aggregate, Event
+from domain.aggregate import Aggregate
 from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
+from domain.job_events import (
+    AttemptFailed,
+    AttemptLost,
+    AttemptReturned,
+    Cancelled,
+    Checkpointed,
+    Completed,
+    DeadLettered,
+    Enqueued,
+    Removed,
+    RetryScheduled,
+    Revived,
+)
 from domain.retry import given_up, retry_delay
 
 KIND = "job"
-NEVER_CONFIRMED = "its grant was never confirmed"
-
-
-class JobEvent(Event):
-    TOPIC: ClassVar[str] = "job.event"
-
-
-class Enqueued(JobEvent):
-    TOPIC: ClassVar[str] = "job.enqueued"
-    class_version: ClassVar[int] = 4
-    name: str
-    data: dict[str, Any]
-    queue: str
-    priority: int
-    max_attempts: int
-    timeout: float
-    retry: dict[str, Any]
-    run_at: datetime | None
-    queue_priority: int
-    unique: dict[str, Any] | None
-    after: list[str] | None
-    on_parent_failure: str | None
-    key: str | None
-    batch: str | None
-
-    @staticmethod
-    def upcast_v1_v2(state: dict[str, Any]) -> None:
-        state["unique"] = state["after"] = state["on_parent_failure"] = None
-
-    @staticmethod
-    def upcast_v2_v3(state: dict[str, Any]) -> None:
-        state["key"] = None
-
-    @staticmethod
-    def upcast_v3_v4(state: dict[str, Any]) -> None:
-        state["batch"] = None
-
-    def apply(self, job: Job) -> None:
-        job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
-        job.queue_priority, job.key = self.queue_priority, self.key
-        job.max_attempts = job.granted_attempts = self.max_attempts
-        job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
-        job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
-        job.batch = self.batch
-        job.status = "pending" if self.run_at is None and not self.after else "delayed"
-
-
-class Started(JobEvent):
-    TOPIC: ClassVar[str] = "job.started"
-    PLAIN: ClassVar[bool] = True
-    attempt: int
-    worker: str
-
-    def apply(self, job: Job) -> None:
-        job.status = "processing"
-        job.ready_at = job.run_at or job.modified_on
-        job.attempt, job.worker, job.started_at, job.run_at = self.attempt, self.worker, self.timestamp, None
-        job.attempts += 1
-        job.checkpoint_number = 0
-
-
-class Checkpointed(JobEvent):
-    TOPIC: ClassVar[str] = "job.checkpointed"
-    attempt: int
-    state: Any
-    number: int
-
-    def apply(self, job: Job) -> None:
-        job.checkpoint, job.checkpoint_number = self.state, self.number
-
-
-class Completed(JobEvent):
-    TOPIC: ClassVar[str] = "job.completed"
-    attempt: int
-    result: Any
-
-    def apply(self, job: Job) -> None:
-        job.status, job.result, job.ended_at, job.worker = "completed", self.result, self.timestamp, None
-
-
-class AttemptFailed(JobEvent):
-    TOPIC: ClassVar[str] = "job.attempt_failed"
-    attempt: int
-    error: dict[str, Any]
-
-    def apply(self, job: Job) -> None:
-        job.status, job.worker = "pending", None
-        job.error = self.error
-
-
-class AttemptLost(JobEvent):
-    TOPIC: ClassVar[str] = "job.attempt_lost"
-    attempt: int
-    worker: str
-
-    def apply(self, job: Job) -> None:
-        job.status, job.worker = "pending", None
-        job.error = {"type": "WorkerLost", "message": f"worker {self.worker} stopped renewing its lease"}
-
-
-class AttemptReturned(JobEvent):
-    TOPIC: ClassVar[str] = "job.attempt_returned"
-    attempt: int
-    reason: str
-
-    def apply(self, job: Job) -> None:
-        job.status, job.worker = "pending", None
-        job.attempts -= 1
-        job.unconfirmed += self.reason == NEVER_CONFIRMED
-
-
-class RetryScheduled(JobEvent):
-    TOPIC: ClassVar[str] = "job.retry_scheduled"
-    attempt: int
-    run_at: datetime
-
-    def apply(self, job: Job) -> None:
-        job.status, job.run_at = "delayed", self.run_at
-
-
-class DeadLettered(JobEvent):
-    TOPIC: ClassVar[str] = "job.dead_lettered"
-    attempt: int
-    reason: str
-
-    def apply(self, job: Job) -> None:
-        job.status, job.dead_lettered, job.ended_at = "failed", True, self.timestamp
-
-
-class Revived(JobEvent):
-    TOPIC: ClassVar[str] = "job.revived"
-    max_attempts: int
-    reason: str | None
-
-    def apply(self, job: Job) -> None:
-        job.died_at, job.died_in, job.died_with = job.ended_at, job.attempt, job.max_attempts
-        job.status, job.dead_lettered, job.ended_at = "pending", False, None
-        job.max_attempts = self.max_attempts
-
-
-class Cancelled(JobEvent):
-    TOPIC: ClassVar[str] = "job.cancelled"
-    reason: str | None
-
-    def apply(self, job: Job) -> None:
-        job.status, job.ended_at, job.run_at, job.worker = "cancelled", self.timestamp, None, None
-        job.cancel_reason = self.reason
-
-
-class Removed(JobEvent):
-    TOPIC: ClassVar[str] = "job.removed"
-    reason: str | None = None
-
-    def apply(self, job: Job) -> None:
-        job.removed = True
 
 
 class Job(Aggregate):
@@ -178,6 +36,7 @@ class Job(Aggregate):
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
     is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
+    `affinity` is for how many seconds each attempt would rather wait for the worker that ran its key's last job.
     `checkpoint` is what the next attempt continues from. `ready_at` is when it could have run that has been started.
     """
 
@@ -203,6 +62,7 @@ class Job(Aggregate):
     after: list[str] | None = None
     on_parent_failure: str | None = None
     batch: str | None = None
+    affinity: float | None = None
     ready_at: datetime | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
@@ -245,13 +105,14 @@ class Job(Aggregate):
         on_parent_failure: str | None = None,
         key: str | None = None,
         batch: str | None = None,
+        affinity: float | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
             Enqueued(
                 stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
-                unique, after, on_parent_failure, key, batch,
+                unique, after, on_parent_failure, key, batch, affinity,
             )
         )  # fmt: skip
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, ClassVar, TypedDict
 
 from domain.errors import JobEnded, JobRunning
-from domain.job import Job, JobEvent
+from domain.job import Job
+from domain.job_events import JobEvent
 
 
 class Changes(TypedDict, total=False):

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from domain.errors import NotDeadLettered, NothingToUndo
-from domain.job import DeadLettered, Job, JobEvent
+from domain.job import Job
+from domain.job_events import DeadLettered, JobEvent
 
 
 class Edited(JobEvent):

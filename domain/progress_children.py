@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from domain.progress import Progress
 
 MOST_CHILDREN = 10_000
+# Progress that are parts of each other would tell each other of failing and going on without end.
+MOST_TURNS = 100
 CHILDREN_FAILED = "ChildrenFailed"
 OPEN = {"pending", "processing"}
 
@@ -24,6 +26,7 @@ def hear_child(
     """A child stands somewhere else now. Where the number of children is known, their ends end this one too.
 
     What is heard again, or too late, changes nothing; so does a child of one that does not follow from children.
+    A child that has changed its status a hundred times is heard once more, when it is completed.
 
     Raises:
         NoSuchProgress: the progress was removed.
@@ -35,6 +38,8 @@ def hear_child(
     if progress.rule is None or progress.status in ("completed", "cancelled"):
         return
     if known is not None and (known["version"] >= version or told == {name: known[name] for name in told}):
+        return
+    if known is not None and known.get("turns", 0) >= MOST_TURNS and status != "completed":
         return
     if known is None and len(progress.children) >= MOST_CHILDREN:
         raise TooManyChildren(MOST_CHILDREN)

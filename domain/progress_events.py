@@ -135,11 +135,14 @@ class ChildReported(Moved):
     def apply(self, progress: Progress) -> None:
         if self.child_status != "pending":
             progress.start(self.timestamp)
+        known = progress.children.get(self.child_id)
+        turned = known is not None and known["status"] != self.child_status
         progress.children[self.child_id] = {
             "weight": self.child_weight,
             "status": self.child_status,
             "progress": self.child_progress,
             "version": self.child_version,
+            "turns": (known or {}).get("turns", 0) + turned,
         }
         progress.progress, progress.rate = self.progress, self.rate
         progress.touch(self.timestamp)

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from domain.errors import UnreadableHistory
 from domain.job import KIND, Job
 from domain.ports import EventStore, Loaded, StreamName
+from millrace.contracts.job_result import stored_of
 
 # Of the results of all parents of all jobs that one claim is granted.
 RESULT_BYTES = 1_000_000
@@ -47,4 +48,7 @@ def _ended(stream: StreamName, loaded: Loaded) -> dict[str, Any]:
     snapshot = loaded.snapshot
     job = Job.replayed(loaded.events, snapshot if isinstance(snapshot, Job) else None)
     assert job is not None
-    return {"job_id": stream.id, "name": job.name, "status": job.status, "result": job.result, "left_out": False}
+    # What is in the storage is larger than all that may come along.
+    left_out = stored_of(job.result) is not None
+    result = None if left_out else job.result
+    return {"job_id": stream.id, "name": job.name, "status": job.status, "result": result, "left_out": left_out}

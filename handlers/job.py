@@ -19,6 +19,7 @@ from handlers import uniqueness
 from handlers.dependencies import with_parents
 from handlers.routes import CommandRoute, Decided, Moment, OperationRoute
 from millrace.contracts import job as contract
+from millrace.contracts.job_result import STORED
 from millrace.contracts.wire import Context, derived_id
 from projections.work import changed_work_of, work_of
 
@@ -69,6 +70,7 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             on_parent_failure=command.on_parent_failure if command.after else None,
             batch=command.batch,
             key=command.key,
+            affinity=command.affinity,
         )
     return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on, "run_at": job.run_at})
 
@@ -115,7 +117,8 @@ def report(job: Job, command: contract.Report, at: Moment) -> Decided:
         job.save_checkpoint(command.attempt, command.checkpoint, 0, at.now)
     match command.outcome:
         case "completed":
-            job.complete(command.attempt, command.result, at.now)
+            result = command.result if command.stored is None else {STORED: command.stored.model_dump(mode="json")}
+            job.complete(command.attempt, result, at.now)
         case "failed":
             error = command.error.model_dump() if command.error else {}
             job.fail(command.attempt, error, command.retryable, at.now, command.retry_after)

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from domain import job as domain
+from domain import job_events
 from domain.aggregate import Aggregate, Event
 
 Outcome = Literal["completed", "failed", "lost", "returned"]
 OUTCOMES: dict[str, Outcome] = {
-    domain.Completed.TOPIC: "completed",
-    domain.AttemptFailed.TOPIC: "failed",
-    domain.AttemptLost.TOPIC: "lost",
-    domain.AttemptReturned.TOPIC: "returned",
+    job_events.Completed.TOPIC: "completed",
+    job_events.AttemptFailed.TOPIC: "failed",
+    job_events.AttemptLost.TOPIC: "lost",
+    job_events.AttemptReturned.TOPIC: "returned",
 }
 
 

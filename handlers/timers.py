@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from domain.job import KIND, NEVER_CONFIRMED, Job
+from domain.job import KIND, Job
+from domain.job_events import NEVER_CONFIRMED
 from domain.ports import LapsedLease, StreamName, WorkQueue
 from handlers.followups import Followups
 from handlers.persistence import persistently

@@ -18,7 +18,7 @@ from adapters.postgres.rebuild import RebuildBlocked, RebuildRunning
 from domain.ports import StoreUnavailable
 from domain.storage import ObjectDamaged, ObjectUnavailable
 from infra.archiving import NoAge, NoStorage, archive_now
-from infra.bootstrap import ROLES, Role
+from infra.composition import ROLES, Role
 from infra.embedded_errors import EmbeddedPostgresError
 from infra.logging import configure_logging
 from infra.maintenance import (

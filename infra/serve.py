@@ -19,7 +19,8 @@ from adapters.metrics import MeasuredGateway, Metrics
 from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from handlers.persistence import persistently
-from infra.bootstrap import Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
 from infra.logged import LoggedGateway
@@ -113,7 +114,10 @@ def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
 
 
 async def _serve_http(settings: Settings, system: System, metrics: Metrics, shutdown: asyncio.Event) -> None:
-    keys = [ApiKey.of(key.key.get_secret_value(), key.tenant, claims_for=key.claims_for) for key in settings.api_keys]
+    keys = [
+        ApiKey.of(key.key.get_secret_value(), key.tenant, claims_for=key.claims_for, metrics=key.metrics)
+        for key in settings.api_keys
+    ]
     app = create_app(
         system.gateway,
         access=Access(keys),

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from infra.settings_modules import Backoff, Module, Port, Seconds, Section, Switch
 from millrace.contracts.circuit import CircuitPolicy
 from millrace.contracts.job import Retry
+from millrace.contracts.job_result import DEFAULT_MAX_BYTES, MAX_INLINE_BYTES, MAX_RESULT_BYTES
 from millrace.contracts.queue import Concurrency, Limit, Order, Rate, Weight
 from millrace.contracts.wire import Name
 
@@ -138,6 +139,16 @@ class Objects(Section):
     path: str | None = None
 
 
+class Results(Section):
+    """Results that are too large for a message and go to the storage.
+
+    Attributes:
+        max_bytes: most bytes of JSON of one result, up to 256 MiB; a larger one is refused.
+    """
+
+    max_bytes: Annotated[int, Field(ge=MAX_INLINE_BYTES, le=MAX_RESULT_BYTES)] = DEFAULT_MAX_BYTES
+
+
 class Scheduler(Switch):
     """Delayed and repeated jobs."""
 
@@ -169,6 +180,7 @@ class Jobs(Module):
     retention: Retention = Retention()
     archive: Archiving = Archiving()
     storage: Objects = Objects()
+    results: Results = Results()
     scheduler: Scheduler = Scheduler()
     monitoring: Monitoring = Monitoring()
 

@@ -9,6 +9,7 @@ from millrace.contracts.job import Job, JobStatus
 from millrace.contracts.wire import Problem
 from millrace.errors import JobFailed, MillraceError, NotFound
 from millrace.events import EventStream
+from millrace.stored_results import whole
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -41,10 +42,10 @@ class Endings:
             if not _is_over(job):
                 ending = await ended
                 if ending["eventtype"] == "job.completed":
-                    return self._app.registry.codecs.read(ending["data"].get("result"), "result")
+                    return await self._whole(job_id, ending["data"].get("result"))
                 job = await self._look(job_id, ending["position"])
             if job.status is JobStatus.COMPLETED:
-                return self._app.registry.codecs.read(job.result, "result")
+                return await self._whole(job_id, job.result)
             raise JobFailed(job)
         finally:
             waiting.discard(ended)
@@ -53,6 +54,9 @@ class Endings:
             if not self._waiting and self._reader is not None:
                 self._reader.cancel()
                 self._reader = None
+
+    async def _whole(self, job_id: str, result: Any) -> Any:
+        return self._app.registry.codecs.read(await whole(self._app.link, job_id, result), "result")
 
     async def _look(self, job_id: str, position: str) -> Job:
         job = await self._app.jobs.get(job_id, min_position=position)

@@ -264,7 +264,15 @@ class NotReadable(NonRetryable, ValueError):
 
 
 class ResultRefused(NonRetryable):
-    """Raised when a handler returned what cannot be stored: not JSON, or more than 1 MB of it."""
+    """Raised when a handler returned what cannot be stored: not JSON, or more of it than the service takes."""
+
+
+class ResultDamaged(MillraceError):
+    """Raised when a stored result that was read is not what the job returned; reading it again may help."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"the result of job {job_id} does not have the SHA-256 that was recorded; read it again")
+        self.job_id = job_id
 
 
 class CheckpointRefused(MillraceError, ValueError):

@@ -228,6 +228,7 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
             JobFailed: it ended without a result.
             NotFound: this tenant has no such job.
             TimeoutError: it did not end in time; it goes on.
+            ResultDamaged: a large result came otherwise than it was stored.
             UnknownCodec: its serializer is none of this application's.
         """
         return await self._app.endings.result(job_id, timeout)

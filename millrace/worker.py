@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from millrace import worker_outcomes
+from millrace.contracts.job_result import MAX_INLINE_BYTES
 from millrace.ids import uuid7
 from millrace.worker_ahead import PATIENCE_SECONDS, Ahead
 from millrace.worker_claims import Claims
@@ -54,6 +55,8 @@ class Worker:
         subscriptions: whether to deliver the application's subscriptions, too. Any number of workers may: each
             subscription is delivered by one of them at a time.
         max_memory: bytes that it and its handlers' processes may take; with more it stops as if told to.
+        max_inline_result: bytes of JSON of a result that are kept with the job, 1,000,000 at most; larger results go to
+            the service's storage.
         subscription_lease: seconds after which another worker goes on with the subscriptions of one that died.
 
     Attributes:
@@ -72,17 +75,21 @@ class Worker:
         subscriptions: bool = True,
         subscription_lease: float = 30.0,
         max_memory: int | None = None,
+        max_inline_result: int = MAX_INLINE_BYTES,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         if max_memory is not None and max_memory < 1:
             raise ValueError(f"max_memory must be at least 1 byte, not {max_memory}")
+        if not 0 <= max_inline_result <= MAX_INLINE_BYTES:
+            raise ValueError(f"max_inline_result must be 0 to {MAX_INLINE_BYTES} bytes, not {max_inline_result}")
         if not 1 <= subscription_lease <= 3_600:
             raise ValueError(f"subscription_lease must be 1 to 3600 seconds, not {subscription_lease}")
         self.id = f"{socket.gethostname()[:64]}-{os.getpid()}-{uuid7()[-12:]}"
         self.started = asyncio.Event()
         self.outgrown = False
         self._max_memory = max_memory
+        self._max_inline = max_inline_result
         self._app = app
         self._concurrency = concurrency
         self._queues = tuple(queues)
@@ -114,7 +121,9 @@ class Worker:
         """
         self._app.registry.complete()
         self._reports = Reports(self._app.link, self._settled)
-        self._runner = Runner(self._app.link, self._app.registry, self._threads, self._reports.add, self._ended)
+        self._runner = Runner(
+            self._app.link, self._app.registry, self._threads, self._reports.add, self._ended, self._max_inline
+        )
         self._claims = Claims(
             self._app.link,
             self.id,

@@ -9,38 +9,46 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from millrace.contracts.job_result import STORED, StoredResult
 from millrace.encoding import encode
 from millrace.errors import ArgumentMismatch, NoHandler, NonRetryable, ResultRefused, Snooze
 from millrace.job_context import JobContext
 
-MAX_RESULT_BYTES = 1_000_000
 LOOK_AGAIN = 5.0
 LONGEST_LOOK = 60.0
 MAX_MESSAGE_CHARS = 8_192
 MAX_TRACEBACK_CHARS = 65_536
 
 
-def completed(job: JobContext, result: Any, written: Callable[[Any], Any] = lambda result: result) -> bytes:
-    """The report of a success.
+def result_text(job: JobContext, result: Any, written: Callable[[Any], Any] = lambda result: result) -> bytes:
+    """A result as JSON text, empty where there is none.
 
     Args:
         written: makes JSON of the result.
 
     Raises:
-        ResultRefused: the result is not JSON or too large.
+        ResultRefused: the result is not JSON, or would pass for one that is in the storage.
     """
     if result is None:
-        return _report(job, b"completed", b"")
+        return b""
     try:
-        text = encode(written(result))
+        value = written(result)
+        text = encode(value)
     except (ValueError, RecursionError) as error:
         raise ResultRefused(f"the result of job {job.name!r} is not JSON: {error}") from error
-    if len(text) > MAX_RESULT_BYTES:
-        raise ResultRefused(
-            f"the result of job {job.name!r} has {len(text)} bytes, at most {MAX_RESULT_BYTES} are kept; "
-            "store it elsewhere and return where it is"
-        )
-    return _report(job, b"completed", b',"result":' + text)
+    if isinstance(value, dict) and STORED in value:
+        raise ResultRefused(f"the result of job {job.name!r} has a field {STORED!r}, which is kept for stored results")
+    return text
+
+
+def completed(job: JobContext, text: bytes) -> bytes:
+    """The report of a success, with its result as JSON text."""
+    return _report(job, b"completed", b',"result":' + text if text else b"")
+
+
+def stored(job: JobContext, where: StoredResult) -> bytes:
+    """The report of a success whose result was uploaded."""
+    return _report(job, b"completed", b',"stored":' + to_json(where))
 
 
 def failed(job: JobContext, error: BaseException, retry_after: float | bool | None = None) -> bytes:

@@ -14,6 +14,7 @@ import structlog
 
 from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
+from millrace.contracts.job_result import MAX_INLINE_BYTES
 from millrace.errors import NoHandler, Snooze
 from millrace.job_context import JobContext
 from millrace.job_middleware import composed
@@ -26,6 +27,7 @@ from millrace.worker_checkpoints import Checkpoints
 from millrace.worker_leases import Key
 from millrace.worker_logs import Logs
 from millrace.worker_processes import Processes
+from millrace.worker_results import Results
 from millrace.worker_retries import chosen_wait
 from millrace.worker_soft_timeout import SoftLimited, interrupt
 from millrace.worker_threads import Threads
@@ -66,6 +68,7 @@ class Runner:
     Args:
         report: called once with an attempt's outcome and its tenant, unless the attempt was lost.
         ended: called when the handler has returned; only then is its slot free.
+        max_inline: bytes of a result that go with the report; larger ones are uploaded before.
     """
 
     def __init__(
@@ -75,12 +78,15 @@ class Runner:
         threads: Threads,
         report: Callable[[Key, bytes, str | None], None],
         ended: Callable[[Run], None],
+        max_inline: int = MAX_INLINE_BYTES,
     ) -> None:
         self._link = link
         self._progress = ProgressCommands(lambda: link)
         # Taken here: later code runs in the context of whichever handler ended last.
         self._origin = link.origin()
         self.logs = Logs(link, self._origin)
+        self._results = Results(link, self._origin)
+        self._max_inline = max_inline
         self._registry = registry
         self._handle = composed(registry.middleware, self._invoke)
         self._threads = threads
@@ -149,7 +155,11 @@ class Runner:
         CAUSE.set(Cause(job.correlation_id, job.id, job.traceparent, job.tenant))
         outcome: bytes | None = None
         try:
-            outcome = worker_outcomes.completed(job, await self._traced(run), partial(self._written, run))
+            text = worker_outcomes.result_text(job, await self._traced(run), partial(self._written, run))
+            if len(text) > self._max_inline:
+                outcome = worker_outcomes.stored(job, await self._results.upload(job, text))
+            else:
+                outcome = worker_outcomes.completed(job, text)
             if run.reason is not Stop.TIMEOUT:
                 run.checkpoints.close()
         except NoHandler as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from domain import archive, job, job_change, job_repair
+from domain import archive, job, job_change, job_events, job_repair
 from domain.ports import RecordedEvent, StreamName
 from projections import dead_letters, job_links
 from projections import jobs_schema as sql
@@ -19,7 +19,7 @@ from projections.projection import Connection, Statement, events_of
 REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
 # What nearly all events are; they touch rows and counts and nothing else.
-COMMON = frozenset({job.Enqueued, job.Started, job.Completed})
+COMMON = frozenset({job_events.Enqueued, job_events.Started, job_events.Completed})
 # Position, name, data, priority, timeout, company, correlation id and time of creation.
 Fixed = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
 NOTHING_FIXED: Fixed = (None,) * 8
@@ -191,7 +191,7 @@ class JobsProjection:
         event = recorded.event
         key = event.originator_id
         tenant = recorded.stream.tenant
-        if isinstance(event, job.Enqueued):
+        if isinstance(event, job_events.Enqueued):
             row = JobRow(tenant, recorded.stream.id, event.queue, max_attempts=event.max_attempts, run_at=event.run_at)
             row.status = "pending" if event.run_at is None and not event.after else "delayed"
             self._rows[key] = row
@@ -216,7 +216,7 @@ class JobsProjection:
         before, queue = existing.status, existing.queue
         _change(existing, event, page)
         existing.version = recorded.version
-        if isinstance(event, job.Removed):
+        if isinstance(event, job_events.Removed):
             page.counts[tenant, existing.queue, before] -= 1
             page.removed[key] = existing
             page.touched.pop(key, None)
@@ -246,29 +246,29 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
     match event:
         case job_change.Changed(queue=queue, run_at=run_at, status=status):
             row.queue, row.run_at, row.status = queue, run_at, status
-        case job.Started(timestamp=at, worker=worker):
+        case job_events.Started(timestamp=at, worker=worker):
             row.status, row.attempts, row.started_at = "processing", row.attempts + 1, at
             row.worker, row.run_at = worker, None
-        case job.Completed(timestamp=at, result=result):
+        case job_events.Completed(timestamp=at, result=result):
             row.status, row.completed_at, row.worker = "completed", at, None
             row.result, row.error = None if result is None else to_json(result).decode(), None
-        case job.AttemptFailed(timestamp=at, attempt=attempt, error=error):
+        case job_events.AttemptFailed(timestamp=at, attempt=attempt, error=error):
             row.status, row.worker, row.error = "pending", None, error["message"]
             page.errors.append(
                 (row.tenant, row.id, attempt, error["type"], error["message"], error.get("traceback"), at)
             )
-        case job.AttemptLost(timestamp=at, attempt=attempt, worker=worker):
+        case job_events.AttemptLost(timestamp=at, attempt=attempt, worker=worker):
             message = f"worker {worker} stopped renewing its lease"
             row.status, row.worker, row.error = "pending", None, message
             page.errors.append((row.tenant, row.id, attempt, "WorkerLost", message, None, at))
-        case job.AttemptReturned():
+        case job_events.AttemptReturned():
             row.status, row.worker, row.attempts = "pending", None, row.attempts - 1
-        case job.RetryScheduled(run_at=run_at):
+        case job_events.RetryScheduled(run_at=run_at):
             row.status, row.run_at = "delayed", run_at
-        case job.DeadLettered(timestamp=at):
+        case job_events.DeadLettered(timestamp=at):
             row.status, row.dead_lettered, row.failed_at = "failed", True, at
             page.moved.add((row.tenant, row.id))
-        case job.Revived(max_attempts=max_attempts):
+        case job_events.Revived(max_attempts=max_attempts):
             page.moved.add((row.tenant, row.id))
             row.status, row.dead_lettered, row.failed_at, row.max_attempts = "pending", False, None, max_attempts
         case job_repair.RetryUndone(max_attempts=max_attempts, failed_at=failed_at):
@@ -277,7 +277,7 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
             row.run_at = None
         case job_repair.Edited(data=data) | job_repair.EditUndone(data=data):
             page.edited[row.tenant, row.id] = to_json(data).decode()
-        case job.Cancelled():
+        case job_events.Cancelled():
             row.status, row.run_at, row.worker = "cancelled", None, None
         case _:
             return
@@ -285,7 +285,7 @@ def _change(row: JobRow, event: object, page: _Page) -> None:
 
 def _is_common(recorded: RecordedEvent) -> bool:
     event = recorded.event
-    return type(event) in COMMON and not (isinstance(event, job.Enqueued) and event.after)
+    return type(event) in COMMON and not (isinstance(event, job_events.Enqueued) and event.after)
 
 
 def _rows(page: _Page) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:

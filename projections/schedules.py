@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from domain import schedule
+from domain import schedule, schedule_events
 from domain.ports import RecordedEvent
 from projections.projection import Connection, events_of
 
@@ -80,15 +80,15 @@ async def _write(connection: Connection, table: str, recorded: RecordedEvent) ->
     key = (recorded.stream.tenant, recorded.stream.id)
     where = "WHERE tenant = $1 AND name = $2"
     match recorded.event:
-        case schedule.Created() as event:
+        case schedule_events.Created() as event:
             columns = ("tenant", "name", "company", "created_at", "next_due_at", *PLAN)
             values = (*key, recorded.metadata.company, event.timestamp, event.next_due_at, *_plan(event))
             places = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
             await connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", *values)
-        case schedule.Changed() as event:
+        case schedule_events.Changed() as event:
             changes = ", ".join(f"{column} = ${place}" for place, column in enumerate(("next_due_at", *PLAN), 3))
             await connection.execute(f"UPDATE {table} SET {changes} {where}", *key, event.next_due_at, *_plan(event))
-        case schedule.Fired() as event:
+        case schedule_events.Fired() as event:
             await connection.execute(
                 f"UPDATE {table} SET last_job_id = $3, next_due_at = $4, runs = runs + 1,"
                 f" last_due_at = coalesce($5, last_due_at) {where}",
@@ -97,21 +97,21 @@ async def _write(connection: Connection, table: str, recorded: RecordedEvent) ->
                 event.next_due_at,
                 None if event.triggered else event.due_at,
             )
-        case schedule.Skipped() as event:
+        case schedule_events.Skipped() as event:
             await connection.execute(f"UPDATE {table} SET next_due_at = $3 {where}", *key, event.next_due_at)
-        case schedule.Paused():
+        case schedule_events.Paused():
             await connection.execute(f"UPDATE {table} SET paused = true, next_due_at = NULL {where}", *key)
-        case schedule.Resumed() as event:
+        case schedule_events.Resumed() as event:
             await connection.execute(
                 f"UPDATE {table} SET paused = false, next_due_at = $3 {where}", *key, event.next_due_at
             )
-        case schedule.Removed():
+        case schedule_events.Removed():
             await connection.execute(f"DELETE FROM {table} {where}", *key)
         case _:
             return
 
 
-def _plan(event: schedule.Planned) -> list[Any]:
+def _plan(event: schedule_events.Planned) -> list[Any]:
     return [to_json(event.job).decode() if name == "job" else getattr(event, name) for name in PLAN]
 
 

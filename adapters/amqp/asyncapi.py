@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from adapters.amqp.topology import CLAIMS, COMMANDS, EVENTS, QUERIES
-from millrace.contracts import event, job, job_logs, log, queue
+from millrace.contracts import event, job, job_logs, job_result, log, queue
 from millrace.contracts.catalogue import COMMANDS as COMMAND_MODELS
 from millrace.contracts.catalogue import EVENTS as EVENT_MODELS
 from millrace.contracts.catalogue import QUERIES as QUERY_MODELS
@@ -28,6 +28,8 @@ RESULT_MODELS: dict[str, type[BaseModel]] = {
     "job.stats": job.Stats,
     "job.log": job_logs.Logged,
     "job.logs": job_logs.JobLog,
+    "job.upload": job_result.Uploaded,
+    "job.result": job_result.ResultPart,
     "subscription.lease": event.Leased,
     "queue.drain": queue.Drained,
     "log.read": log.LogPage,

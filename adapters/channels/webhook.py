@@ -169,11 +169,13 @@ class WebhookChannel:
             raise BadUrl("the address is no URL: it has spaces or control characters in it")
         try:
             url = httpx.URL(address)
-        except (httpx.InvalidURL, TypeError):
+            # Names that no name server could know show when they are decoded.
+            named = bool(url.host)
+        except (httpx.InvalidURL, TypeError, UnicodeError):
             raise BadUrl("the address is no URL") from None
         if url.scheme not in self._schemes:
             raise BadUrl(f"the address must begin with {' or '.join(f'{each}://' for each in sorted(self._schemes))}")
-        if not url.host:
+        if not named:
             raise BadUrl("the address names no host")
         if url.userinfo:
             raise BadUrl("the address has a user name or password in it, which webhooks do not send")

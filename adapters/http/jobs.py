@@ -16,6 +16,7 @@ from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond
+from adapters.http.results import RESULT, whole_result
 from millrace.contracts.job import Enqueue, JobChange, JobStats, ListJobs, Stats
 from millrace.contracts.job_bulk import Bulk, CancelMany, RetryMany
 from millrace.contracts.job_graph import JobGraph
@@ -126,6 +127,13 @@ def job_routes(door: Door) -> APIRouter:
         """What an attempt has logged, by default the newest one that has; kept for seven days."""
         body = {"job_id": id, **wish.model_dump(exclude_none=True)}
         return respond(call_of(request.scope), (await door.query(request, "job.logs", body)).result)
+
+    @router.get(
+        "/api/jobs/{id}/result", response_class=Response, responses=RESULT, operation_id="get_job_result"
+    )  # fmt: skip
+    async def result(request: Request, id: str) -> Response:
+        """The result of a completed job as it is, without an envelope, however large."""
+        return await whole_result(door, request, id)
 
     @router.patch(
         "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)

@@ -28,6 +28,7 @@ from millrace.contracts.feed import SUBPROTOCOL
 from millrace.contracts.wire import Context
 
 KEY_PREFIX = "millrace.key."
+MOST_PARAMETERS = 20
 
 
 class Places:
@@ -128,7 +129,7 @@ class LiveSocket:
             HttpProblem: 400, 401, 403 or 503.
         """
         path = dict(scope.get("path_params", {}))
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=20))
+        query = _parameters(scope["query_string"])
         ticket = query.pop("ticket", None)
         if ticket is None:
             context = replace(call, headers=_credentials(call, scope, query)).context(self._feeds.access)
@@ -151,6 +152,13 @@ class LiveSocket:
         write, shutdown = scope["extensions"][FRAMES]["write"], scope["app"].state.shutdown
         session = Session(self._feeds.hub, asking.context, self._feeds.limits, receive, send, write, shutdown)
         await self._serve(session, asking)
+
+
+def _parameters(query_string: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query_string.decode("latin-1"), max_num_fields=MOST_PARAMETERS))
+    except ValueError:
+        raise malformed(f"the address has more than {MOST_PARAMETERS} parameters") from None
 
 
 def _credentials(call: Call, scope: Scope, query: dict[str, str]) -> dict[bytes, bytes]:

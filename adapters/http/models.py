@@ -16,6 +16,7 @@ from millrace.contracts.job import Grants, Job, JobStatus, Renewed, Stats, Withd
 from millrace.contracts.job_bulk import Bulk
 from millrace.contracts.job_graph import JobGraph
 from millrace.contracts.job_logs import JobLog, Logged
+from millrace.contracts.job_result import ResultPart, Uploaded
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.notification import DeliveryStatus, Notification
 from millrace.contracts.progress import Outcome, Progress
@@ -387,6 +388,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
     "job.log": Logged,
+    "job.upload": Uploaded,
     "batch.create": BatchChanged,
     "batch.seal": BatchChanged,
     "batch.cancel": BatchChanged,
@@ -442,6 +444,7 @@ QUERY_RESULTS: dict[str, type[BaseModel]] = {
     "deadletter.get": DeadLetterDetail,
     "deadletter.preview": Preview,
     "job.logs": JobLog,
+    "job.result": ResultPart,
     "batch.get": BatchAnswer,
     "batch.list": BatchPage,
     "schedule.get": ScheduleAnswer,

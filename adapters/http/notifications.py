@@ -168,7 +168,10 @@ def notification_routes(door: Door) -> APIRouter:
     @router.post("/api/notifications/{id}/read", response_model=Success, operation_id="read_notification")
     async def read(request: Request, id: str, whose: Annotated[OfUser, Query()]) -> Response:
         """Marks one as read."""
-        return await _change(request, "mark_read", {"notification_id": id, **whose.model_dump(exclude_none=True)})
+        call = call_of(request.scope)
+        told = object_of(call) if call.body else {}
+        wish = {**told, **whose.model_dump(exclude_none=True), "notification_id": id}
+        return await _change(request, "mark_read", wish)
 
     @router.post(
         "/api/notifications/{id}/snooze",

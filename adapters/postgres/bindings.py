@@ -9,7 +9,8 @@ import asyncpg
 
 from adapters.postgres.rows import Link
 from domain.batch import BatchCancelled, BatchSealed
-from domain.job import KIND, Completed
+from domain.job import KIND
+from domain.job_events import Completed
 from domain.ports import Append, BatchClosed, KeyTaken, ParentsMissing, StreamName
 
 State = Literal["open", "completed", "failed"]

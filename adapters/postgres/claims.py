@@ -17,6 +17,7 @@ from adapters.postgres.database import Connection
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.rows import BatchRows
 from domain import job as job_domain
+from domain import job_events
 from domain.aggregate import Event
 from domain.ports import ClaimRequest, Granted, GrantedJob, Metadata, RecordedEvent, StreamName
 
@@ -246,7 +247,7 @@ class ClaimRows:
         base, at, first_id = flush["granted_base"], flush["granted_at"], len(rows.events)
         for number, (claim, text, tenant, job_id, version, attempt, task, *origin) in enumerate(flush["granted"]):
             stream = StreamName(job_domain.KIND, tenant, job_id)
-            event = job_domain.Started(text, version + 1, at, attempt, self._claims[claim].request.worker)
+            event = job_events.Started(text, version + 1, at, attempt, self._claims[claim].request.worker)
             company, correlation_id, traceparent = origin
             meta = Metadata(tenant, company, correlation_id, job_id, None, traceparent)
             position, event_id = base + number + 1, rows.event_id(first_id + number)

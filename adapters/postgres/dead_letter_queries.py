@@ -11,7 +11,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.job_queries import READER, position_before
 from adapters.postgres.log_queries import NoSuchAggregate
 from adapters.postgres.positions import ReaderPositions
-from domain import job, job_repair
+from domain import job, job_events, job_repair
 from domain.errors import NotDeadLettered
 from domain.ports import RecordedEvent, StreamName
 from handlers.routes import QueryRoute
@@ -26,7 +26,7 @@ from projections.dead_letters_queries import (
     one_dead_letter,
 )
 
-REPAIRS = (job.Revived, job_repair.Edited, job_repair.EditUndone, job_repair.RetryUndone)
+REPAIRS = (job_events.Revived, job_repair.Edited, job_repair.EditUndone, job_repair.RetryUndone)
 
 
 class DeadLetterQueries:
@@ -62,7 +62,7 @@ class DeadLetterQueries:
         dead = await self._one(context.tenant, query.job_id)
         history = await self._store.history(StreamName(job.KIND, context.tenant, query.job_id))
         first = history[0].event
-        original = first.data if isinstance(first, job.Enqueued) else {}
+        original = first.data if isinstance(first, job_events.Enqueued) else {}
         done = [_intervention(recorded) for recorded in history if isinstance(recorded.event, REPAIRS)]
         return {"job": dead, "original": original, "interventions": done}
 

@@ -10,7 +10,8 @@ from pydantic_core import from_json
 
 from adapters.postgres.errors import translated
 from adapters.postgres.log_queries import NoSuchAggregate
-from domain.job import KIND, Removed, Started
+from domain.job import KIND
+from domain.job_events import Removed, Started
 from domain.ports import JobLine, StreamName
 from millrace.contracts.job_logs import LINE_BYTES, MAX_BYTES, MAX_LINES
 

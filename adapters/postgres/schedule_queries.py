@@ -9,6 +9,7 @@ import asyncpg
 
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.job_queries import UnreadableCursor
 from adapters.postgres.log_queries import NoSuchAggregate
 from adapters.postgres.positions import ReaderPositions
 from domain.ports import StreamName
@@ -44,6 +45,8 @@ class ScheduleQueries:
 
     @translated
     async def _list(self, query: contract.ListSchedules, context: Context) -> dict[str, Any]:
+        if query.cursor is not None and "\0" in query.cursor:
+            raise UnreadableCursor("cursor: take it from the page before, as it is")
         async with self._pool.acquire() as connection:
             rows = await listed_schedules(connection, context.tenant, query.paused, query.cursor, query.limit + 1)
         page = rows[: query.limit]

@@ -20,7 +20,8 @@ T = TypeVar("T")
 class LocalFolder:
     """Implements `domain.storage.ObjectStore`: one file for each object, `<tenant>/<folder>/<sha256>`.
 
-    A file appears under its name once all of it is on the disk, so that a crash leaves no half of one.
+    A file appears under its name once all of it is on the disk, so that a crash leaves no half of one. Folders that
+    become empty go with their last file.
     """
 
     def __init__(self, root: Path) -> None:
@@ -29,7 +30,10 @@ class LocalFolder:
     async def put(self, tenant: str, folder: str, content: bytes) -> StoredObject:
         digest = hashlib.sha256(content).hexdigest()
         stored = StoredObject(f"{tenant}/{folder}/{digest}", digest, len(content))
-        await self._done(self._write, self._path(stored.name), content)
+        try:
+            await self._done(self._write, self._path(stored.name), content)
+        except FileNotFoundError as error:
+            raise ObjectUnavailable(f"the storage folder {self._root} changed meanwhile; store it again") from error
         return stored
 
     async def get(self, stored: StoredObject) -> bytes:
@@ -45,7 +49,7 @@ class LocalFolder:
     async def delete(self, stored: StoredObject) -> None:
         path = self._path(stored.name)
         with suppress(FileNotFoundError):
-            await self._done(path.unlink)
+            await self._done(self._remove, path)
 
     async def _done(self, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         try:
@@ -65,6 +69,17 @@ class LocalFolder:
         if not path.resolve().is_relative_to(self._root.resolve()):
             raise ObjectMissing(name)
         return path
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+        for folder in path.parents:
+            if folder == self._root:
+                return
+            try:
+                folder.rmdir()
+            except OSError:
+                # Others are in it, or somebody else was faster.
+                return
 
     def _write(self, path: Path, content: bytes) -> None:
         if path.exists() and path.read_bytes() == content:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from adapters.postgres.database import Database
 from adapters.postgres.mapper import EventMapper
-from domain.job import KIND, Completed, Job, Started
+from domain.job import KIND, Job
+from domain.job_events import Completed, Started
 from domain.ports import Append, Appended, Metadata, StreamName
 from infra.logging import configure_logging
 from infra.migrate import migrate

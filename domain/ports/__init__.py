@@ -26,6 +26,7 @@ from domain.ports.jobs import BatchCounts, ExpiredJobs, FoundJob, JobFinder, Job
 from domain.ports.log import Metadata, RecordedEvent, StreamName
 from domain.ports.publishing import EventPublisher, Outgoing, PublishFailed
 from domain.ports.readers import Clock, Doorbell, Readers
+from domain.ports.results import AttemptParts, ResultParts
 from domain.ports.store import EventStore, StoreOverloaded, StoreUnavailable
 from domain.ports.subscriptions import SubscriptionHold, SubscriptionLeases
 from domain.ports.work import ClaimRequest, Granted, GrantedJob, LapsedLease, WaitingJobs, WorkQueue
@@ -34,6 +35,7 @@ __all__ = [
     "Append",
     "Appended",
     "AttemptCount",
+    "AttemptParts",
     "BatchClosed",
     "BatchCounts",
     "CircuitBook",
@@ -70,6 +72,7 @@ __all__ = [
     "Readers",
     "RecordedEvent",
     "Rejected",
+    "ResultParts",
     "StoreOverloaded",
     "StoreUnavailable",
     "StreamName",

@@ -37,6 +37,7 @@ from millrace.contracts.job_fields import (
 )
 from millrace.contracts.job_logs import GetLogs, Log
 from millrace.contracts.job_reading import AttemptError, GetJob, Heartbeat, Job, JobStats, ListJobs, Stats, words_of
+from millrace.contracts.job_result import GetResult, StoredResult, Upload
 from millrace.contracts.job_running import (
     MAX_HEARTBEAT_BYTES,
     Attempt,
@@ -76,6 +77,7 @@ __all__ = [
     "Enqueue",
     "ErrorDetail",
     "GetJob",
+    "GetResult",
     "Grant",
     "Grants",
     "Heartbeat",
@@ -110,8 +112,10 @@ __all__ = [
     "RetryDead",
     "Seconds",
     "Stats",
+    "StoredResult",
     "Time",
     "Unique",
+    "Upload",
     "Withdraw",
     "Withdrawn",
     "as_retry",
@@ -130,10 +134,12 @@ COMMANDS: dict[str, type[Message]] = {
     "job.renew": Renew,
     "job.withdraw": Withdraw,
     "job.log": Log,
+    "job.upload": Upload,
 }
 QUERIES: dict[str, type[Message]] = {
     "job.get": GetJob,
     "job.list": ListJobs,
     "job.stats": JobStats,
     "job.logs": GetLogs,
+    "job.result": GetResult,
 }

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_json
 
 from millrace.contracts.job_fields import AttemptNumber, CheckpointState, JobStatus, Seconds
+from millrace.contracts.job_result import STORED, StoredResult
 from millrace.contracts.wire import Fact, Identifier, Message, Name
 
 PoolTenant = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")]
@@ -28,6 +29,7 @@ class Report(Message):
     Attributes:
         outcome: `completed` with `result`, `failed` with `error`, or `returned` when a worker hands the job back
             unrun (uses no attempt).
+        stored: where the result is that the attempt has uploaded with `job.upload`, in place of `result`.
         retryable: false sends the job to the dead letters whatever its policy says.
         retry_after: seconds until the next attempt, in place of what the policy says; only with `failed`.
         delay: seconds before a returned job may run again.
@@ -39,6 +41,7 @@ class Report(Message):
     attempt: AttemptNumber
     outcome: Literal["completed", "failed", "returned"]
     result: Any = None
+    stored: StoredResult | None = None
     error: ErrorDetail | None = None
     retryable: bool = True
     retry_after: Seconds | None = None
@@ -56,6 +59,10 @@ class Report(Message):
             raise ValueError("`retry_after` belongs to a failed attempt")
         if self.outcome == "completed" and "checkpoint" in self.model_fields_set:
             raise ValueError("a completed job has no next attempt to continue from a `checkpoint`")
+        if self.stored is not None and (self.outcome != "completed" or self.result is not None):
+            raise ValueError("`stored` belongs to a completed attempt, in place of its `result`")
+        if isinstance(self.result, dict) and STORED in self.result:
+            raise ValueError(f"a result cannot have a field `{STORED}`, which says that it is in the storage")
         return self
 
 
@@ -104,7 +111,7 @@ class Parent(Fact):
     """A job that another one came after, as it is when that one starts.
 
     Attributes:
-        left_out: there is a result that was too large to come along; read it with `job.get`.
+        left_out: there is a result that was too large to come along; read it with `job.result`.
     """
 
     job_id: str

@@ -6,20 +6,19 @@ but `range` and the views of mappings, and what would write or count without end
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes, pass_context
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2 import Template as Compiled
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from millrace.contracts.rendering_work import BUDGET, Metered, Work, calculated, metered, shown
 
 MOST_CHARACTERS = 65_536
 MOST_IN_A_RANGE = 1_000
-MOST_ROUNDS = 10_000
-BUDGET = "_rounds"
 LONGEST_TITLE = 500
 FILTERS = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "forceescape", "int",
@@ -27,6 +26,13 @@ FILTERS = (
     "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount",
 )  # fmt: skip
 VIEWS = ("items", "keys", "values", "get")
+# What could call itself or others, and what would collect a text without anybody counting it.
+REFUSED = (
+    nodes.Macro, nodes.CallBlock, nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends, nodes.AssignBlock,
+    nodes.FilterBlock,
+)  # fmt: skip
+# What Python's parser and compiler raise for a text that is nested too deeply or has a number of too many digits.
+UNREADABLE = (RecursionError, SyntaxError, ValueError, OverflowError, MemoryError)
 
 
 class Text(NamedTuple):
@@ -51,7 +57,7 @@ class TemplateProblem(ValueError):
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops: ClassVar[frozenset[str]] = frozenset({"*", "**", "%"})  # type: ignore[misc]
+    intercepted_binops: ClassVar[frozenset[str]] = frozenset({"+", "-", "*", "/", "//", "%", "**"})  # type: ignore[misc]
 
     def is_safe_callable(self, obj: Any) -> bool:
         if obj is _range:
@@ -59,10 +65,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return isinstance(getattr(obj, "__self__", None), dict) and getattr(obj, "__name__", "") in VIEWS
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if not numbers or operator == "**":
-            raise SecurityError(f"{operator} may only be used on two numbers, and ** not at all")
-        return super().call_binop(context, operator, left, right)
+        return calculated(context[BUDGET], operator, left, right, super().call_binop)
 
 
 def _range(*bounds: int) -> range:
@@ -72,27 +75,14 @@ def _range(*bounds: int) -> range:
     return made
 
 
-class _Rounds:
-    """How many rounds the loops of one rendering have left, all together."""
-
-    def __init__(self) -> None:
-        self.left = MOST_ROUNDS
-
-
-@pass_context
-def _counted(context: Context, values: Iterable[Any]) -> Iterator[Any]:
-    rounds = context[BUDGET]
-    for value in values:
-        rounds.left -= 1
-        if rounds.left < 0:
-            raise SecurityError(f"all loops together may have {MOST_ROUNDS} rounds")
-        yield value
-
-
 @lru_cache(maxsize=2)
 def _environment(html: bool) -> ImmutableSandboxedEnvironment:
-    made = _Sandbox(undefined=StrictUndefined, autoescape=html, cache_size=0, keep_trailing_newline=False)
-    made.filters = {name: made.filters[name] for name in FILTERS} | {"counted": _counted}
+    # Nothing is calculated while a template is compiled, where no work is counted.
+    made = _Sandbox(
+        undefined=StrictUndefined, autoescape=html, cache_size=0, keep_trailing_newline=False, optimized=False,
+        finalize=shown,
+    )  # fmt: skip
+    made.filters = metered({name: made.filters[name] for name in FILTERS})
     made.globals = {"range": _range}
     return made
 
@@ -104,7 +94,7 @@ def check(text: Text) -> None:
         TemplateProblem: its syntax is wrong, or it has what no template may have.
     """
     for part, source in _parts(text):
-        _parsed(part, source)
+        _compiled(part, source)
 
 
 def render(text: Text, context: Mapping[str, Any]) -> Text:
@@ -132,40 +122,42 @@ def _parts(text: Text) -> list[tuple[str, str]]:
     return [(part, source) for part, source in zip(Text._fields, text, strict=True) if source is not None]
 
 
-def _parsed(part: str, source: str) -> nodes.Template:
+@lru_cache(maxsize=500)
+def _compiled(part: str, source: str) -> tuple[Compiled, frozenset[str]]:
+    """The template, and the variables that it names.
+
+    Raises:
+        TemplateProblem: its syntax is wrong, or it has what no template may have.
+    """
     environment = _environment(part == "html")
     try:
         tree = environment.parse(source)
+        for kind in REFUSED:
+            if tree.find(kind) is not None:
+                raise TemplateProblem(part, f"{kind.__name__.lower()} is not allowed; a template stands for itself")
+        if any(each.recursive for each in tree.find_all(nodes.For)):
+            raise TemplateProblem(part, "a loop may not be recursive")
+        named = frozenset(meta.find_undeclared_variables(tree) - {"range"})
+        Metered().visit(tree)
+        tree.set_environment(environment)
         # Whatever else is wrong, such as a filter that there is not, shows when it is compiled.
-        environment.compile(environment.parse(source))
+        code = environment.compile(tree)
     except TemplateSyntaxError as error:
         raise TemplateProblem(part, f"line {error.lineno}: {error.message}") from None
     except TemplateError as error:
         raise TemplateProblem(part, str(error)) from None
-    for kind in (nodes.Macro, nodes.CallBlock, nodes.Import, nodes.FromImport, nodes.Include, nodes.Extends):
-        if tree.find(kind) is not None:
-            raise TemplateProblem(part, f"{kind.__name__.lower()} is not allowed; a template stands for itself")
-    if any(each.recursive for each in tree.find_all(nodes.For)):
-        raise TemplateProblem(part, "a loop may not be recursive")
-    return tree
-
-
-@lru_cache(maxsize=500)
-def _compiled(part: str, source: str) -> tuple[Compiled, frozenset[str]]:
-    """The template, and the variables that it names."""
-    tree, environment = _parsed(part, source), _environment(part == "html")
-    named = frozenset(meta.find_undeclared_variables(tree) - {"range"})
-    for loop in tree.find_all(nodes.For):
-        loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
-    tree.set_environment(environment)
-    return Compiled.from_code(environment, environment.compile(tree), environment.make_globals(None)), named
+    except TemplateProblem:
+        raise
+    except UNREADABLE as error:
+        raise TemplateProblem(part, f"is nested too deeply, or has a number that is too long: {error}") from None
+    return Compiled.from_code(environment, code, environment.make_globals(None)), named
 
 
 def _rendered(part: str, source: str, context: Mapping[str, Any]) -> str:
     template, named = _compiled(part, source)
     size, pieces = 0, []
     try:
-        for piece in template.generate({**context, BUDGET: _Rounds()}):
+        for piece in template.generate({**context, BUDGET: Work()}):
             size += len(piece)
             if size > MOST_CHARACTERS:
                 raise TemplateProblem(part, f"comes to more than {MOST_CHARACTERS} characters")

@@ -8,6 +8,7 @@ from typing import Any
 
 from millrace.contracts import job as contract
 from millrace.contracts.deadletter import JobRetryUndone
+from millrace.contracts.job_result import stored_of
 from millrace.contracts.wire import Context
 from millrace.testing.batches import Batches
 from millrace.testing.clock import VirtualClock
@@ -105,7 +106,7 @@ class Bindings:
         """What a child is told about the jobs that it came after."""
         states = [self._log.states[Stream(KIND, tenant, job_id)] for job_id in job.after or ()]
         return [
-            {"job_id": each.id, "name": each.name, "status": each.status, "result": each.result, "left_out": False}
+            {"job_id": each.id, "name": each.name, "status": each.status, **_result_of(each.result)}
             for each in states
             if isinstance(each, JobState)
         ]
@@ -170,3 +171,8 @@ class Bindings:
         self._recorded(
             stream, self._log.append(stream, [contract.JobCancelled(reason=reason)], origin, self._clock.now())
         )
+
+
+def _result_of(result: Any) -> dict[str, Any]:
+    left_out = stored_of(result) is not None
+    return {"result": None if left_out else result, "left_out": left_out}

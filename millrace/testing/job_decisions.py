@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import job as contract
+from millrace.contracts.job_result import STORED
 from millrace.contracts.wire import Fact
 from millrace.testing.job_state import JobState
 from millrace.testing.refusals import Refusal
@@ -61,7 +62,9 @@ def _outcome(job: JobState, command: contract.Report, now: datetime) -> list[Fac
     attempt = command.attempt
     match command.outcome:
         case "completed":
-            return [contract.JobCompleted(attempt=attempt, result=command.result)]
+            stored = command.stored
+            result = command.result if stored is None else {STORED: stored.model_dump(mode="json")}
+            return [contract.JobCompleted(attempt=attempt, result=result)]
         case "failed":
             failed = contract.JobAttemptFailed(
                 attempt=attempt, error=command.error or contract.ErrorDetail.model_validate({})

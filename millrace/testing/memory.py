@@ -16,6 +16,7 @@ from millrace.contracts import job_bulk
 from millrace.contracts.deadletter import PurgeDeadLetters, RetryDeadLetters
 from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
+from millrace.contracts.job_result import Upload
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
 from millrace.contracts.siblings import name_siblings
@@ -37,6 +38,7 @@ from millrace.testing.commands import (
 )
 from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
+from millrace.testing.job_results import MemoryResults
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import Wish, change_many
@@ -72,6 +74,7 @@ class InMemory:
         log: every event.
         claims: what can be claimed.
         job_logs: what attempts have logged.
+        results: those that are too large for the log.
         notifications: inboxes, and what is to be sent.
         deliveries: what was sent.
         templates: what notifications are made from.
@@ -85,6 +88,7 @@ class InMemory:
         self.claims = Claims(self.log, self.clock)
         self.subscription_leases = SubscriptionLeases(self.log, self.clock)
         self.job_logs = MemoryJobLogs(self.log)
+        self.results = MemoryResults(self.log)
         self.templates = MemoryTemplates(self.log)
         self.notifications = MemoryNotifications(self.log, self.templates)
         self._progress = MemoryProgress(self.log, self.clock)
@@ -111,6 +115,7 @@ class InMemory:
         self._queries = {
             **Queries(self.log, self.claims, self.job_logs, self.circuits).routes(),
             **DeadLetterQueries(self.log).routes(),
+            **self.results.query_routes(),
             **self._progress.queries(),
             **self.notifications.query_routes(),
             **self.templates.query_routes(),
@@ -194,6 +199,7 @@ class InMemory:
         self.claims.recorded(stream, state)
         if isinstance(state, JobState):
             self.circuits.recorded(stream, state)
+            self.results.recorded(stream, state)
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)
@@ -227,9 +233,13 @@ class InMemory:
                 return Accepted(self.claims.renew(context.tenant, contract.Renew.model_validate(body)))
             if name == "job.withdraw":
                 # Nobody holds claims in memory: each is answered with what is there.
-                return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+                worker = contract.Withdraw.model_validate(body).worker
+                self.claims.withdraw(context.tenant, worker)
+                return Accepted({"worker": worker})
             if name == "job.log":
                 return Accepted(self.job_logs.append(context.tenant, Log.model_validate(body)))
+            if name == "job.upload":
+                return Accepted(self.results.upload(context.tenant, Upload.model_validate(body)))
             if name == "queue.drain":
                 return Accepted(self._drain(Drain.model_validate(body), context))
             if name == "subscription.lease":

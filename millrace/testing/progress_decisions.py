@@ -12,6 +12,7 @@ from millrace.testing.progress_state import WHOLE, ProgressState
 from millrace.testing.refusals import Refusal
 
 OPEN = ("pending", "processing")
+MOST_TURNS = 100
 
 
 def create(progress: ProgressState | None, command: contract.CreateProgress, now: datetime) -> list[Fact]:
@@ -108,6 +109,8 @@ def hear_child(progress: ProgressState, child: ProgressState, now: datetime) -> 
     told = {"weight": child.weight, "status": child.status, "progress": child.progress}
     known = progress.children.get(child.id)
     if known is not None and told == {name: known[name] for name in told}:
+        return []
+    if known is not None and known["turns"] >= MOST_TURNS and child.status != "completed":
         return []
     children = {**progress.children, child.id: told}
     ends = _ends(children, progress.rule)

@@ -87,8 +87,15 @@ class ProgressState:
             case contract.ProgressChildReported():
                 if fact.child_status != "pending":
                     self._start(at)
-                told = (fact.child_weight, fact.child_status, fact.child_progress, fact.child_version)
-                self.children[fact.child_id] = dict(zip(("weight", "status", "progress", "version"), told, strict=True))
+                known = self.children.get(fact.child_id)
+                turned = known is not None and known["status"] != fact.child_status
+                self.children[fact.child_id] = {
+                    "weight": fact.child_weight,
+                    "status": fact.child_status,
+                    "progress": fact.child_progress,
+                    "version": fact.child_version,
+                    "turns": (known or {"turns": 0})["turns"] + turned,
+                }
                 self.progress, self.rate = fact.progress, fact.rate
             case contract.ProgressCheckpointed():
                 self.checkpoint = fact.checkpoint

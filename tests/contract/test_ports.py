@@ -32,7 +32,7 @@ def test_the_ports_that_the_page_names_are_declared_where_it_says() -> None:
     rows = re.findall(r"^\| (`.+?) \| `([\w/]+\.py)` \|", PAGE, re.MULTILINE)
     told = {(name, file) for names, file in rows for name in re.findall(r"`(\w+)`", names)}
     files = [
-        *sorted((ROOT / "domain").glob("*.py")),
+        *sorted((ROOT / "domain").rglob("*.py")),
         ROOT / "millrace/transport.py",
         ROOT / "millrace/serializers.py",
         ROOT / "adapters/channels/provider.py",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from infra.settings import Settings
 from millrace.testing.contracts.bench import ServiceBench
 from millrace.testing.contracts.client_suite import ClientSuite
 from tests.support.channels import Recorder
@@ -17,8 +18,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(database_url: str, rabbitmq_url: str) -> AsyncIterator[RunningService]:
-    async with running_service(database_url, rabbitmq_url, channels=[Recorder("email"), Recorder("sms")]) as service:
+async def service(
+    database_url: str, rabbitmq_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningService]:
+    storage = {"path": str(tmp_path_factory.mktemp("objects"))}
+    settings = Settings.model_validate({"rabbitmq_url": rabbitmq_url, "modules": {"jobs": {"storage": storage}}})
+    channels = [Recorder("email"), Recorder("sms")]
+    async with running_service(database_url, rabbitmq_url, settings, channels=channels) as service:
         yield service
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from domain import job
+from domain import job_events
 from tests.controls.clock import NOW, later
 
 STREAM = "job:acme:11"
@@ -33,41 +33,44 @@ def wish(**changed: Any) -> dict[str, Any]:
         "on_parent_failure": None,
         "batch": None,
         "key": None,
+        "affinity": None,
     } | changed
 
 
-def enqueued(**changed: Any) -> job.Enqueued:
-    return job.Enqueued(STREAM, 1, NOW, **wish(**changed))
+def enqueued(**changed: Any) -> job_events.Enqueued:
+    return job_events.Enqueued(STREAM, 1, NOW, **wish(**changed))
 
 
-def started(version: int, attempt: int = 1, at: datetime = STARTED_AT, worker: str = "w-5") -> job.Started:
-    return job.Started(STREAM, version, at, attempt=attempt, worker=worker)
+def started(version: int, attempt: int = 1, at: datetime = STARTED_AT, worker: str = "w-5") -> job_events.Started:
+    return job_events.Started(STREAM, version, at, attempt=attempt, worker=worker)
 
 
-def checkpointed(version: int, state: Any, number: int = 0, attempt: int = 1) -> job.Checkpointed:
-    return job.Checkpointed(STREAM, version, later(1.5), attempt=attempt, state=state, number=number)
+def checkpointed(version: int, state: Any, number: int = 0, attempt: int = 1) -> job_events.Checkpointed:
+    return job_events.Checkpointed(STREAM, version, later(1.5), attempt=attempt, state=state, number=number)
 
 
-def failed(version: int, attempt: int = 1, at: datetime = FAILED_AT) -> job.AttemptFailed:
-    return job.AttemptFailed(STREAM, version, at, attempt=attempt, error=BROKEN_PIPE)
+def failed(version: int, attempt: int = 1, at: datetime = FAILED_AT) -> job_events.AttemptFailed:
+    return job_events.AttemptFailed(STREAM, version, at, attempt=attempt, error=BROKEN_PIPE)
 
 
-def scheduled(version: int, attempt: int, at: datetime, run_at: datetime) -> job.RetryScheduled:
-    return job.RetryScheduled(STREAM, version, at, attempt=attempt, run_at=run_at)
+def scheduled(version: int, attempt: int, at: datetime, run_at: datetime) -> job_events.RetryScheduled:
+    return job_events.RetryScheduled(STREAM, version, at, attempt=attempt, run_at=run_at)
 
 
-def completed(version: int, attempt: int = 1, at: datetime = COMPLETED_AT, result: Any = "done") -> job.Completed:
-    return job.Completed(STREAM, version, at, attempt=attempt, result=result)
+def completed(
+    version: int, attempt: int = 1, at: datetime = COMPLETED_AT, result: Any = "done"
+) -> job_events.Completed:
+    return job_events.Completed(STREAM, version, at, attempt=attempt, result=result)
 
 
-def dead(version: int, attempt: int, reason: str, at: datetime = FAILED_AT) -> job.DeadLettered:
-    return job.DeadLettered(STREAM, version, at, attempt=attempt, reason=reason)
+def dead(version: int, attempt: int, reason: str, at: datetime = FAILED_AT) -> job_events.DeadLettered:
+    return job_events.DeadLettered(STREAM, version, at, attempt=attempt, reason=reason)
 
 
-def cancelled(version: int, at: datetime = CANCELLED_AT, reason: str | None = None) -> job.Cancelled:
-    return job.Cancelled(STREAM, version, at, reason=reason)
+def cancelled(version: int, at: datetime = CANCELLED_AT, reason: str | None = None) -> job_events.Cancelled:
+    return job_events.Cancelled(STREAM, version, at, reason=reason)
 
 
-def dead_lettered() -> tuple[job.JobEvent, ...]:
+def dead_lettered() -> tuple[job_events.JobEvent, ...]:
     """A job whose one attempt has failed."""
     return enqueued(max_attempts=1), started(2), failed(3), dead(4, 1, "its one attempt failed")

@@ -28,7 +28,7 @@ PROMISES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "P5": ("read models equal a replay", ("service", "postgres", "crash")),
     "P6": ("only PostgreSQL is precious", ("broker",)),
     "P7": ("nothing hangs", ("service", "broker", "postgres", "clock", "crash")),
-    "P8": ("everything is bounded", ()),
+    "P8": ("everything is bounded", ("worker", "service", "broker", "postgres", "clock", "crash")),
     "P9": ("poison stays local", ("poison",)),
     "P10": ("tenants cannot observe each other", ("worker", "service", "broker", "postgres", "clock", "crash")),
 }

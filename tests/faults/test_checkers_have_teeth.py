@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import checkers
-from tests.faults.harness.history import Accepted
+from tests.faults.harness.bounds import MEGABYTE, grown
+from tests.faults.harness.history import Accepted, Memory
 
 Log = list[dict[str, Any]]
 
@@ -105,3 +106,13 @@ def test_an_attempt_that_ran_without_a_start_is_caught() -> None:
 
 def test_a_completion_without_a_run_is_caught() -> None:
     assert checkers.completed_unrun(RUNS[1:], good().log)
+
+
+def test_a_process_that_grows_is_caught_and_one_that_was_started_anew_is_not() -> None:
+    def weighed(server: str, *megabytes: int) -> list[Memory]:
+        return [Memory(server=server, at=float(n), resident=size * MEGABYTE) for n, size in enumerate(megabytes)]
+
+    assert grown([*weighed("service (1)", 90, 280, 100), *weighed("service (2)", 80, 270)]) == []
+    assert grown([*weighed("service (1)", 90, 120), *weighed("worker (2)", 60, 261, 80)]) == [
+        "worker (2) grew from 60 to 261 MB"
+    ]

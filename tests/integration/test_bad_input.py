@@ -202,6 +202,7 @@ BAD_QUERIES = [
     ("job.list", b'{"limit": 0}', "invalid"),
     ("job.list", b'{"cursor": "zzz"}', "invalid"),
     ("job.list", b'{"cursor": "99999999999999999999999"}', "invalid"),
+    ("schedule.list", b'{"cursor": "\\u0000"}', "invalid"),
     ("job.explode", b"{}", "unknown-query"),
     ("job.get", b'{"job_id": "nobody"}', "not-found"),
     ("log.history", b'{"kind": "job", "id": "x", "after_version": 99999999999999999999}', "invalid"),

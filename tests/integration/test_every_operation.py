@@ -6,7 +6,9 @@ what the document promises, and every event arrives at a consumer of `millrace.e
 
 from __future__ import annotations
 
+import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -34,13 +36,16 @@ OPENAPI: dict[str, Any] = json.loads((DOCS / "openapi.json").read_text())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(database_url: str, rabbitmq_url: str) -> AsyncIterator[Running]:
+async def service(
+    database_url: str, rabbitmq_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Running]:
     channels = [
         Recorder("email"),
         Recorder("sms", [Unavailable("test", "busy", 0.0), Rejected("test", "nobody has that number")]),
         Recorder("push"),
     ]
-    async with running(database_url, rabbitmq_url, channels=channels) as service:
+    modules = {"jobs": {"storage": {"path": str(tmp_path_factory.mktemp("objects"))}}}
+    async with running(database_url, rabbitmq_url, channels=channels, modules=modules) as service:
         yield service
 
 
@@ -131,7 +136,14 @@ async def test_jobs_over_amqp(bench: Bench) -> None:
     assert (await bench.ask("job.cancel", {"job_id": job_id}))["result"]["success"]
     assert (await bench.ask("job.remove", {"job_id": job_id}))["result"]["success"]
     completed, attempt = await bench.claimed()
-    reply = await bench.report(completed, attempt, "completed", result={"pages": 3})
+    text = b'{"pages":3}'
+    digest = hashlib.sha256(text).hexdigest()
+    named = {"job_id": completed, "attempt": attempt, "total": len(text), "sha256": digest}
+    assert (await bench.ask("job.upload", {**named, "content": b64encode(text).decode()}))["result"]["size"] == 11
+    where = {"sha256": digest, "size": 11, "parts": [{"sha256": digest, "size": 11}]}
+    reply = await bench.report(completed, attempt, "completed", stored=where)
+    read = await bench.ask("job.result", {"job_id": completed})
+    assert b64decode(read["result"]["content"]) == text
     listed = await bench.ask("job.list", {"status": "completed"}, reply["position"])
     assert completed in {job["id"] for job in listed["result"]["jobs"]}
     assert (await bench.ask("job.stats", {}))["result"]["completed"] >= 1
@@ -394,6 +406,11 @@ async def test_jobs_over_http(bench: Bench, prefix: str) -> None:
     assert data_of(await client.get(f"{prefix}/why/{job_id}"), prefix)
     assert data_of(await client.get(f"{prefix}/jobs/{job_id}/why"), prefix)["code"] == "no-worker-for-queue"
     assert data_of(await client.delete(f"{prefix}/jobs/{job_id}"), prefix) == {"success": True}
+    done, attempt = await bench.claimed()
+    await bench.report(done, attempt, "completed", result={"pages": 3})
+    result = await client.get(f"{prefix}/jobs/{done}/result")
+    digest = b64encode(hashlib.sha256(b'{"pages":3}').digest()).decode()
+    assert (result.content, result.headers["Repr-Digest"]) == (b'{"pages":3}', f"sha-256=:{digest}:")
     queue = uuid4().hex
     wish = {"name": "resize", "queue": queue, "unique": {"key": queue, "on_conflict": "existing"}}
     first = data_of(await client.post(f"{prefix}/jobs", json=wish), prefix, 201)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from domain.channels import Channel, Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
@@ -210,6 +211,15 @@ async def test_more_than_the_limit_of_a_key_is_throttled_and_the_inbox_has_all(d
         assert await app.notifications.unread_count("u") == 5
 
 
+async def test_an_outage_of_the_provider_lets_no_more_than_the_limit_through(database_url: str) -> None:
+    email = Recorder("email", [Unavailable("test-email", "away")] * 5)
+    async with sending(database_url, [email]) as (app, _):
+        throttle = {"key": "disk", "limit": 2, "per": 600}
+        ids = [await mail(app, f"n{n}", throttle=throttle) for n in range(5)]
+        ends = [await ended(app, each) for each in ids]
+        assert sorted(end[:2] for end in ends) == [("sent", None)] * 2 + [("suppressed", "throttled")] * 3
+
+
 async def test_what_is_cancelled_before_its_time_is_never_sent(database_url: str) -> None:
     email = Recorder("email")
     async with sending(database_url, [email]) as (app, _):
@@ -219,6 +229,21 @@ async def test_what_is_cancelled_before_its_time_is_never_sent(database_url: str
         other = await mail(app, "other", digest={"key": "k", "window": 1.2})
         assert await ended(app, other) == ("sent", None, 1)
         assert [each.title for each in email.taken] == ["other"]
+
+
+async def test_wherever_a_user_is_named_it_must_be_the_one_who_was_told(database_url: str) -> None:
+    async with (
+        running_service(database_url, settings=quick()) as service,
+        httpx.AsyncClient(
+            base_url=service.http, headers={"X-Tenant-Id": f"t{uuid4().hex[:12]}"}, trust_env=False, timeout=DEADLINE
+        ) as http,
+    ):
+        sent = await http.post("/api/notifications", json={"user_id": "kim", "title": "x"})
+        read = f"/api/notifications/{sent.json()['notification_id']}/read"
+        assert (await http.post(read, json={"user_id": "lee"})).status_code == 404
+        assert (await http.post(read, params={"user_id": "lee"}, json={"user_id": "kim"})).status_code == 404
+        assert (await http.post(read, json={"user": "kim"})).status_code == 422
+        assert (await http.post(read, json={"user_id": "kim"})).status_code == 200
 
 
 async def test_two_services_send_everything_once(fresh_database_url: str) -> None:

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from adapters.postgres.due_progress import PostgresDueProgress
 from domain.live import Sample
 from handlers.progress_timers import ProgressTimers
-from infra.bootstrap import ROLES, Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import ROLES, Role
 from infra.settings import Settings
 from millrace import Millrace, Progress
 from tests.support.eventually import eventually

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 import pytest
 
-from domain import job as job_domain
+from domain import job_events
 from domain.event import Publication, Published
 from domain.ports import RecordedEvent
 from handlers.reactions import Reaction
@@ -24,7 +24,7 @@ READER = "reaction:thanks"
 
 def thank(event: RecordedEvent) -> Sequence[tuple[str, Message]]:
     """Each completed job is followed by an application's event and by another job, except of its own."""
-    if not isinstance(event.event, job_domain.Completed):
+    if not isinstance(event.event, job_events.Completed):
         return []
     return [
         ("event.publish", Publish(event_type="office.thanked", payload={"job": event.stream.id})),
@@ -186,7 +186,7 @@ async def test_a_reaction_is_only_shown_the_kinds_it_names(fresh_database_url: s
 
 async def test_later_events_of_a_held_stream_are_not_reacted_to(fresh_database_url: str) -> None:
     def once(event: RecordedEvent) -> Sequence[tuple[str, Message]]:
-        if isinstance(event.event, job_domain.Enqueued):
+        if isinstance(event.event, job_events.Enqueued):
             raise ValueError("nobody understands this")
         return thank(event)
 

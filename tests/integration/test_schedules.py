@@ -14,8 +14,10 @@ import pytest_asyncio
 from adapters.postgres.due_schedules import DUE, NEXT_IN
 from adapters.postgres.mapper import EventMapper
 from domain import schedule as domain
+from domain import schedule_events
 from domain.ports import Append, Appended, Metadata, StreamName
-from infra.bootstrap import Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import Role
 from infra.maintenance import rebuild_read_model
 from infra.settings import Settings
 from tests.support.eventually import eventually
@@ -84,7 +86,9 @@ async def due_since(dsn: str, name: str, first: datetime, **changed: Any) -> Non
         "cron": "* * * * *", "every": None, "timezone": "Europe/Berlin", "job": {"name": "tick"}, "missed": "one",
         "grace": 60.0, "catch_up": 100, "overlap": "allow", "starts_at": None, "ends_at": None,
     } | changed  # fmt: skip
-    made = domain.Created(stream(name).text, 1, first - MINUTE, **plan, anchor=first, next_due_at=first, name=name)
+    made = schedule_events.Created(
+        stream(name).text, 1, first - MINUTE, **plan, anchor=first, next_due_at=first, name=name
+    )
     async with storing(dsn) as storage:
         (outcome,) = await storage.store.append([Append(stream(name), 0, [made], Metadata(TENANT, "north"))])
     assert isinstance(outcome, Appended)
@@ -127,7 +131,7 @@ async def test_a_thousand_schedules_that_are_due_at_once_start_one_job_each(fres
     names = [f"s-{number}" for number in range(1_000)]
     appends = []
     for name in names:
-        made = domain.Created(
+        made = schedule_events.Created(
             stream(name).text, 1, first, cron="0 0 1 1 *", every=None, timezone="UTC", job={"name": "tick"},
             missed="one", grace=60.0, catch_up=1, overlap="skip", starts_at=None, ends_at=None, anchor=first,
             next_due_at=first, name=name,

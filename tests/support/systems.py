@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from handlers.reactions import Reaction
-from infra.bootstrap import ROLES, Role, System, build
+from infra.bootstrap import System, build
+from infra.composition import ROLES, Role
 from infra.settings import Settings
 from millrace.contracts.wire import Accepted, Batch, Context, Refused
 
@@ -29,6 +30,7 @@ async def system(
     tenants: dict[str, Any] | None = None,
     names: dict[str, Any] | None = None,
     storage: Path | None = None,
+    results: dict[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """One process of the service; several on one database are several processes of it."""
     jobs: dict[str, Any] = {
@@ -36,6 +38,7 @@ async def system(
         "queues": queues or {},
         "tenants": tenants or {},
         "names": names or {},
+        "results": results or {},
     }
     if storage is not None:
         jobs["storage"] = {"path": str(storage)}

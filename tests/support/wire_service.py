@@ -24,7 +24,7 @@ from millrace.contracts.job import COMMANDS as JOB_COMMANDS
 from millrace.contracts.wire import derived_id, matches
 
 COMMANDS = {**JOB_COMMANDS, **EVENT_COMMANDS}
-NOT_RECORDED = ("job.claim", "job.renew", "job.withdraw", "job.log", "subscription.lease")
+NOT_RECORDED = ("job.claim", "job.renew", "job.withdraw", "job.log", "job.upload", "subscription.lease")
 ENDINGS = {"completed": "job.completed", "failed": "job.dead_lettered", "returned": "job.attempt_returned"}
 
 
@@ -202,6 +202,9 @@ class WireService:
         for each in command.attempts:
             self.lines += [(each.job_id, each.attempt, line.n, line.message) for line in each.lines]
         return {"kept": sum(len(each.lines) for each in command.attempts)}
+
+    async def _job_upload(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
+        raise Refusal(409, "no-storage", "no storage is configured")
 
     async def _job_cancel(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         job = self._known(command.job_id)

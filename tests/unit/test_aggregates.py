@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.job import Job, Started
+from domain.job import Job
+from domain.job_events import Started
 from domain.ports import Metadata, StreamName
 from handlers.aggregates import Aggregates, Held
 from tests.controls.clock import NOW

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.snapshots import restored, stored_snapshot
 from domain.aggregate import Aggregate, Event
-from domain.job import Started
+from domain.job_events import Started
 from projections.registry import AGGREGATES
 from tests.controls.clock import NOW
 from tests.controls.declared import recorded_streams

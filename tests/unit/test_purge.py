@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain import job
+from domain import job_events
 from domain.aggregate import Event
 from domain.errors import NotDeadLettered
 from domain.job import Job
@@ -25,14 +25,14 @@ def replayed(*events: Event) -> Job:
 
 def test_a_dead_letter_is_removed_with_the_reason() -> None:
     decided = purge(replayed(), WISH, AT)
-    assert decided.aggregate.collected() == [job.Removed(STREAM, 5, later(9), reason="obsolete")]
+    assert decided.aggregate.collected() == [job_events.Removed(STREAM, 5, later(9), reason="obsolete")]
 
 
 @pytest.mark.parametrize(
     ("event", "state"),
     [
-        (job.Revived(STREAM, 5, later(6), max_attempts=2, reason=None), "pending"),
-        (job.Removed(STREAM, 5, later(6), reason=None), "removed"),
+        (job_events.Revived(STREAM, 5, later(6), max_attempts=2, reason=None), "pending"),
+        (job_events.Removed(STREAM, 5, later(6), reason=None), "removed"),
     ],
 )
 def test_what_has_left_the_dead_letters_meanwhile_stays_as_it_is(event: Event, state: str) -> None:

@@ -55,6 +55,13 @@ def test_what_is_missing_is_named() -> None:
         ("{{ x | nothing }}", "nothing"),
         ("{{ 'x' | center(1000000000) }}", "center"),
         ("{{ x | attr('y') }}", "attr"),
+        ("{% set x %}{% endset %}", "assignblock"),
+        ("{% filter upper %}{% endfilter %}", "filterblock"),
+        ("{{ " + "(" * 1_000 + "1" + ")" * 1_000 + " }}", "nested too deeply"),
+        ("{{ x" + " | abs" * 5_000 + " }}", "nested too deeply"),
+        ("{% if x %}" * 150 + "{% endif %}" * 150, "nested too deeply"),
+        ("".join(f"{{% for i{n} in x %}}" for n in range(25)) + "{% endfor %}" * 25, "nested too deeply"),
+        ("{{ " + "9" * 5_000 + " }}", "number that is too long"),
     ],
 )
 def test_what_no_template_may_have_is_refused_before_it_is_saved(source: str, why: str) -> None:
@@ -81,11 +88,38 @@ def test_what_no_template_may_have_is_refused_before_it_is_saved(source: str, wh
         "{{ cycler(1, 2).next() }}",
         "{{ lipsum() }}",
         "{{ self }}{{ config }}",
+        "{% set a = long %}" + "{% set a = a + a %}" * 40 + "x",
+        "{% set a = long %}" + "{% set a = a ~ a %}" * 40 + "x",
+        "{% set a = x %}" + "{% set a = [a, a] %}" * 40 + "{{ a }}",
+        "{% set a = x %}" + "{% set a = [a, a] | sum(start=[]) %}" * 40 + "x",
+        "{% set a = 99999999 %}" + "{% set a = a * a %}" * 40 + "x",
+        "{% set a = many | join(long) %}{% set b = many | join(a) %}x",
+        "{{ 1 | round(-1000000000) }}",
+        "{% for a in many %}{% if many | sort %}{% endif %}{% endfor %}",
+        "{% for a in range(100) %}{% for b in range(100) %}"
+        + "{% if a %}{% endif %}" * 1_000
+        + "{% endfor %}{% endfor %}",
+        "{% for a in range(1000) %}{% if many[:] %}{% endif %}{% if many == many %}{% endif %}{% endfor %}",
+        "{{ 'x' is eq(many | list ~ many) }}{% for a in many %}{{ a is in(many) }}{% endfor %}",
     ],
 )
 def test_what_would_reach_out_or_run_on_is_stopped(source: str) -> None:
     with pytest.raises(TemplateProblem):
         made(source, x=[1], d={}, many=[0] * 5_000, long="y" * 1_000)
+
+
+def test_what_is_bounded_is_enough_for_what_people_write() -> None:
+    orders = [{"id": n, "title": f"Order {n}", "price": 2.5, "tags": ["new", "paid"]} for n in range(1_000)]
+    source = (
+        "{% set total = orders | sum(attribute='price') %}{% with most = orders | length %}"
+        "{% for each in orders if each.price > 1 %}{{ each.id ~ ': ' ~ each.title }} {{ each.tags | join(', ') }}\n"
+        "{% endfor %}{{ total | round(2) }} of {{ most }}{% endwith %}"
+        "{% if orders[:3] == orders[:3] and 'new' in orders[0].tags and total is number %}!{% endif %}"
+    )
+    text = made(source, orders=orders)
+    assert text.startswith("0: Order 0 new, paid\n1: Order 1")
+    assert text.endswith("2500.0 of 1000!")
+    assert made("{{ a ~ '<' }}", html=True, a="&") == "&amp;&lt;"
 
 
 def test_the_best_language_comes_first() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain import job
+from domain import job_events
 from domain.aggregate import Event
 from domain.errors import DuplicateJob
 from domain.job import Job
@@ -56,7 +56,7 @@ def test_existing_answers_with_the_holder_and_records_nothing(events: tuple[Even
 def test_replace_cancels_a_waiting_holder_and_lets_the_new_job_in() -> None:
     taken = holder()
     assert uniqueness.resolve(taken, "11", wish("replace"), AT) is None
-    assert taken.collected() == [job.Cancelled(STREAM, 2, later(9), reason="replaced by 22")]
+    assert taken.collected() == [job_events.Cancelled(STREAM, 2, later(9), reason="replaced by 22")]
 
 
 def test_replace_leaves_a_running_holder_alone() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from domain import job
+from domain import job_events
 from domain.aggregate import Event
 from domain.job import Job
 from domain.ports import Metadata, Parents, StreamName, UniqueKey
@@ -26,8 +26,8 @@ from tests.controls.jobs import (
 )
 
 ORIGIN = Metadata("acme", "north", "c-31", "m-11", "kim", "00-aa-bb-01")
-RETURNED = job.AttemptReturned(STREAM, 3, later(2), attempt=1, reason="no room")
-REVIVED = job.Revived(STREAM, 5, later(9), max_attempts=2, reason=None)
+RETURNED = job_events.AttemptReturned(STREAM, 3, later(2), attempt=1, reason="no room")
+REVIVED = job_events.Revived(STREAM, 5, later(9), max_attempts=2, reason=None)
 RETRIED = (enqueued(), started(2), failed(3), scheduled(4, 1, later(2), later(13.1)))
 
 

@@ -5,6 +5,7 @@ A subclass, with a fixture `bench` (see `millrace.testing.contracts.bench`), run
 
 from __future__ import annotations
 
+from millrace.testing.contracts.client_affinity import AffinityContract
 from millrace.testing.contracts.client_arguments import ArgumentsContract
 from millrace.testing.contracts.client_batches import BatchesContract
 from millrace.testing.contracts.client_checkpoints import CheckpointsContract
@@ -27,6 +28,7 @@ from millrace.testing.contracts.client_progress_hooks import ProgressHooksContra
 from millrace.testing.contracts.client_progress_jobs import JobProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
+from millrace.testing.contracts.client_results import ResultsContract
 from millrace.testing.contracts.client_running import RunningContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
 from millrace.testing.contracts.client_serializers import SerializersContract
@@ -41,6 +43,7 @@ class ClientSuite(
     GraphsContract,
     BatchesContract,
     RunningContract,
+    ResultsContract,
     ArgumentsContract,
     CheckpointsContract,
     ExtensionsContract,
@@ -51,6 +54,7 @@ class ClientSuite(
     DeadLettersContract,
     QueuesContract,
     PoolsContract,
+    AffinityContract,
     CircuitsContract,
     ProgressContract,
     JobProgressContract,

@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.harness.checkers import Event
 from tests.faults.harness.forger import Forger
 from tests.faults.harness.history import History
-from tests.faults.harness.observers import RELAY_QUEUE, Follower, Prober, QueueReader, delivered
+from tests.faults.harness.observers import RELAY_QUEUE, Follower, Prober, QueueReader, Scales, delivered
 from tests.faults.harness.stack import Stack
 from tests.faults.harness.traces import Trace
 from tests.faults.harness.waiting import until
@@ -49,7 +49,7 @@ class Consumers:
         await self._queues[0].prepare()
 
     async def start(self) -> None:
-        """Everybody consumes, late reports are forged, and every service that takes requests is probed."""
+        """Everybody consumes, late reports are forged, every service that takes requests is probed, all are weighed."""
         stack, doors = self._stack, self._stack.doors
         if self._queues:
             await stack.clients["http-1", QUEUE_TENANT].subscriptions.create(
@@ -60,6 +60,7 @@ class Consumers:
             self._followers.append(Follower(client, tenant, f"follower of {tenant}", self.forger))
         self._run(*(follower.run() for follower in self._followers), *(reader.run() for reader in self._queues))
         self._run(*(self.forger.run() for _ in range(FORGERS)))
+        self._run(Scales([*stack.services, *stack.workers, *stack.subscribers], self._history).run())
         for service in stack.apis:
             self._run(Prober(service.url, service.name, self._history, lambda s=service: s.running).run())  # type: ignore[misc]
 

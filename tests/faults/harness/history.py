@@ -47,6 +47,14 @@ class Probe(TypedDict):
     status: int | None
 
 
+class Memory(TypedDict):
+    """How much memory one process holds, in bytes; `server` names it with its process id."""
+
+    server: str
+    at: float
+    resident: int
+
+
 class Injected(TypedDict):
     """One fault as it happened; `kind` begins with what it hits (`worker.kill`)."""
 
@@ -65,6 +73,7 @@ class History:
         self.refusals: list[Refusal] = []
         self.reads: list[Read] = []
         self.probes: list[Probe] = []
+        self.memory: list[Memory] = []
         self.faults: list[Injected] = []
         self.doubtful: set[str] = set()
         self.commands: set[str] = set()
@@ -96,6 +105,10 @@ class History:
     def probed(self, line: Probe) -> None:
         self.probes.append(line)
         self._write({"what": "probe", **line})
+
+    def weighed(self, line: Memory) -> None:
+        self.memory.append(line)
+        self._write({"what": "memory", **line})
 
     def fault(self, what: str, **details: Any) -> None:
         """Notes what the test did to a server, so that the file alone explains a run."""

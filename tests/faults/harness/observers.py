@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import aio_pika
 import httpx
+import psutil
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 
@@ -19,11 +20,13 @@ from millrace.errors import MillraceError
 from tests.faults.harness.checkers import TERMINAL
 from tests.faults.harness.forger import Forger
 from tests.faults.harness.history import History
+from tests.faults.harness.processes import Server
 from tests.faults.harness.traces import Seen, Trace
 
 AGAIN_SECONDS = 0.2
 PROBE_SECONDS = 0.25
 PROBE_TIMEOUT = 30.0
+WEIGH_SECONDS = 0.5
 RELAY_QUEUE = "faults.relay"
 EVENTS = "millrace.events"
 CONNECTION_ERRORS = (OSError, AMQPError, TimeoutError, RuntimeError, asyncio.CancelledError)
@@ -148,3 +151,21 @@ class Prober:
         self._history.probed(
             {"server": self._name, "at": at, "took": round(time.monotonic() - began, 3), "status": status}
         )
+
+
+class Scales:
+    """Weighs processes again and again, each from its start on."""
+
+    def __init__(self, servers: Sequence[Server], history: History) -> None:
+        self._servers, self._history = servers, history
+
+    async def run(self) -> None:
+        while True:
+            for server in self._servers:
+                if server.running:
+                    with suppress(psutil.NoSuchProcess):
+                        resident = psutil.Process(server.pid).memory_info().rss
+                        self._history.weighed(
+                            {"server": f"{server.name} ({server.pid})", "at": time.time(), "resident": resident}
+                        )
+            await asyncio.sleep(WEIGH_SECONDS)

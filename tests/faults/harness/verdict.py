@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.harness import answers, checkers, deadlines, traces
+from tests.faults.harness import answers, bounds, checkers, deadlines, traces
 from tests.faults.harness.checkers import Event
 from tests.faults.harness.history import History, Injected
 from tests.faults.harness.traces import Trace
@@ -32,6 +32,7 @@ WATCHES = {
     "C10 unfinished": "P7",
     "C10 no recovery": "P7",
     "P7 hung": "P7",
+    "P8 grown": "P8",
     "P9 innocents buried": "P9",
     "P9 poison completed": "P9",
     "C11 foreign events": "P10",
@@ -79,6 +80,7 @@ def judged(evidence: Evidence) -> dict[str, list[str]]:
         "C9 unresolved": answers.unresolved(history.commands, history.doubtful, history.accepted, history.refusals),
         "C10 unfinished": checkers.unfinished(log),
         "P7 hung": deadlines.hung(history.probes, evidence.excused),
+        "P8 grown": bounds.grown(history.memory),
         "P9 innocents buried": deadlines.innocents_buried(log, POISON),
         "P9 poison completed": deadlines.poison_completed(log, POISON),
         "C11 foreign events": traces.foreign_events(evidence.traces),

@@ -11,8 +11,8 @@ BUILDS: Mapping[str, Callable[[], Twin]] = {
     cls.__name__: cls
     for cls in (
         Twin, doors.ForgetsKeys, doors.AnswersBeforeTheCommit, doors.HasNoFence, doors.SpreadsPoison,
-        doors.ReadsWhatItHas, doors.WaitsForEver, doors.MixesTenants, pieces.MarksBeforeTheConfirm,
-        pieces.PublishesOutOfOrder, pieces.SavesItsPositionFirst, pieces.SkipsEvents, pieces.HasANaiveCursor,
-        broker_truth.TrustsTheBroker,
+        doors.ReadsWhatItHas, doors.WaitsForEver, doors.MixesTenants, doors.KeepsWhatItWasSent,
+        pieces.MarksBeforeTheConfirm, pieces.PublishesOutOfOrder, pieces.SavesItsPositionFirst, pieces.SkipsEvents,
+        pieces.HasANaiveCursor, broker_truth.TrustsTheBroker,
     )
 }  # fmt: skip

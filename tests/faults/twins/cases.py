@@ -81,6 +81,8 @@ CASES: Sequence[Case] = (
     Case("a dead database is waited for without end", "P7", ("P7 hung",), _phase(postgres__freeze=5), "WaitsForEver"),
     Case("nobody looks for lapsed leases", "P7", ("C10 unfinished",),
          _phase(replace(PLAN, roles=("api,projector,relay",)), worker__kill=4)),
+    Case("it keeps whatever it was sent", "P8", ("P8 grown",), _phase(jobs=400, postgres__freeze=1),
+         "KeepsWhatItWasSent"),
     Case("one failure is another's", "P9", ("P9 innocents buried",), _phase(mix=Mix(poison=0.1)), "SpreadsPoison"),
     Case("one tenant reads another's log", "P10", ("C11 foreign events",), _phase(), "MixesTenants"),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from adapters.postgres.database import Pool
@@ -15,6 +16,7 @@ from projections.jobs_queries import one_job
 from tests.faults.twins.twin import Door, Twin, items
 
 DELAY_SECONDS = 0.3
+BUFFER_BYTES = 1_000_000
 BACKGROUND: set[asyncio.Task[Any]] = set()
 
 
@@ -162,5 +164,19 @@ class MixesTenants(Twin):
                 if name == "log.read" and context.tenant == "south":
                     context = context._replace(tenant="west")
                 return await self.inner.query(name, body, context, min_position)
+
+        return Bad(gateway)
+
+
+class KeepsWhatItWasSent(Twin):
+    """Each command has a buffer of its own, and none is ever let go."""
+
+    def gateway(self, gateway: Gateway, known: frozenset[str]) -> Gateway:
+        kept: list[bytes] = []
+
+        class Bad(Door):
+            async def execute(self, name: str, body: object, context: Context) -> Reply:
+                kept.append(os.urandom(BUFFER_BYTES))
+                return await self.inner.execute(name, body, context)
 
         return Bad(gateway)

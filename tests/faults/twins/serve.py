@@ -11,7 +11,8 @@ from pathlib import Path
 import structlog
 
 from adapters.http.server import serve as serve_http
-from infra.bootstrap import ROLES, build
+from infra.bootstrap import build
+from infra.composition import ROLES
 from infra.logging import configure_logging
 from infra.settings import load_settings
 from tests.faults.twins.builds import BUILDS

@@ -15,7 +15,7 @@ from adapters.amqp.connection import Link
 from adapters.amqp.feeder import WINDOW, Feeder, QueueSubscription
 from adapters.amqp.publisher import BulkSender
 from adapters.amqp.topology import subscription_queue, topology
-from domain.job import Cancelled
+from domain.job_events import Cancelled
 from domain.ports import Metadata, Outgoing, RecordedEvent, StreamName
 from tests.integration.amqp.conftest import messages_in
 

@@ -155,6 +155,7 @@ async def test_tls_verifies_the_name_although_the_connection_goes_to_an_address(
         ("https://example.com:99999/", "port 99999"),
         ("https://example.com/" + "a" * 3_000, "longer"),
         ("https://exa mple.com/", "no URL"),
+        ("https://xn--/", "no URL"),
         ("https://example.com/\r\nX-Evil: 1", "no URL"),
     ],
 )

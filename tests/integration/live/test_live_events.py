@@ -114,6 +114,7 @@ async def test_a_position_of_another_log_is_told(service: Running, tenant: str) 
 
 
 async def test_nonsense_is_refused_and_harms_nothing(service: Running, tenant: str) -> None:
+    assert await status_of(service.url, at(tenant) + "".join(f"&a{n}=1" for n in range(30))) == 400
     async with live(service.url, at(tenant)) as client:
         await client.connection.send("{")
         assert (await client.read())["data"]["code"] == "invalid"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncpg
 
 from adapters.postgres.mapper import EventMapper
-from domain.job import KIND, Started
+from domain.job import KIND
+from domain.job_events import Started
 from tests.support.stores import storing
 from tests.support.systems import claimed, enqueued, system, told
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain import job
+from domain import job_events
 from domain.errors import JobEnded, JobRunning, NotDeadLettered, StaleAttempt
 from domain.job import Job
 from tests.controls.clock import NOW, later
@@ -105,12 +105,13 @@ def test_a_policy_without_retries_spares_the_other_attempts() -> None:
 
 def test_a_lost_attempt_counts() -> None:
     given(enqueued(max_attempts=1), started(2)).when(lambda it: it.lose(1, "w-5", later(40))).then(
-        job.AttemptLost(STREAM, 3, later(40), attempt=1, worker="w-5"), dead(4, 1, "its one attempt failed", later(40))
+        job_events.AttemptLost(STREAM, 3, later(40), attempt=1, worker="w-5"),
+        dead(4, 1, "its one attempt failed", later(40)),
     )
 
 
 def test_an_attempt_handed_back_does_not_count() -> None:
-    returned = job.AttemptReturned(STREAM, 3, later(2), attempt=1, reason="no room")
+    returned = job_events.AttemptReturned(STREAM, 3, later(2), attempt=1, reason="no room")
     job_ = given(enqueued(), started(2)).when(lambda it: it.give_back(1, "no room", later(2))).then(returned)
     assert job_.to_wire()["status"] == "pending"
     assert job_.to_wire()["attempts"] == 0
@@ -132,7 +133,7 @@ def test_a_job_that_has_ended_cannot_be_cancelled() -> None:
 
 
 def test_a_dead_letter_is_revived_with_as_many_attempts_as_it_had_at_first() -> None:
-    revived = job.Revived(STREAM, 5, later(9), max_attempts=2, reason="mended")
+    revived = job_events.Revived(STREAM, 5, later(9), max_attempts=2, reason="mended")
     job_ = given(*dead_lettered()).when(lambda it: it.revive("mended", later(9))).then(revived)
     assert job_.to_wire()["status"] == "pending"
 
@@ -143,18 +144,18 @@ def test_only_a_dead_letter_can_be_revived() -> None:
 
 
 def test_a_removed_dead_letter_stays_gone() -> None:
-    history = (*dead_lettered(), job.Removed(STREAM, 5, later(8)))
+    history = (*dead_lettered(), job_events.Removed(STREAM, 5, later(8)))
     given(*history).when(lambda it: it.revive(None, later(9))).refused(NotDeadLettered)
 
 
 def test_removing_a_waiting_job_cancels_it_first() -> None:
     given(enqueued()).when(lambda it: it.remove(later(4))).then(
-        cancelled(2, reason="removed"), job.Removed(STREAM, 3, later(4))
+        cancelled(2, reason="removed"), job_events.Removed(STREAM, 3, later(4))
     )
 
 
 def test_removing_twice_changes_nothing() -> None:
-    history = (enqueued(), started(2), completed(3), job.Removed(STREAM, 4, later(4)))
+    history = (enqueued(), started(2), completed(3), job_events.Removed(STREAM, 4, later(4)))
     given(*history).when(lambda it: it.remove(later(5))).nothing()
 
 

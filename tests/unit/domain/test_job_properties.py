@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from domain import job, job_change, job_repair
+from domain import job_change, job_events, job_repair
 from domain.aggregate import Event
 from domain.errors import Refusal
 from domain.job import Job
@@ -20,16 +20,16 @@ from handlers.routes import Moment
 from tests.controls.clock import NOW
 from tests.controls.jobs import BROKEN_PIPE, STREAM, wish
 
-ENDINGS = (job.Completed, job.DeadLettered, job.Cancelled)
+ENDINGS = (job_events.Completed, job_events.DeadLettered, job_events.Cancelled)
 OF_AN_ATTEMPT = (
-    job.Completed,
-    job.AttemptFailed,
-    job.AttemptLost,
-    job.AttemptReturned,
-    job.RetryScheduled,
-    job.DeadLettered,
+    job_events.Completed,
+    job_events.AttemptFailed,
+    job_events.AttemptLost,
+    job_events.AttemptReturned,
+    job_events.RetryScheduled,
+    job_events.DeadLettered,
 )
-AFTER_THE_END = (job.Removed, job_repair.Edited, job_repair.EditUndone, job_repair.RetryUndone)
+AFTER_THE_END = (job_events.Removed, job_repair.Edited, job_repair.EditUndone, job_repair.RetryUndone)
 KINDS = st.sampled_from(["fixed", "exponential", "none"])
 POLICIES = st.fixed_dictionaries(
     {
@@ -65,7 +65,7 @@ class JobLife(RuleBasedStateMachine):
     def a_claim_starts_it(self) -> None:
         """As the work queue does: only a waiting job, with the number after the last."""
         if self.job.status in ("pending", "delayed"):
-            self.job.trigger_event(job.Started, timestamp=self.now, attempt=self.job.attempt + 1, worker="w-5")
+            self.job.trigger_event(job_events.Started, timestamp=self.now, attempt=self.job.attempt + 1, worker="w-5")
             self.events += self.job.collected()
 
     @rule(back=st.integers(0, 3), result=st.none() | st.integers())
@@ -164,7 +164,7 @@ class JobLife(RuleBasedStateMachine):
     def it_ends_once_unless_revived(self) -> None:
         ended = False
         for event in self.events:
-            if isinstance(event, job.Revived):
+            if isinstance(event, job_events.Revived):
                 ended = False
             elif isinstance(event, ENDINGS):
                 assert not ended
@@ -183,7 +183,7 @@ class JobLife(RuleBasedStateMachine):
     def attempts_are_numbered_upward_and_the_newest_alone_writes(self) -> None:
         newest = 0
         for event in self.events:
-            if isinstance(event, job.Started):
+            if isinstance(event, job_events.Started):
                 assert event.attempt == newest + 1
                 newest = event.attempt
             elif isinstance(event, OF_AN_ATTEMPT):
@@ -192,8 +192,8 @@ class JobLife(RuleBasedStateMachine):
 
     @invariant()
     def no_more_attempts_are_used_than_were_granted(self) -> None:
-        started = sum(isinstance(event, job.Started) for event in self.events)
-        returned = sum(isinstance(event, job.AttemptReturned) for event in self.events)
+        started = sum(isinstance(event, job_events.Started) for event in self.events)
+        returned = sum(isinstance(event, job_events.AttemptReturned) for event in self.events)
         assert started - returned == self.job.attempts <= self.job.max_attempts
 
     @invariant()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain import job, job_repair
+from domain import job_events, job_repair
 from domain.errors import NotDeadLettered, NothingToUndo
 from domain.job import Job
 from tests.controls.clock import later
@@ -22,11 +22,11 @@ def edited(version: int = 5, data: dict[str, Any] = MENDED) -> job_repair.Edited
     return job_repair.Edited(STREAM, version, later(5), patch=PATCH, data=data, reason="typo")
 
 
-def revived(version: int = 5) -> job.Revived:
-    return job.Revived(STREAM, version, later(6), max_attempts=2, reason=None)
+def revived(version: int = 5) -> job_events.Revived:
+    return job_events.Revived(STREAM, version, later(6), max_attempts=2, reason=None)
 
 
-def retry_undone(version: int = 6) -> tuple[job.JobEvent, ...]:
+def retry_undone(version: int = 6) -> tuple[job_events.JobEvent, ...]:
     undone = job_repair.RetryUndone(
         STREAM, version + 1, later(7), max_attempts=1, failed_at=FAILED_AT, reason="too soon"
     )
@@ -58,11 +58,11 @@ def test_data_as_it_was_is_no_edit() -> None:
         (enqueued(),),
         (enqueued(), started(2)),
         (*dead_lettered(), revived()),
-        (*dead_lettered(), job.Removed(STREAM, 5, later(5))),
+        (*dead_lettered(), job_events.Removed(STREAM, 5, later(5))),
     ],
     ids=["waits", "runs", "was retried", "was removed"],
 )
-def test_only_a_dead_letter_is_edited(history: tuple[job.JobEvent, ...]) -> None:
+def test_only_a_dead_letter_is_edited(history: tuple[job_events.JobEvent, ...]) -> None:
     given(*history).when(edit).refused(NotDeadLettered)
 
 
@@ -83,7 +83,7 @@ def test_a_retry_that_has_started_stands() -> None:
 
 
 def test_a_retry_that_was_started_and_handed_back_stands() -> None:
-    handed_back = job.AttemptReturned(STREAM, 7, later(7), attempt=2, reason="no room")
+    handed_back = job_events.AttemptReturned(STREAM, 7, later(7), attempt=2, reason="no room")
     given(*dead_lettered(), revived(), started(6, 2), handed_back).when(undo).refused(NothingToUndo)
 
 
@@ -113,5 +113,5 @@ def test_a_job_that_never_failed_has_nothing_to_undo() -> None:
 
 
 def test_a_removal_says_why() -> None:
-    gone = job.Removed(STREAM, 5, later(5), reason="obsolete")
+    gone = job_events.Removed(STREAM, 5, later(5), reason="obsolete")
     given(*dead_lettered()).when(lambda it: it.remove(later(5), "obsolete")).then(gone)

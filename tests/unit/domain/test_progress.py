@@ -246,3 +246,24 @@ def test_a_parent_ends_with_its_children_and_goes_on_when_one_is_retried() -> No
 
 def test_a_progress_that_does_not_follow_from_children_does_not_listen_to_any() -> None:
     given(*BEGUN).when(hearing("a", "completed", 100.0, 1, 4)).nothing()
+
+
+def test_parts_of_each_other_do_not_tell_each_other_of_failing_without_end() -> None:
+    rule = {"mode": "mean", "expected": 1}
+    one = Progress.create(STREAM, later(0), **options(stages=[], children=rule, parent_id="b"))
+    other = Progress.create(STREAM, later(0), **options(stages=[], children=rule, parent_id="a"))
+    detail = {"type": "ChildrenFailed"}
+    one.fail("x", detail, later(1))
+    other.fail("x", detail, later(1))
+    one.resume(later(2))
+    told = [("a", each) for each in one.collect_events()] + [("b", each) for each in other.collect_events()]
+    heard_of = 0
+    while told and heard_of < 10_000:
+        id, event = told.pop(0)
+        if isinstance(event, events.Moved):
+            heard_of += 1
+            whole, name = (other, "b") if id == "a" else (one, "a")
+            version = event.originator_version
+            hear_child(whole, id, event.weight, event.status, event.progress, version, later(3))
+            told += [(name, each) for each in whole.collect_events()]
+    assert not told

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain import schedule
+from domain import schedule, schedule_events
 from domain.errors import NoSuchSchedule
 from domain.schedule import Plan, Run, Schedule
 from tests.controls.clock import NOW, later
@@ -31,30 +31,30 @@ def fields(plan: Plan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
 
 
-def created(**changed: Any) -> schedule.Created:
+def created(**changed: Any) -> schedule_events.Created:
     plan = replace(PLAN, **changed)
-    return schedule.Created(STREAM, 1, NOW, **fields(plan), anchor=NOW, next_due_at=at(1), name="nightly")
+    return schedule_events.Created(STREAM, 1, NOW, **fields(plan), anchor=NOW, next_due_at=at(1), name="nightly")
 
 
-def fired(version: int, step: int, now: datetime, following: datetime | None, **more: Any) -> schedule.Fired:
+def fired(version: int, step: int, now: datetime, following: datetime | None, **more: Any) -> schedule_events.Fired:
     values = {"triggered": False, "replaces": None, "job_id": f"j-{step}", "due_at": at(step)} | more
-    return schedule.Fired(STREAM, version, now, job=JOB, next_due_at=following, **values)
+    return schedule_events.Fired(STREAM, version, now, job=JOB, next_due_at=following, **values)
 
 
 def skipped(
     version: int, first: int, last: int, now: datetime, following: datetime | None, reason: str = "missed"
-) -> schedule.Skipped:
-    return schedule.Skipped(
+) -> schedule_events.Skipped:
+    return schedule_events.Skipped(
         STREAM, version, now, first_due_at=at(first), last_due_at=at(last), reason=reason, next_due_at=following
     )
 
 
-def paused(version: int) -> schedule.Paused:
-    return schedule.Paused(STREAM, version, later(1))
+def paused(version: int) -> schedule_events.Paused:
+    return schedule_events.Paused(STREAM, version, later(1))
 
 
-def removed(version: int) -> schedule.Removed:
-    return schedule.Removed(STREAM, version, later(2))
+def removed(version: int) -> schedule_events.Removed:
+    return schedule_events.Removed(STREAM, version, later(2))
 
 
 def runs(*steps: int) -> list[Run]:
@@ -83,14 +83,14 @@ def test_the_same_plan_changes_nothing() -> None:
 
 def test_another_plan_is_recorded_with_its_next_due_time() -> None:
     plan = replace(PLAN, every=None, cron="0 3 * * *", timezone="Europe/Berlin")
-    changed = schedule.Changed(STREAM, 2, later(3), **fields(plan), anchor=NOW, next_due_at=later(500))
+    changed = schedule_events.Changed(STREAM, 2, later(3), **fields(plan), anchor=NOW, next_due_at=later(500))
     it = given(created()).when(lambda it: it.change(plan, NOW, later(500), later(3))).then(changed)
     assert it.to_wire()["cron"] == "0 3 * * *"
 
 
 def test_a_change_leaves_a_pause_alone() -> None:
     plan = replace(PLAN, overlap="skip")
-    changed = schedule.Changed(STREAM, 3, later(3), **fields(plan), anchor=NOW, next_due_at=None)
+    changed = schedule_events.Changed(STREAM, 3, later(3), **fields(plan), anchor=NOW, next_due_at=None)
     given(created(), paused(2)).when(lambda it: it.change(plan, NOW, at(1), later(3))).then(changed)
 
 
@@ -111,7 +111,7 @@ def test_nothing_fires_while_paused() -> None:
 
 
 def test_resuming_goes_on_with_the_due_time_after_now() -> None:
-    resumed = schedule.Resumed(STREAM, 3, later(34), next_due_at=at(4))
+    resumed = schedule_events.Resumed(STREAM, 3, later(34), next_due_at=at(4))
     given(created(), paused(2)).when(lambda it: it.resume(at(4), later(34))).then(resumed)
 
 
@@ -279,7 +279,7 @@ def test_what_was_removed_takes_no_commands(decision: Any) -> None:
 
 def test_a_removed_schedule_begins_anew_and_remembers_what_was_decided() -> None:
     history = (created(), RAN, removed(3))
-    anew = schedule.Created(STREAM, 4, later(12), **fields(PLAN), anchor=NOW, next_due_at=at(2), name="nightly")
+    anew = schedule_events.Created(STREAM, 4, later(12), **fields(PLAN), anchor=NOW, next_due_at=at(2), name="nightly")
     it = given(*history).when(lambda it: it.restore(PLAN, NOW, at(2), later(12))).then(anew)
     assert (it.to_wire()["removed"], it.to_wire()["runs"], it.to_wire()["last_job_id"]) == (False, 0, None)
     assert it.passed == at(1)  # type: ignore[attr-defined]

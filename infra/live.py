@@ -1,0 +1,24 @@
+"""The hub of the live feeds, which follows the log and hears the samples."""
+
+from __future__ import annotations
+
+from adapters.cloudevents import cloud_event
+from domain.live import Samples
+from handlers.gateway import Gateway
+from handlers.live import Hub, live_event
+from handlers.live_topics import LiveEvent
+from infra.storage import Storage
+
+PAGE = 500
+POLL_SECONDS = 1.0
+
+
+def live_hub(storage: Storage, gateway: Gateway, samples: Samples) -> Hub:
+    """One for all feeds of this process."""
+
+    async def following(position: int) -> list[LiveEvent]:
+        await storage.doorbell.wait(position, POLL_SECONDS)
+        page = await storage.store.read(position, PAGE)
+        return [live_event(recorded, lambda one: cloud_event(one, storage.epoch)) for recorded in page]
+
+    return Hub(lambda body, context: gateway.query("log.read", body, context), following, samples, storage.epoch)

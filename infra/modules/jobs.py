@@ -1,0 +1,64 @@
+"""Jobs: what enqueues and runs them, what happens to them as time passes, and what is left of them."""
+
+from __future__ import annotations
+
+from adapters.postgres.dead_letter_queries import DeadLetterQueries
+from adapters.postgres.expired_jobs import PostgresExpiredJobs
+from adapters.postgres.job_finder import PostgresJobFinder
+from adapters.postgres.job_queries import JobQueries
+from adapters.postgres.job_stats import JobStatistics
+from handlers import archive, bulk, followups, job, job_logs, job_repair, timers
+from handlers.retention import Retention
+from handlers.timers import Timers
+from infra.composition import Base, Loop, Module
+from infra.job_policy import job_policy
+from infra.storage import Storage
+
+INBOX_DAYS = 7
+
+
+def jobs(base: Base) -> Module:
+    storage, pipeline, settings = base.storage, base.pipeline, base.settings.modules.jobs
+    leases = settings.leases
+    finder = PostgresJobFinder(storage.pool, storage.store, storage.positions)
+    return Module(
+        commands={**job.command_routes(job_policy(settings)), **job_repair.command_routes()},
+        internal={
+            **timers.command_routes(),
+            **followups.command_routes(),
+            **job_repair.internal_routes(),
+            **archive.command_routes(),
+        },
+        operations={
+            **job.operation_routes(storage.queue, storage.store, leases.duration, leases.unconfirmed),
+            **job_logs.operation_routes(storage.job_logs),
+            **bulk.operation_routes(finder, pipeline),
+        },
+        queries={
+            **JobQueries(storage.pool, storage.store, storage.positions, leases.duration).routes(),
+            **JobStatistics(storage.pool, base.mapper, leases.duration).routes(),
+            **DeadLetterQueries(storage.pool, storage.store, storage.positions).routes(),
+            **job_logs.query_routes(storage.job_logs),
+        },
+        loops=_loops(base),
+    )
+
+
+def _loops(base: Base) -> list[Loop]:
+    storage, pipeline = base.storage, base.pipeline
+    loops = [Loop("timers", "timers", Timers(storage.queue, pipeline, lambda: _forget(storage)).run)]
+    if ages := base.settings.modules.jobs.retention.ages():
+        loops.append(Loop("timers", "retention", Retention(PostgresExpiredJobs(storage.pool), pipeline, ages).run))
+    if base.archiver is not None:
+        loops.append(Loop("timers", "archive", base.archiver.run))
+    return loops
+
+
+async def _forget(storage: Storage) -> int:
+    """Drops what is too old to be asked for; returns how many answers to commands."""
+    await storage.queue.tidy()
+    status = await storage.pool.execute(
+        "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
+    )
+    await storage.job_logs.forget()
+    return int(status.rpartition(" ")[2])

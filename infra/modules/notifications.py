@@ -1,0 +1,32 @@
+"""Notifications, the inboxes that they come to, and their templates."""
+
+from __future__ import annotations
+
+from adapters.postgres.notification_queries import NotificationQueries
+from adapters.postgres.template_queries import TemplateQueries
+from handlers import inbox, notification, notification_steps, template
+from infra.composition import Base, Loop, Module, leading
+from infra.notifying import notification_policy, notifying_of
+
+
+def notifications(base: Base) -> Module:
+    storage = base.storage
+    policy = notification_policy(base.settings, base.channels)
+    # As for progress: the commands that its past still brings stay where it is off.
+    internal = notification_steps.internal_routes()
+    if not base.settings.modules.notifications.enabled:
+        return Module(internal=internal)
+    notifying = notifying_of(base.settings, storage, base.pipeline, base.channels, policy, base.wait_for)
+    return Module(
+        commands={**notification.command_routes(policy), **inbox.command_routes(), **template.command_routes()},
+        internal=internal,
+        queries={
+            **NotificationQueries(storage.pool, storage.store, storage.positions).routes(),
+            **TemplateQueries(storage.pool, storage.store, policy.folder).routes(),
+        },
+        loops=[
+            Loop("timers", "deliverer", leading(storage, "deliverer", notifying.deliverer.run)),
+            Loop("timers", "notification retention", notifying.retention.run),
+        ],
+        drains=[notifying.deliverer.drain],
+    )
