@@ -36,6 +36,7 @@ class Job(Aggregate):
     priority when this one was enqueued. `unique` has the key that no other job may have meanwhile, until when
     (`started` or `done`), and for how many seconds at most. `after` names the jobs that have to end first. `key`
     is whom the job is for, where queues share or limit by key, and `batch` the batch that it belongs to.
+    `affinity` is for how many seconds each attempt would rather wait for the worker that ran its key's last job.
     `checkpoint` is what the next attempt continues from. `ready_at` is when it could have run that has been started.
     """
 
@@ -61,6 +62,7 @@ class Job(Aggregate):
     after: list[str] | None = None
     on_parent_failure: str | None = None
     batch: str | None = None
+    affinity: float | None = None
     ready_at: datetime | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
@@ -103,13 +105,14 @@ class Job(Aggregate):
         on_parent_failure: str | None = None,
         key: str | None = None,
         batch: str | None = None,
+        affinity: float | None = None,
     ) -> Self:
         """A new job; one whose `run_at` has come, and that is not `after` others, is runnable at once."""
         due = None if run_at is None or run_at <= now else run_at
         return cls.created_by(
             Enqueued(
                 stream, 1, now, name, data, queue, priority, max_attempts, timeout, retry, due, queue_priority,
-                unique, after, on_parent_failure, key, batch,
+                unique, after, on_parent_failure, key, batch, affinity,
             )
         )  # fmt: skip
 

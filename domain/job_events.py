@@ -20,7 +20,7 @@ class JobEvent(Event):
 
 class Enqueued(JobEvent):
     TOPIC: ClassVar[str] = "job.enqueued"
-    class_version: ClassVar[int] = 4
+    class_version: ClassVar[int] = 5
     name: str
     data: dict[str, Any]
     queue: str
@@ -35,6 +35,7 @@ class Enqueued(JobEvent):
     on_parent_failure: str | None
     key: str | None
     batch: str | None
+    affinity: float | None
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
@@ -48,13 +49,17 @@ class Enqueued(JobEvent):
     def upcast_v3_v4(state: dict[str, Any]) -> None:
         state["batch"] = None
 
+    @staticmethod
+    def upcast_v4_v5(state: dict[str, Any]) -> None:
+        state["affinity"] = None
+
     def apply(self, job: Job) -> None:
         job.name, job.data, job.queue, job.priority = self.name, self.data, self.queue, self.priority
         job.queue_priority, job.key = self.queue_priority, self.key
         job.max_attempts = job.granted_attempts = self.max_attempts
         job.timeout, job.retry, job.run_at = self.timeout, self.retry, self.run_at
         job.unique, job.after, job.on_parent_failure = self.unique, self.after, self.on_parent_failure
-        job.batch = self.batch
+        job.batch, job.affinity = self.batch, self.affinity
         job.status = "pending" if self.run_at is None and not self.after else "delayed"
 
 

@@ -70,6 +70,7 @@ def enqueue(policy: JobPolicy, job: Job | None, command: contract.Enqueue, at: M
             on_parent_failure=command.on_parent_failure if command.after else None,
             batch=command.batch,
             key=command.key,
+            affinity=command.affinity,
         )
     return Decided(job, {"job_id": at.id, "status": job.status, "created_at": job.created_on, "run_at": job.run_at})
 

@@ -17,6 +17,7 @@ from handlers.reactions import Reaction
 from handlers.routes import CommandRoute, Decided, Moment
 from millrace.contracts import job as job_contract
 from millrace.contracts import schedule as contract
+from millrace.contracts.job_fields import SCHEDULED_FOR
 from millrace.contracts.recurrence import Recurrence, recurrence
 from millrace.contracts.wire import Context, Identifier, Message, derived_id
 from projections.work import work_of
@@ -120,7 +121,8 @@ def jobs_of_runs(policy: JobPolicy) -> tuple[Reaction, dict[str, CommandRoute]]:
         if event.replaces is not None:
             reason = f"the next run of schedule {recorded.stream.id} replaces it"
             commands.append(("job.cancel", job_contract.Cancel(job_id=event.replaces, reason=reason)))
-        commands.append(("job.start", Start.model_validate({**event.job, "job_id": event.job_id})))
+        data = {**event.job.get("data", {}), SCHEDULED_FOR: event.due_at.isoformat()}
+        commands.append(("job.start", Start.model_validate({**event.job, "data": data, "job_id": event.job_id})))
         return commands
 
     # The job's id makes a repetition harmless, so that its answer needs no inbox row.

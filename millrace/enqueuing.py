@@ -40,6 +40,7 @@ class Enqueuing:
         after: Job | str | Iterable[Job | str] | None = None,
         on_parent_failure: ParentPolicy | None = None,
         key: str | None = None,
+        affinity: float | bool | None = None,
         batch: str | None = None,
         ref: str | None = None,
         message_id: str | None = None,
@@ -57,6 +58,8 @@ class Enqueuing:
             after: jobs, or their ids, that have to end first. Their results come with this job.
             on_parent_failure: what follows where one of them fails: `cancel` (default), `run` or `wait`.
             key: whom the job is for, where its queue shares or limits by key.
+            affinity: seconds, at most 300, for which it would rather wait for the worker that ran the last such job of
+                its `key`, while that has room; `True` for 5.
             batch: id of the batch that it belongs to; see `batch`.
             ref: what siblings name it by; see `enqueue_graph`.
             message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.
@@ -75,7 +78,7 @@ class Enqueuing:
         body = enqueue_body(
             self._app.registry, name, data, payload=payload, queue=queue, priority=priority, delay=delay, run_at=run_at,
             max_attempts=max_attempts, timeout=timeout, retry=retry, backoff=backoff, unique=unique, after=after,
-            on_parent_failure=on_parent_failure, key=key, batch=batch, ref=ref,
+            on_parent_failure=on_parent_failure, key=key, affinity=affinity, batch=batch, ref=ref,
         )  # fmt: skip
         answer = await self._app.link.execute("job.enqueue", body, message_id=message_id)
         return await self._enqueued(body, answer.result)

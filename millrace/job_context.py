@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic_core import from_json
 
 from millrace.contracts.job import MAX_HEARTBEAT_BYTES, Parent
+from millrace.contracts.job_fields import SCHEDULED_FOR
 from millrace.encoding import encode
 from millrace.errors import HeartbeatRefused
 from millrace.progress_stages import listed
@@ -56,6 +57,7 @@ class JobContext:
         "_created_at",
         "_logs",
         "_progress",
+        "_scheduled_for",
         "_stopped",
         "_told",
         "attempt",
@@ -89,6 +91,10 @@ class JobContext:
         self.tenant: str | None = grant.get("tenant")
         self.key: str | None = grant.get("key")
         self.data: dict[str, Any] = grant["data"]
+        self._scheduled_for: str | None = None
+        if SCHEDULED_FOR in self.data:
+            self.data = {**self.data}
+            self._scheduled_for = self.data.pop(SCHEDULED_FOR)
         self.queue: str = grant["queue"]
         self.priority: int = grant["priority"]
         self.attempt: int = grant["attempt"]
@@ -111,6 +117,15 @@ class JobContext:
     @property
     def created_at(self) -> datetime:
         return datetime.fromisoformat(self._created_at)
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time for which a schedule has started the job, however late it runs; None where none has.
+
+        Raises:
+            ValueError: whoever enqueued the job has put something else into its place.
+        """
+        return None if self._scheduled_for is None else datetime.fromisoformat(self._scheduled_for)
 
     @property
     def cancelled(self) -> bool:
@@ -226,12 +241,16 @@ class JobContext:
     def grant(self) -> dict[str, Any]:
         """What makes the same context in another process."""
         return {
-            "job_id": self.id, "name": self.name, "data": self.data, "queue": self.queue, "priority": self.priority,
+            "job_id": self.id, "name": self.name, "data": self._marked(), "queue": self.queue,
+            "priority": self.priority,
             "attempt": self.attempt, "attempts": self.attempts, "max_attempts": self.max_attempts,
             "timeout": self.timeout, "correlation_id": self.correlation_id, "traceparent": self.traceparent,
             "created_at": self._created_at, "checkpoint": self.checkpoint_state,
             "parents": [parent.model_dump() for parent in self.parents],
         }  # fmt: skip
+
+    def _marked(self) -> dict[str, Any]:
+        return self.data if self._scheduled_for is None else {**self.data, SCHEDULED_FOR: self._scheduled_for}
 
     def told(self, status: str | None, reason: str | None) -> None:
         """Notes what the service said of an attempt that is not valid any more; called by the worker."""

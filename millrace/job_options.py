@@ -33,6 +33,7 @@ def enqueue_body(
     on_parent_failure: ParentPolicy | None = None,
     batch: str | None = None,
     key: str | None = None,
+    affinity: float | bool | None = None,
     ref: str | None = None,
 ) -> dict[str, Any]:
     """The body of `job.enqueue`; what is not given comes from the job's decorator.
@@ -61,6 +62,7 @@ def enqueue_body(
         "on_parent_failure": on_parent_failure,
         "batch": batch,
         "key": key,
+        "affinity": affinity or None,
         "ref": ref,
     }
     own = as_data(data if data is not None else payload)

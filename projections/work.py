@@ -42,6 +42,7 @@ def work_of(job: Job, status_before: str | None, origin: Metadata) -> Work:
         name=job.name,
         key=job.key,
         priority=priority,
+        affinity=job.affinity,
     )
 
 

@@ -13,6 +13,8 @@ from domain.channels import Delivery
 
 # One plain address: no display name, no list, no quoting, nothing that could begin another header or command.
 ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f]{1,64}@[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f]{1,253}")
+# What begins an encoded word (RFC 2047): whoever composes a header decodes it, with the line breaks that are in it.
+ENCODED = "=?"
 MAX_SUBJECT = 255
 
 
@@ -35,7 +37,7 @@ def recipient(address: str) -> str:
         BadAddress: it is something else, or more than one.
     """
     plain = address.strip()
-    if not ADDRESS.fullmatch(plain):
+    if not ADDRESS.fullmatch(plain) or ENCODED in plain:
         raise BadAddress(address)
     return plain
 
@@ -60,8 +62,9 @@ def formatted_sender(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and control characters, as a header needs it."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """The text without line breaks, control characters and encoded words, as a header needs it."""
+    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return plain.replace(ENCODED, "= ?")
 
 
 def subject(delivery: Delivery) -> str:

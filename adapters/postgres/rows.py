@@ -149,6 +149,7 @@ class BatchRows:
                 work.key,
                 work.priority,
                 work.place,
+                work.affinity,
             )
             (children if text in self.links else placed).append(row)
         leaves = self.leaves

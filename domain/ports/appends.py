@@ -57,6 +57,7 @@ class Work(NamedTuple):
         batch: what the new job belongs to; the append is `BatchClosed` where that takes no job.
         key: whom the job is for, where the queue shares or limits by key.
         priority: the job's own and its queue's together.
+        affinity: seconds for which it would rather wait for the worker that ran its key's last job.
     """
 
     place: Literal["ready", "waiting", "same", "rules", "circuit"] | None
@@ -73,6 +74,7 @@ class Work(NamedTuple):
     name: str = ""
     key: str | None = None
     priority: int = 0
+    affinity: float | None = None
 
 
 class Append(NamedTuple):

@@ -27,13 +27,21 @@ def enqueue(
     key: Annotated[
         str | None, typer.Option(help="Whom the job is for, where its queue shares or limits by key.")
     ] = None,
+    affinity: Annotated[
+        float | None, typer.Option(help="Seconds to wait for the worker that ran the last such job of the key.")
+    ] = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
     """Puts a job into a queue and prints its id."""
     arguments = json_object(data)
     options: dict[str, Any] = {"queue": queue, "priority": priority, "delay": delay, "max_attempts": max_attempts}
-    options |= {"timeout": timeout, "key": key, "run_at": None if run_at is None else point_in_time(run_at)}
+    options |= {
+        "timeout": timeout,
+        "key": key,
+        "affinity": affinity,
+        "run_at": None if run_at is None else point_in_time(run_at),
+    }
     given = {key: value for key, value in options.items() if value is not None}
     job = ask(url, lambda app: app.jobs.enqueue(name, arguments, **given))
     print_json(job) if as_json else typer.echo(job.id)

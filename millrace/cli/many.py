@@ -17,7 +17,7 @@ Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.")]
 Status = Annotated[JobStatus | None, typer.Option(help="Only jobs that are in this state.")]
 After = Annotated[str | None, typer.Option(help="Only jobs that were enqueued at this time or later.")]
 Before = Annotated[str | None, typer.Option(help="Only jobs that were enqueued before this time.")]
-Error = Annotated[str | None, typer.Option(help="Only jobs whose last error has this text in it.")]
+Error = Annotated[str | None, typer.Option(help="Only jobs whose errors have these words.")]
 Reason = Annotated[str | None, typer.Option(help="For the record.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count them.")]
 

@@ -20,6 +20,7 @@ from millrace.contracts import (
     progress,
     queue,
     schedule,
+    schedule_events,
     template,
     why,
 )
@@ -35,6 +36,7 @@ MODULES: tuple[ModuleType, ...] = (
     queue,
     circuit,
     schedule,
+    schedule_events,
     progress,
     notification,
     inbox,

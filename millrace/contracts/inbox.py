@@ -6,14 +6,23 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints, model_validator
 
 from millrace.contracts.notification import Address, ChannelName, Channels, UserId
 from millrace.contracts.schedule import Zone
 from millrace.contracts.wire import Fact, Message, Name
 
 CLOCK_TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
-ClockTime = Annotated[str, StringConstraints(pattern=CLOCK_TIME)]
+
+
+def _plain(value: str) -> str:
+    # The pattern lets a line break at the end through, and digits of other scripts.
+    if len(value) != len("HH:MM") or not value.isascii():
+        raise ValueError("is no time of day such as 22:00")
+    return value
+
+
+ClockTime = Annotated[str, StringConstraints(pattern=CLOCK_TIME), AfterValidator(_plain)]
 Switches = dict[ChannelName, bool]
 
 

@@ -25,6 +25,10 @@ from millrace.contracts.wire import Identifier, Message, Name
 Ref = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 
 
+# Seconds for which a job waits for a worker that is warm, where it does not say how many.
+AFFINITY = 5.0
+
+
 class Unique(Message):
     """That no other unfinished job of the tenant may have the same key.
 
@@ -63,6 +67,10 @@ def _unique(value: object) -> object:
             return value
 
 
+def _affinity(value: object) -> object:
+    return AFFINITY if value is True else None if value is False else value
+
+
 def _after(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -79,6 +87,7 @@ def _second_names(schema: dict[str, Any]) -> None:
     key = {"type": "string", "minLength": 1, "maxLength": 128, "description": "the key alone"}
     own_key = {"const": True, "description": "a key derived from name and data"}
     properties["unique"]["anyOf"] += [key, own_key]
+    properties["affinity"]["anyOf"] += [{"const": True, "description": f"{AFFINITY:g} seconds"}]
     properties["after"] = {
         "anyOf": [{k: v for k, v in properties["after"].items() if k != "default"}, {"type": "string"}],
         "default": [],
@@ -111,6 +120,8 @@ class Enqueue(Message):
         on_parent_failure: what follows where one of them is dead-lettered or cancelled: `cancel` cancels this job too,
             `run` runs it nevertheless, `wait` keeps it waiting until somebody retries the parent or cancels this job.
         key: whom the job is for (a customer, an account), where its queue shares or limits by key.
+        affinity: seconds, at most 300, for which it would rather wait than run elsewhere than on the worker that ran
+            the last such job of its key, while that worker has room; `true` for 5. Needs `key`.
         batch: id of the batch that it belongs to, which must not be sealed yet.
         ref: what other jobs of the same call name it by, as `#<ref>` in their `after`.
     """
@@ -129,6 +140,7 @@ class Enqueue(Message):
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
     key: Name | None = None
+    affinity: Annotated[Annotated[PositiveSeconds, Field(le=300)] | None, BeforeValidator(_affinity)] = None
 
     unique: Annotated[Unique | None, BeforeValidator(_unique)] = None
     after: Annotated[
@@ -152,4 +164,10 @@ class Enqueue(Message):
     def _one_due_time(self) -> Enqueue:
         if self.delay is not None and self.run_at is not None:
             raise ValueError("give either `delay` or `run_at`, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _affinity_to_a_key(self) -> Enqueue:
+        if self.affinity is not None and self.key is None:
+            raise ValueError("`affinity` is to the worker of a key: give the job a `key`, too")
         return self

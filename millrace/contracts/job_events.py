@@ -26,6 +26,7 @@ class JobEnqueued(Fact):
     on_parent_failure: str | None = None
     key: str | None = None
     batch: str | None = None
+    affinity: float | None = None
 
 
 class JobChanged(Fact):
@@ -120,4 +121,4 @@ EVENTS: dict[str, type[Fact]] = {
 
 
 # Events that once had fewer fields; what is not named is of version 1.
-VERSIONS: dict[str, int] = {"job.enqueued": 4}
+VERSIONS: dict[str, int] = {"job.enqueued": 5}

@@ -11,6 +11,8 @@ from pydantic_core import to_json
 
 from millrace.contracts.wire import Message
 
+# In the data of a job that a schedule has started: the time that the run was due, in ISO 8601 and UTC.
+SCHEDULED_FOR = "$scheduled_for"
 MAX_CHECKPOINT_BYTES = 65_536
 Seconds = Annotated[float, Field(ge=0, le=31_536_000 * 10, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]

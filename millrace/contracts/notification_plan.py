@@ -131,7 +131,13 @@ def quiet_until(own: Said, default: Said, now: datetime) -> datetime | None:
     if not hours:
         return None
     zone = zone_of(hours.get("timezone") or own.timezone or default.timezone or "UTC")
-    return end_of_quiet(time.fromisoformat(hours["start"]), time.fromisoformat(hours["end"]), zone, now)
+    return end_of_quiet(_clock(hours["start"]), _clock(hours["end"]), zone, now)
+
+
+def _clock(text: str) -> time:
+    # Once recorded it may have whitespace or digits of other scripts, which ISO 8601 has not.
+    hour, minute = text.split(":")
+    return time(int(hour), int(minute))
 
 
 def end_of_quiet(start: time, end: time, zone: ZoneInfo, now: datetime) -> datetime | None:

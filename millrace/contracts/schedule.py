@@ -215,73 +215,6 @@ class Upcoming(Fact):
     local: tuple[str, ...] = ()
 
 
-class ScheduleCreated(Fact):
-    """`anchor` is where an interval is counted from."""
-
-    name: str
-    cron: str | None = None
-    every: float | None = None
-    timezone: str
-    job: dict[str, Any]
-    missed: str
-    grace: float
-    catch_up: int
-    overlap: str
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-    anchor: datetime
-    next_due_at: datetime | None = None
-
-
-class ScheduleChanged(Fact):
-    """`anchor` is where an interval is counted from."""
-
-    cron: str | None = None
-    every: float | None = None
-    timezone: str
-    job: dict[str, Any]
-    missed: str
-    grace: float
-    catch_up: int
-    overlap: str
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-    anchor: datetime
-    next_due_at: datetime | None = None
-
-
-class ScheduleFired(Fact):
-    """A run: its job is enqueued with this id. `replaces` names a job that is canceled for it."""
-
-    due_at: datetime
-    job_id: str
-    job: dict[str, Any]
-    triggered: bool = False
-    replaces: str | None = None
-    next_due_at: datetime | None = None
-
-
-class ScheduleSkipped(Fact):
-    """Runs from one due time to another did not take place."""
-
-    first_due_at: datetime
-    last_due_at: datetime
-    reason: Literal["missed", "overlap"]
-    next_due_at: datetime | None = None
-
-
-class SchedulePaused(Fact):
-    pass
-
-
-class ScheduleResumed(Fact):
-    next_due_at: datetime | None = None
-
-
-class ScheduleRemoved(Fact):
-    pass
-
-
 def _check_bounds(starts_at: datetime | None, ends_at: datetime | None) -> None:
     if starts_at is not None and ends_at is not None and ends_at < starts_at:
         raise ValueError("`ends_at` lies before `starts_at`")
@@ -299,13 +232,4 @@ QUERIES: dict[str, type[Message]] = {
     "schedule.get": GetSchedule,
     "schedule.list": ListSchedules,
     "schedule.next": NextRuns,
-}
-EVENTS: dict[str, type[Fact]] = {
-    "schedule.created": ScheduleCreated,
-    "schedule.changed": ScheduleChanged,
-    "schedule.fired": ScheduleFired,
-    "schedule.skipped": ScheduleSkipped,
-    "schedule.paused": SchedulePaused,
-    "schedule.resumed": ScheduleResumed,
-    "schedule.removed": ScheduleRemoved,
 }

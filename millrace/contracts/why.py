@@ -15,6 +15,7 @@ WORDS = {
     "rate_limited": "its queue has started as many jobs as its rate allows",
     "dependent": "it waits for other jobs",
     "circuit_open": "too many attempts of jobs of its name have failed; see its circuit breaker",
+    "affinity": "it waits for the worker that ran the last job of its key, and after that time for nobody",
 }
 MOST_COUNTED = 10_000
 
@@ -31,7 +32,7 @@ class Why(Fact):
     Attributes:
         code: `no-worker`, `no-worker-for-queue`, `jobs-ahead`, `next`, `delayed`, `retry`, the reason of a job that
             waits for something else (`paused`, `capped`, `rate-limited`, `dependent`,
-            `circuit-open`), `running`, or how the job ended:
+            `circuit-open`, `affinity`), `running`, or how the job ended:
             `completed`, `dead-lettered`, `failed`, `cancelled`.
         reason: the same in words.
         details: the figures in it by name.

@@ -8,6 +8,7 @@ from typing import Any
 
 from millrace.contracts import job as contract
 from millrace.contracts.why import Ready, Running, Standing, Waiting
+from millrace.testing.affinity import Claimant
 from millrace.testing.bindings import Bindings
 from millrace.testing.circuits import Circuits
 from millrace.testing.clock import VirtualClock
@@ -69,7 +70,7 @@ class Claims:
         """Grants what is ready now, out of some queues or of all; the answer to `job.claim`."""
         self._seen[tenant, worker] = self._clock.now()
         self._queues[tenant, worker] = queues
-        taken = self._take(tenant, queues, slots)
+        taken = self._take(tenant, worker, queues, slots, slots)
         grants = [self._grant(Stream("job", tenant, job.id), job, worker) for job in taken]
         return {"grants": grants, "held": 0.0, "lease": GRANT_LEASE}
 
@@ -82,17 +83,27 @@ class Claims:
             self._seen[each, worker] = self._clock.now()
             self._queues[each, worker] = queues
         shares = self._pools.setdefault((tuple(sorted(tenants)), tuple(sorted(queues))), Shares(self.weights))
-        taken = shares.take(served, slots, lambda name: self._take(name, queues, 1))
+        taken = shares.take(served, slots, lambda name: self._take(name, worker, queues, 1, slots))
         grants = [self._grant(Stream("job", name, job.id), job, worker) for name, job in taken]
         return {"grants": grants, "held": 0.0, "lease": GRANT_LEASE}
 
-    def _take(self, tenant: str, queues: tuple[str, ...] | None, slots: int) -> list[JobState]:
+    def withdraw(self, tenant: str, worker: str) -> None:
+        """The worker asks for nothing more."""
+        self._seen.pop((tenant, worker), None)
+
+    def _take(self, tenant: str, worker: str, queues: tuple[str, ...] | None, slots: int, room: int) -> list[JobState]:
         lanes = self._lanes.get(tenant)
         if lanes is None:
             return []
         taken: list[JobState] = []
+
+        def at_work(name: str) -> bool:
+            return any(other == name for _, other in self._at_work(tenant))
+
         # One by one: each may use up what a circuit lets through on trial.
-        while len(taken) < slots and (one := lanes.take(queues, 1, self._clock.now())):
+        while len(taken) < slots and (
+            one := lanes.take(queues, 1, self._clock.now(), Claimant(worker, room - len(taken), at_work))
+        ):
             taken += one
             if self.circuits is not None:
                 self.circuits.started(tenant, one[0].name)

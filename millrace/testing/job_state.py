@@ -62,6 +62,7 @@ class JobState:
     after: list[str] | None = None
     on_parent_failure: str | None = None
     batch: str | None = None
+    affinity: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -85,7 +86,7 @@ class JobState:
                 self.max_attempts = self.granted_attempts = fact.max_attempts
                 self.timeout, self.retry, self.run_at = fact.timeout, fact.retry, fact.run_at
                 self.unique, self.after, self.on_parent_failure = fact.unique, fact.after, fact.on_parent_failure
-                self.batch = fact.batch
+                self.batch, self.affinity = fact.batch, fact.affinity
                 self.status = "pending" if fact.run_at is None and not fact.after else "delayed"
             case contract.JobChanged():
                 self.priority, self.queue_priority, self.queue = fact.priority, fact.queue_priority, fact.queue

@@ -18,7 +18,7 @@ from millrace.contracts.job import VERSIONS
 from millrace.contracts.notification_events import EVENTS as NOTIFICATION_EVENTS
 from millrace.contracts.progress import EVENTS as PROGRESS_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS
-from millrace.contracts.schedule import EVENTS as SCHEDULE_EVENTS
+from millrace.contracts.schedule_events import EVENTS as SCHEDULE_EVENTS
 from millrace.contracts.template import EVENTS as TEMPLATE_EVENTS
 from millrace.contracts.wire import Context, Fact, Token, derived_id, matches
 from millrace.testing.refusals import Refusal

@@ -233,7 +233,9 @@ class InMemory:
                 return Accepted(self.claims.renew(context.tenant, contract.Renew.model_validate(body)))
             if name == "job.withdraw":
                 # Nobody holds claims in memory: each is answered with what is there.
-                return Accepted({"worker": contract.Withdraw.model_validate(body).worker})
+                worker = contract.Withdraw.model_validate(body).worker
+                self.claims.withdraw(context.tenant, worker)
+                return Accepted({"worker": worker})
             if name == "job.log":
                 return Accepted(self.job_logs.append(context.tenant, Log.model_validate(body)))
             if name == "job.upload":

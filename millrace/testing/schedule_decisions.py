@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.contracts import schedule as contract
+from millrace.contracts import schedule_events as facts
 from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.refusals import Refusal
 from millrace.testing.schedule_state import PLAN, ScheduleState, recurring
@@ -21,7 +22,7 @@ def create(schedule: ScheduleState | None, command: contract.CreateSchedule, now
         return _changed(schedule, plan, now)
     anchor = plan["starts_at"] or now
     due = next_due(plan, anchor, now, schedule)
-    return [contract.ScheduleCreated(name=command.name, **plan, anchor=anchor, next_due_at=due)]
+    return [facts.ScheduleCreated(name=command.name, **plan, anchor=anchor, next_due_at=due)]
 
 
 def change(schedule: ScheduleState, command: contract.ChangeSchedule, now: datetime) -> list[Fact]:
@@ -34,17 +35,17 @@ def change(schedule: ScheduleState, command: contract.ChangeSchedule, now: datet
 
 def pause(schedule: ScheduleState, _: contract.PauseSchedule, now: datetime) -> list[Fact]:
     guard(schedule)
-    return [] if schedule.paused else [contract.SchedulePaused()]
+    return [] if schedule.paused else [facts.SchedulePaused()]
 
 
 def resume(schedule: ScheduleState, _: contract.ResumeSchedule, now: datetime) -> list[Fact]:
     guard(schedule)
     due = next_due(schedule.plan, schedule.anchor, now, schedule)
-    return [contract.ScheduleResumed(next_due_at=due)] if schedule.paused else []
+    return [facts.ScheduleResumed(next_due_at=due)] if schedule.paused else []
 
 
 def remove(schedule: ScheduleState, _: contract.RemoveSchedule, now: datetime) -> list[Fact]:
-    return [] if schedule.removed else [contract.ScheduleRemoved()]
+    return [] if schedule.removed else [facts.ScheduleRemoved()]
 
 
 def trigger(schedule: ScheduleState, _: contract.TriggerSchedule, now: datetime) -> list[Fact]:
@@ -112,7 +113,7 @@ def _changed(schedule: ScheduleState, plan: dict[str, Any], now: datetime) -> li
     if (plan["every"], plan["starts_at"]) != (old["every"], old["starts_at"]):
         anchor = plan["starts_at"] or now
     due = None if schedule.paused else next_due(plan, anchor, now, schedule)
-    return [contract.ScheduleChanged(**plan, anchor=anchor, next_due_at=due)]
+    return [facts.ScheduleChanged(**plan, anchor=anchor, next_due_at=due)]
 
 
 def _given(command: contract.CreateSchedule | contract.ChangeSchedule, names: Sequence[str]) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _fired(
     triggered: bool = False,
     replaces: str | None = None,
 ) -> Fact:
-    return contract.ScheduleFired(
+    return facts.ScheduleFired(
         due_at=due,
         job_id=job_id,
         job=schedule.plan["job"],
@@ -142,4 +143,4 @@ def _fired(
 
 
 def _skipped(first: datetime, last: datetime, reason: Any, following: datetime | None) -> Fact:
-    return contract.ScheduleSkipped(first_due_at=first, last_due_at=last, reason=reason, next_due_at=following)
+    return facts.ScheduleSkipped(first_due_at=first, last_due_at=last, reason=reason, next_due_at=following)

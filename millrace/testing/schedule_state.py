@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from millrace.contracts import schedule as contract
+from millrace.contracts import schedule_events as facts
 from millrace.contracts.recurrence import Recurrence, recurrence
 from millrace.contracts.wire import Fact
 
@@ -34,29 +34,29 @@ class ScheduleState:
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
         match fact:
-            case contract.ScheduleCreated():
+            case facts.ScheduleCreated():
                 self.paused = self.removed = False
                 self.created_at, self.last_due_at, self.last_job_id, self.runs = at, None, None, 0
                 self._told(fact)
-            case contract.ScheduleChanged():
+            case facts.ScheduleChanged():
                 self._told(fact)
-            case contract.ScheduleFired():
+            case facts.ScheduleFired():
                 self.last_job_id, self.next_due_at = fact.job_id, fact.next_due_at
                 self.runs += 1
                 if not fact.triggered:
                     self.last_due_at = self.passed = fact.due_at
-            case contract.ScheduleSkipped():
+            case facts.ScheduleSkipped():
                 self.next_due_at, self.passed = fact.next_due_at, fact.last_due_at
-            case contract.SchedulePaused():
+            case facts.SchedulePaused():
                 self.paused, self.next_due_at = True, None
-            case contract.ScheduleResumed():
+            case facts.ScheduleResumed():
                 self.paused, self.next_due_at = False, fact.next_due_at
-            case contract.ScheduleRemoved():
+            case facts.ScheduleRemoved():
                 self.removed, self.next_due_at = True, None
             case _:
                 raise TypeError(f"{fact!r} is no event of a schedule")
 
-    def _told(self, fact: contract.ScheduleCreated | contract.ScheduleChanged) -> None:
+    def _told(self, fact: facts.ScheduleCreated | facts.ScheduleChanged) -> None:
         self.plan = {name: getattr(fact, name) for name in PLAN}
         self.anchor, self.next_due_at = fact.anchor, fact.next_due_at
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from millrace.contracts import job as job_contract
-from millrace.contracts.schedule import ScheduleFired
+from millrace.contracts.job_fields import SCHEDULED_FOR
+from millrace.contracts.schedule_events import ScheduleFired
 from millrace.contracts.wire import Context, Identifier
 from millrace.testing import schedule_decisions
 from millrace.testing.clock import VirtualClock
@@ -98,4 +99,5 @@ class Scheduler:
             reason = f"the next run of schedule {recorded.stream.id} replaces it"
             cancel = {"job_id": run.replaces, "reason": reason}
             self._execute("job.cancel", cancel, context._replace(message_id=f"{event_id}/replace"))
-        self._execute("job.start", {**run.job, "job_id": run.job_id}, context)
+        data = {**run.job.get("data", {}), SCHEDULED_FOR: run.due_at.isoformat()}
+        self._execute("job.start", {**run.job, "data": data, "job_id": run.job_id}, context)

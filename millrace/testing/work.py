@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
+from millrace.testing.affinity import Affinities, Claimant
 from millrace.testing.job_state import JobState
 from millrace.testing.queue_limits import Limits
 from millrace.testing.queue_state import QueueState
@@ -33,6 +34,7 @@ class Lanes:
         self._dependents: dict[str, JobState] = {}
         self._queues: dict[str, QueueState] = {}
         self._limits = Limits()
+        self.affinities = Affinities()
         self._tags: dict[tuple[str, str], float] = {}
         self._vtimes: Counter[str] = Counter()
         self._free_at: datetime | None = None
@@ -40,6 +42,7 @@ class Lanes:
     def place(self, job: JobState, now: datetime, waits: bool = False) -> None:
         """Puts the job where its state calls for; one that `waits` for others is not to be found yet."""
         self._limits.stopped(job)
+        self.affinities.placed(job)
         self._dependents.pop(job.id, None)
         if waits and job.waits:
             self._dependents[job.id] = job
@@ -60,8 +63,14 @@ class Lanes:
             if self._valid(job_id, position):
                 self._push(self._jobs[job_id], now)
 
-    def take(self, queues: tuple[str, ...] | None, slots: int, now: datetime) -> list[JobState]:
-        """The next jobs in the order of their queues, out of some queues or of all, as far as limits allow."""
+    def take(
+        self, queues: tuple[str, ...] | None, slots: int, now: datetime, claimant: Claimant | None = None
+    ) -> list[JobState]:
+        """The next jobs in the order of their queues, out of some queues or of all, as far as limits allow.
+
+        Args:
+            claimant: who asks; jobs that prefer another worker are left to that one.
+        """
         self._move_due(now)
         taken: list[JobState] = []
         aside: list[tuple[str, Ready]] = []
@@ -80,6 +89,10 @@ class Lanes:
             if self._held(job.name):
                 aside.append((queue, entry))
                 continue
+            if claimant is not None and (kept := self.affinities.kept_until(job, claimant, now)) is not None:
+                aside.append((queue, entry))
+                self._free_at = kept if self._free_at is None else min(kept, self._free_at)
+                continue
             blocked, until = self._limits.blocked(job, self._queues.get(queue), now)
             if blocked:
                 aside.append((queue, entry))
@@ -87,6 +100,8 @@ class Lanes:
                     self._free_at = until
                 continue
             self._limits.started(job, self._queues.get(queue), now)
+            if claimant is not None:
+                self.affinities.started(job, claimant)
             self._vtimes[queue] = max(self._vtimes[queue], entry[1])  # type: ignore[assignment]
             taken.append(self._jobs.pop(job.id))
         for queue, entry in aside:
@@ -110,6 +125,8 @@ class Lanes:
         reason = "paused" if self._paused(job.queue) else room.reason(job, rules, now)
         if reason is None and self._held(job.name):
             reason = "circuit_open"
+        if reason is None and self.affinities.waits(job, now):
+            reason = "affinity"
         return len(before), higher, reason
 
     def next_due(self) -> datetime | None:
@@ -129,6 +146,7 @@ class Lanes:
             job = self._jobs[job_id]
             created.append(job.created_at)
             reason = room.reason(job, rules, now) or ("circuit_open" if self._held(job.name) else None)
+            reason = reason or ("affinity" if self.affinities.waits(job, now) else None)
             if reason is None:
                 room.started(job, rules, now)
                 ready += 1

@@ -33,6 +33,7 @@ def wish(**changed: Any) -> dict[str, Any]:
         "on_parent_failure": None,
         "batch": None,
         "key": None,
+        "affinity": None,
     } | changed
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
+from millrace.contracts.inbox import QuietHours
 from millrace.contracts.notification import Send
 from millrace.contracts.notification_plan import (
     BUILT_IN,
@@ -86,6 +88,16 @@ def test_quiet_hours_defer_what_would_disturb_and_nothing_critical() -> None:
         "email": Defer("kim@example.org", "quiet-hours", utc("2026-02-04T07:00")),
     }
     assert planned(quiet, critical=True)["email"] == Queue("kim@example.org")
+
+
+@pytest.mark.parametrize(
+    "clock", ["22:00\n", "2\u0662:00", "\u0662\u0662:00", "22:60", "24:00", "2:00", "22:00:00", ""]
+)
+def test_a_time_of_day_has_two_digits_twice_and_what_was_recorded_otherwise_stops_nothing(clock: str) -> None:
+    with pytest.raises(ValidationError, match=r"start"):
+        QuietHours(start=clock, end="07:00")
+    recorded = said(quiet_hours={"start": "2\u0662:00", "end": "07:00\n", "timezone": "UTC"})
+    assert planned(recorded) == planned(said(quiet_hours=QUIET))
 
 
 def test_quiet_hours_without_a_zone_are_meant_in_the_user_s() -> None:

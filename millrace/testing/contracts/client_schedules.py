@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from millrace import Invalid, Job, JobStatus, NotFound
+from millrace import Invalid, Job, JobContext, JobStatus, NotFound
+from millrace.contracts.job_fields import SCHEDULED_FOR
 from millrace.contracts.schedule import Schedule
 from millrace.testing.contracts.bench import Bench, claim, seen, working
 
@@ -288,3 +289,39 @@ class SchedulesContract:
 
         with pytest.raises(ValueError, match="two schedules"):
             bench.app.every(5, name="report")(report)
+
+    async def test_a_handler_is_told_for_which_time_it_runs(self, bench: Bench) -> None:
+        told: list[datetime | None] = []
+
+        @bench.app.job
+        async def report(job: JobContext, kind: str) -> None:
+            assert job.data == {"kind": kind}
+            told.append(job.scheduled_for)
+
+        start = bench.now() + timedelta(seconds=1)
+        await bench.app.jobs.schedules.create("s", "report", {"kind": "daily"}, every=3_600, starts_at=start)
+
+        async def started() -> list[Job]:
+            return await jobs_of(bench, "report")
+
+        (run,) = await bench.until(started, bool)
+        await bench.run(run, await bench.app.jobs.enqueue("report", {"kind": "by hand"}))
+        assert told == [start, None]
+        assert run.data == {"kind": "daily", SCHEDULED_FOR: start.astimezone(UTC).isoformat()}
+
+    async def test_a_schedule_says_of_which_version_its_arguments_are(self, bench: Bench) -> None:
+        told = []
+
+        @bench.app.job(version=2, upcast={1: lambda data: {"kinds": [data["kind"]]}})
+        async def report(kinds: list[str]) -> None:
+            told.append(kinds)
+
+        schedules = bench.app.jobs.schedules
+        await schedules.create("new", "report", {"kinds": ["daily"]}, cron="0 3 1 1 *")
+        await schedules.create("old", "report", {"kind": "weekly", "$version": 1}, cron="0 3 1 1 *")
+        assert (await found(bench, "new")).job["data"] == {"kinds": ["daily"], "$version": 2}
+        ids = [await schedules.trigger(name) for name in ("new", "old")]
+        runs = [await seen(bench.app, job_id) for job_id in ids]
+        await bench.run(*runs)
+        assert told == [["daily"], ["weekly"]]
+        assert [(run.data["$version"], SCHEDULED_FOR in run.data) for run in runs] == [(2, True), (1, True)]

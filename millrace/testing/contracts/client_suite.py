@@ -5,6 +5,7 @@ A subclass, with a fixture `bench` (see `millrace.testing.contracts.bench`), run
 
 from __future__ import annotations
 
+from millrace.testing.contracts.client_affinity import AffinityContract
 from millrace.testing.contracts.client_arguments import ArgumentsContract
 from millrace.testing.contracts.client_batches import BatchesContract
 from millrace.testing.contracts.client_checkpoints import CheckpointsContract
@@ -53,6 +54,7 @@ class ClientSuite(
     DeadLettersContract,
     QueuesContract,
     PoolsContract,
+    AffinityContract,
     CircuitsContract,
     ProgressContract,
     JobProgressContract,

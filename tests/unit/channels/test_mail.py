@@ -40,12 +40,22 @@ def test_no_text_adds_a_header_or_a_recipient(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@b,c@d", "a@b;c@d", "<a@b>", "a@b\nc", "a\0@b"]
+    "text",
+    ["", "a", "a@", "@b", "a@b@c", "a b@c", "a@b,c@d", "a@b;c@d", "<a@b>", "a@b\nc", "a\0@b", "a@=?utf-8?q?=0d=0ac?="],
 )
 def test_what_is_not_one_address_is_refused(text: str) -> None:
     with pytest.raises(BadAddress) as error:
         recipient(text)
     assert error.value.address == text
+
+
+@pytest.mark.parametrize("word", ["=?utf-8?q?=0d=0aBcc:z@z?=", "=?utf-8?b?DQpCY2M6IHpAeg==?=", "=?=?utf-8?q?=0a?=?="])
+def test_an_encoded_word_in_a_title_is_shown_as_it_is_and_begins_no_header(word: str) -> None:
+    delivery = a_delivery(title=f"Hello \u00fc {word} {word}")
+    content = bytes(compose(delivery, "noreply@example.com", NOW))
+    mail = message_from_bytes(content, policy=policy.default)
+    assert {*mail.keys()} <= HEADERS
+    assert mail["Subject"] == f"Hello \u00fc {word} {word}".replace("=?", "= ?")
 
 
 @pytest.mark.parametrize(
