@@ -93,10 +93,10 @@ async def _ensure(connection: Connection, projection: Projection) -> None:
 
 
 async def _publish(connection: Connection, projection: Projection, version: int) -> bool:
-    """Points the views at the version's tables; returns False, with nothing done, where a rebuild has switched to others.
+    """Points the views at the version's tables and returns True; False where a rebuild has switched to others.
 
-    The row's lock keeps a switch out until the views stand: otherwise they are put back to tables that nobody writes any
-    more, while the position says that they hold everything.
+    The row's lock keeps a switch out until the views stand: otherwise they are put back to tables that nobody writes
+    any more, while the position says that they hold everything.
     """
     async with connection.transaction():
         live = await connection.fetchval("SELECT version FROM readers WHERE name = $1 FOR UPDATE", projection.name)
