@@ -13,6 +13,7 @@ from millrace import Millrace
 from millrace.cli.errors import CliError
 from millrace.cli.logs import configure_logs
 from millrace.cli.target import load_app
+from millrace.contracts.job_result import MAX_INLINE_BYTES
 from millrace.contracts.wire import TENANT_PATTERN
 from millrace.errors import PluginUnusable
 from millrace.worker import Worker
@@ -42,6 +43,10 @@ def worker(
     max_memory: Annotated[
         int | None, typer.Option(help="MiB; with more it stops, with exit code 75, for another one to start.", min=1)
     ] = None,
+    max_inline_result: Annotated[
+        int,
+        typer.Option(help="Bytes; larger results go to the service's storage.", min=0, max=MAX_INLINE_BYTES),
+    ] = MAX_INLINE_BYTES,
 ) -> None:
     """Claims jobs and runs them until SIGTERM or Ctrl-C; then it finishes or hands back what it holds."""
     app = load_app(target, Path.cwd())
@@ -59,6 +64,7 @@ def worker(
         grace=grace,
         subscriptions=subscriptions,
         max_memory=None if max_memory is None else max_memory * MIB,
+        max_inline_result=max_inline_result,
     )
     asyncio.run(_work(app, worker))
     if worker.outgrown:

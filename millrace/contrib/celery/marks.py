@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from millrace.contracts.job import Parent
-from millrace.errors import NonRetryable
+from millrace.errors import NonRetryable, NotFound
 from millrace.job_context import JobContext
 from millrace.job_middleware import Around, CallNext
 
@@ -50,10 +50,10 @@ def arriving(app: Millrace) -> Around:
 async def _result(app: Millrace, parent: Parent) -> Any:
     if not parent.left_out:
         return parent.result
-    job = await app.jobs.get(parent.job_id)
-    if job is None:
-        raise NonRetryable(f"the result of job {parent.job_id} is not kept any more")
-    return job.result
+    try:
+        return await app.jobs.result(parent.job_id)
+    except NotFound as error:
+        raise NonRetryable(f"the result of job {parent.job_id} is not kept any more") from error
 
 
 async def _refuse_expired(app: Millrace, job: JobContext, expires: float | str) -> None:

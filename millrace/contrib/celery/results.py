@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contracts.job import Job, JobStatus
+from millrace.contracts.job_result import stored_of
 from millrace.contrib.celery.errors import NotSupported, UnknownResult, failure_of
 from millrace.contrib.celery.request import request
 from millrace.errors import JobFailed, NotFound
@@ -98,7 +99,7 @@ class AsyncResult:
         job = self.job
         match job.status:
             case JobStatus.COMPLETED:
-                return job.result
+                return job.result if stored_of(job.result) is None else self.app.wait(self.id, None)
             case JobStatus.FAILED | JobStatus.CANCELLED:
                 return failure_of(job)
             case _:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace import Job, JobContext, JobFailed, Refused, StaleAttempt, TooLarge
+from millrace import Job, JobContext, JobFailed, Refused, StaleAttempt, TooLarge, TypedJson
 from millrace.contracts.job_result import DEFAULT_MAX_BYTES, PART_BYTES, STORED
 from millrace.testing.contracts.bench import DEADLINE, Bench, claim, seen
 
@@ -90,6 +90,18 @@ class ResultsContract:
         await bench.app.jobs.remove(done.id)
         with pytest.raises(Refused, match="there is no job"):
             await bench.app.query("job.result", {"job_id": done.id})
+
+    async def test_a_result_of_a_serializer_is_read_back_with_its_types(self, bench: Bench) -> None:
+        rows = [(n, b"x" * 1_000) for n in range(900)]
+
+        @bench.app.job(serializer=TypedJson())
+        async def export() -> Any:
+            return rows
+
+        job = await bench.app.jobs.enqueue("export")
+        await bench.run(job)
+        assert (await seen(bench.app, job.id)).result.keys() == {STORED}
+        assert await bench.app.jobs.result(job.id, timeout=DEADLINE) == rows
 
     async def test_a_result_cannot_pass_for_a_stored_one(self, bench: Bench) -> None:
         @bench.app.job

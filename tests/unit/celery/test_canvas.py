@@ -109,3 +109,17 @@ def test_what_cannot_be_put_together_is_refused(add: Task, service: MillraceTest
         group(add.s(1)).apply_async(countdown=3)
     with pytest.raises(NotSupported, match="on_fail"):
         add.s(1).on_error(add.s(2))
+
+
+def test_a_large_result_is_passed_on_whole(app: Celery, service: MillraceTest) -> None:
+    @app.task(name="export")
+    def export() -> str:
+        return "x" * 1_200_000
+
+    @app.task(name="count")
+    def count(text: str) -> int:
+        return len(text)
+
+    result = chain(export.s(), count.s()).delay()
+    assert result.get() == 1_200_000
+    assert len(result.parent.result) == 1_200_000
