@@ -58,16 +58,16 @@ async def migrate(connection: Connection, projections: Sequence[Projection]) -> 
             applied.append(file.stem)
         if dead_letters.MIGRATION in applied:
             await dead_letters.complete(connection)
+        readable = await _reader_role(connection)
         for projection in projections:
-            await _ensure(connection, projection)
-        await _let_readers_read(connection, projections)
+            await _ensure(connection, projection, readable)
         return applied
     finally:
         await connection.execute(UNLOCK)
 
 
-async def _let_readers_read(connection: Connection, projections: Sequence[Projection]) -> None:
-    """The role `millrace_reader` may read the read models and nothing else.
+async def _reader_role(connection: Connection) -> bool:
+    """Whether there is the role `millrace_reader`, which may read the read models and nothing else.
 
     It is for reports and dashboards in SQL and sees all tenants. A user that may not make roles leaves it out; whoever
     may can make it, and the next migration grants it the same.
@@ -75,12 +75,10 @@ async def _let_readers_read(connection: Connection, projections: Sequence[Projec
     with suppress(asyncpg.InsufficientPrivilegeError, asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         if await connection.fetchval("SELECT to_regrole($1)", READER_ROLE) is None:
             await connection.execute(f"CREATE ROLE {READER_ROLE} NOLOGIN")
-    if await connection.fetchval("SELECT to_regrole($1)", READER_ROLE) is not None:
-        views = ", ".join(view for projection in projections for view in projection.views)
-        await connection.execute(f"GRANT SELECT ON {views} TO {READER_ROLE}")
+    return await connection.fetchval("SELECT to_regrole($1)", READER_ROLE) is not None
 
 
-async def _ensure(connection: Connection, projection: Projection) -> None:
+async def _ensure(connection: Connection, projection: Projection, readable: bool) -> None:
     """A read model that is new to this database begins with the first event; tables that a newer release adds to one
     that is there begin with the next."""
     await connection.execute("INSERT INTO readers (name) VALUES ($1) ON CONFLICT DO NOTHING", projection.name)
@@ -88,12 +86,16 @@ async def _ensure(connection: Connection, projection: Projection) -> None:
         version = await connection.fetchval("SELECT version FROM readers WHERE name = $1", projection.name)
         # Not under the row's lock: making an index waits for a projector that writes, and that one waits for the row.
         await projection.create(connection, version)
-        if await _publish(connection, projection, version):
+        if await _publish(connection, projection, version, readable):
             return
 
 
-async def _publish(connection: Connection, projection: Projection, version: int) -> bool:
+async def _publish(connection: Connection, projection: Projection, version: int, readable: bool) -> bool:
     """Points the views at the version's tables and returns True; False where a rebuild has switched to others.
+
+    Args:
+        readable: lets the role for reports read them, in the same transaction, since PostgreSQL refuses to grant on a view
+            that another one is replacing.
 
     The row's lock keeps a switch out until the views stand: otherwise they are put back to tables that nobody writes
     any more, while the position says that they hold everything.
@@ -103,4 +105,6 @@ async def _publish(connection: Connection, projection: Projection, version: int)
         if live != version:
             return False
         await projection.publish(connection, version)
+        if readable:
+            await connection.execute(f"GRANT SELECT ON {', '.join(projection.views)} TO {READER_ROLE}")
         return True
