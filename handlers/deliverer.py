@@ -5,7 +5,8 @@
 3. The channel sends; what came of it is recorded, again and again until it is.
 4. The place is free once the index shows what was recorded, so that nothing is found due twice.
 
-A crash between 3 and its record sends again, with the same delivery id.
+A crash between 3 and its record sends again, with the same delivery id. Who stops the loop drains it before, so that
+this remains for crashes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -23,10 +25,13 @@ from domain.errors import Refusal
 from domain.ports import EventStore, StoreOverloaded, StoreUnavailable
 from handlers.delivery import Deliveries
 from handlers.notification import NotificationPolicy
+from handlers.slow_hosts import HostHangs
 from millrace.contracts.wire import Token
 
 POLL_SECONDS = 0.2
 REST_SECONDS = 30.0
+HOST_SECONDS = 5.0
+HUNG_BESIDE = 3
 SNOOZES = 500
 SHOWN_RETRY_SECONDS = 0.2
 log = structlog.get_logger("deliverer")
@@ -63,6 +68,16 @@ class Deliverer:
         self._places: set[Place] = set()
         self._resting: dict[tuple[str, str, str], float] = {}
         self._freed = asyncio.Event()
+        self._draining = False
+
+    async def drain(self, seconds: float) -> None:
+        """Begins no more deliveries; returns when those under way are recorded, or after so many seconds."""
+        self._draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._places:
+                    self._freed.clear()
+                    await self._freed.wait()
 
     async def run(self) -> None:
         """Runs until cancelled, while this process leads; ends the deliveries that it has begun with itself."""
@@ -73,7 +88,7 @@ class Deliverer:
             while True:
                 self._freed.clear()
                 due_in = await self._due.next_in()
-                if due_in is not None and due_in <= 0:
+                if due_in is not None and due_in <= 0 and not self._draining:
                     await self._wake()
                     await self._start(group)
                 pause = POLL_SECONDS if due_in is None else min(max(due_in, 0.02), POLL_SECONDS)
@@ -96,10 +111,14 @@ class Deliverer:
         keys = {place.key for place in self._places}
         lanes = {place.lane for place in self._places}
         for channel in await self._due.channels():
-            free = self._policy.at_once - taken[channel]
+            # Whoever hangs has no place, within bounds, so that others of the channel are sent.
+            hung = min(self._deliveries.hung(channel), HUNG_BESIDE * self._policy.at_once)
+            free = self._policy.at_once - taken[channel] + hung
             if free <= 0:
                 continue
             for delivery in await self._due.due(channel, 4 * self._policy.at_once + len(self._resting)):
+                if self._draining:
+                    return
                 lane = delivery.lane if _takes_a_lane(delivery) else None
                 if delivery.key in keys or delivery.key in self._resting or (lane and lane in lanes):
                     continue
@@ -117,6 +136,8 @@ class Deliverer:
         except (StoreUnavailable, StoreOverloaded) as error:
             log.warning("a delivery waits for the store", action="delivery_waits", error=str(error))
             self._resting[place.key] = time.monotonic() + 1.0
+        except HostHangs:
+            self._resting[place.key] = time.monotonic() + HOST_SECONDS
         except Exception as error:
             # One that cannot be handled must not keep the others from being sent.
             self._resting[place.key] = time.monotonic() + REST_SECONDS

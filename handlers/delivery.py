@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import assert_never, cast
@@ -22,6 +23,7 @@ from handlers.inbox import said_by
 from handlers.notification import NotificationPolicy
 from handlers.notification_steps import Collapse, Settle, Wake, line_of
 from handlers.pipeline import Pipeline
+from handlers.slow_hosts import SlowHosts
 from millrace.contracts.notification import DEFAULTS_USER
 from millrace.contracts.notification_plan import Said, objection, quiet_until
 from millrace.contracts.wire import Accepted, Context, Message
@@ -55,12 +57,18 @@ class Deliveries:
     ) -> None:
         self._due, self._store, self._pipeline, self._clock = due, store, pipeline, clock
         self._channels, self._policy = channels, policy
+        self._slow = SlowHosts(time.monotonic)
+
+    def hung(self, channel: str) -> int:
+        """How many deliveries wait for a host that does not answer."""
+        return self._slow.hung(channel)
 
     async def carry_out(self, due: DueDelivery) -> list[str | None]:
         """Sends it, or decides why not; returns the positions of what was recorded.
 
         Raises:
             StoreUnavailable: nothing was sent.
+            HostHangs: nothing was sent, for the host that it goes to keeps others waiting.
         """
         if due.status == "deferred":
             return await self._collect(due)
@@ -70,13 +78,14 @@ class Deliveries:
             return []
         if due.is_digest and not step.attempts:
             await self._mark_members(due, notification.digest_of)
-        throttled = await self._throttled(due, notification, step)
+        throttled = await self._throttled(due, notification)
         if throttled is not None:
             return [await self._settle(due, throttled)]
         channel = self._channels.get(due.channel)
         if channel is None:
             return [await self._settle(due, await self._elsewhere(due, step))]
-        outcome = await self._send(channel, due, notification, step)
+        with self._slow.calling(due.channel, step.address or ""):
+            outcome = await self._send(channel, due, notification, step)
         return [await self._settle(due, self._settled(due, outcome, step))]
 
     async def wake(self, snooze: DueSnooze) -> str | None:
@@ -152,10 +161,11 @@ class Deliveries:
             case _:
                 assert_never(outcome)
 
-    async def _throttled(self, due: DueDelivery, notification: Notification, step: Step) -> Settle | None:
-        """That too many with its key have gone out just now; a retry has been let through before."""
+    async def _throttled(self, due: DueDelivery, notification: Notification) -> Settle | None:
+        """That too many with its key have gone out just now. Retries are asked too: what failed did not go out, or an
+        outage of the provider would let all through that were tried meanwhile."""
         throttle = notification.throttle
-        if throttle is None or notification.critical or step.attempts:
+        if throttle is None or notification.critical:
             return None
         sent = await self._due.sent_since(due.lane, throttle["key"], throttle["per"])
         if sent < throttle["limit"]:

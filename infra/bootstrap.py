@@ -5,7 +5,7 @@ What a module consists of is in `infra/modules`, one file each."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -50,6 +50,7 @@ from infra.storage import Storage
 from infra.upkeep import upkeep_loops
 from projections.registry import projections
 
+DRAIN_SECONDS = 1.5
 log = structlog.get_logger("service")
 
 
@@ -70,6 +71,7 @@ class System:
     channels: Mapping[str, Failover]
     progress_samples: ProgressSamples
     loops: Sequence[Loop]
+    drains: Sequence[Callable[[float], Awaitable[None]]] = ()
     bus: AmqpBus | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -81,6 +83,7 @@ class System:
     async def stop(self) -> None:
         if self.bus is not None:
             await self.bus.stop()
+        await asyncio.gather(*(drain(DRAIN_SECONDS) for drain in self.drains))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -198,6 +201,7 @@ async def build(
         channels=configured,
         progress_samples=base.progress_samples,
         loops=[loop for loop in loops if loop.role is None or loop.role in roles],
+        drains=[drain for module in modules for drain in module.drains],
         bus=bus,
     )
 

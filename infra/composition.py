@@ -66,6 +66,7 @@ class Module:
         commands: what a caller may send and one aggregate decides.
         internal: what only the service itself may send.
         operations: what a caller may send and no aggregate decides.
+        drains: called before the loops are cancelled, so that what is under way ends, in so many seconds at most.
     """
 
     commands: Mapping[str, CommandRoute] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Module:
     queries: Mapping[str, QueryRoute] = field(default_factory=dict)
     reactions: Sequence[Reaction] = ()
     loops: Sequence[Loop] = ()
+    drains: Sequence[Callable[[float], Awaitable[None]]] = ()
 
 
 def leading(storage: Storage, name: str, run: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:

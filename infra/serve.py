@@ -114,7 +114,10 @@ def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
 
 
 async def _serve_http(settings: Settings, system: System, metrics: Metrics, shutdown: asyncio.Event) -> None:
-    keys = [ApiKey.of(key.key.get_secret_value(), key.tenant, claims_for=key.claims_for) for key in settings.api_keys]
+    keys = [
+        ApiKey.of(key.key.get_secret_value(), key.tenant, claims_for=key.claims_for, metrics=key.metrics)
+        for key in settings.api_keys
+    ]
     app = create_app(
         system.gateway,
         access=Access(keys),

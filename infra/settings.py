@@ -77,11 +77,13 @@ class ApiKey(Section):
 
     Attributes:
         claims_for: other tenants whose jobs workers with the key may claim; `["*"]` is all.
+        metrics: lets the key read `/metrics`, which names the queues of all tenants.
     """
 
     key: Annotated[SecretStr, Field(min_length=8)]
     tenant: Annotated[str, StringConstraints(pattern=TENANT_PATTERN)] = DEFAULT_TENANT
     claims_for: tuple[Claimable, ...] = ()
+    metrics: bool = False
 
 
 class Logging(Section):

@@ -69,7 +69,8 @@ class DeliverySettings(Section):
     Attributes:
         max_attempts: how often one is tried.
         timeout: seconds that an attempt may take.
-        concurrency: attempts at the same time, for each channel.
+        concurrency: attempts at the same time, for each channel; those that hosts of webhooks leave unanswered for a
+            second come on top, up to three times as many.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=1_000)] = 8

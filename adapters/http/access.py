@@ -24,12 +24,14 @@ class ApiKey:
         principal: the name that its commands are recorded under.
         claims_for: other tenants whose jobs its workers may claim; `("*",)` is all. In these tenants' names they send
             what concerns a claimed job, and nothing else.
+        metrics: whether it reads the metrics, which name the queues of all tenants.
     """
 
     digest: bytes = field(repr=False)
     tenant: str
     principal: str
     claims_for: tuple[str, ...] = ()
+    metrics: bool = False
 
     def __post_init__(self) -> None:
         if len(self.digest) != 32:
@@ -44,10 +46,11 @@ class ApiKey:
         tenant: str = DEFAULT_TENANT,
         principal: str | None = None,
         claims_for: Sequence[str] = (),
+        metrics: bool = False,
     ) -> ApiKey:
         """The key for a secret; without a principal it is named after the digest's first characters."""
         digest = hashlib.sha256(secret.encode()).digest()
-        return cls(digest, tenant, principal or f"key:{digest.hex()[:12]}", tuple(claims_for))
+        return cls(digest, tenant, principal or f"key:{digest.hex()[:12]}", tuple(claims_for), metrics)
 
     def works_for(self, tenant: str) -> bool:
         """Whether its workers may claim the tenant's jobs."""
@@ -94,6 +97,18 @@ class Access:
                 return Caller(wished, key.principal)
             raise forbidden("the API key belongs to another tenant than the one that the request names")
         return Caller(key.tenant, key.principal, key.claims_for)
+
+    def check_metrics(self, headers: Mapping[bytes, bytes]) -> None:
+        """Refuses whoever may not see all tenants.
+
+        Raises:
+            HttpProblem: 401 without a valid key, 403 for a key that is not for metrics.
+        """
+        if self._keys and not self._find(_credential(headers)).metrics:
+            raise forbidden(
+                "the metrics name the queues of all tenants: give the API key `metrics: true` in the settings,"
+                " or read them from its monitoring port"
+            )
 
     def _find(self, secret: bytes | None) -> ApiKey:
         if secret is None:

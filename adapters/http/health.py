@@ -44,7 +44,7 @@ class HealthProbe(Protocol):
 
 
 def health_routes(access: Access, probe: HealthProbe, metrics: Callable[[], bytes]) -> APIRouter:
-    """`/health`, `/health/live`, `/health/ready` for anyone, `/metrics` for whoever has a key."""
+    """`/health`, `/health/live`, `/health/ready` for anyone, `/metrics` for whoever may see all tenants."""
     router = APIRouter(tags=["health"])
 
     async def live() -> Response:
@@ -74,7 +74,7 @@ def health_routes(access: Access, probe: HealthProbe, metrics: Callable[[], byte
     @router.get("/metrics", response_class=Response, operation_id="metrics", responses=errors() | _METRICS_DOCUMENT)
     async def read_metrics(request: Request) -> Response:
         """Metrics in the text format of Prometheus."""
-        access.identify(call_of(request.scope).headers)
+        access.check_metrics(call_of(request.scope).headers)
         return Response(metrics(), headers={"Content-Type": METRICS_TYPE})
 
     return router

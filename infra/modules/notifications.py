@@ -28,4 +28,5 @@ def notifications(base: Base) -> Module:
             Loop("timers", "deliverer", leading(storage, "deliverer", notifying.deliverer.run)),
             Loop("timers", "notification retention", notifying.retention.run),
         ],
+        drains=[notifying.deliverer.drain],
     )

@@ -20,9 +20,28 @@ OPERATIONS = frozenset(
     }
 )
 
-# What a worker of several tenants sends in the name of a job's tenant: what concerns the job and what its handler does.
+# What a worker of several tenants sends in the name of a job's tenant: what concerns the job and what its handler does,
+# by `app`, by `job.progress` and by `app.notifications`.
 WORKING = frozenset(
-    {"job.renew", "job.report", "job.checkpoint", "job.log", "job.upload", "job.enqueue", "event.publish"}
+    {
+        "job.renew",
+        "job.report",
+        "job.checkpoint",
+        "job.log",
+        "job.upload",
+        "job.enqueue",
+        "event.publish",
+        "progress.create",
+        "progress.update",
+        "progress.advance",
+        "progress.checkpoint",
+        "progress.complete",
+        "progress.fail",
+        "progress.cancel",
+        "progress.resume",
+        "progress.remove",
+        "notification.send",
+    }
 )
 
 # Over RabbitMQ these go to the exchange `millrace.claims`, as transient messages: their senders repeat them until they

@@ -51,7 +51,10 @@ class MemoryDeliveries:
         times = [
             time
             for _, state in self._notifications.all(tenant)
-            for time in (state.snoozed_until, *(step.due_at for step in state.steps.values() if step.pending))
+            for time in (
+                None if state.cancelled else state.snoozed_until,
+                *(step.due_at for step in state.steps.values() if step.pending),
+            )
             if time is not None
         ]
         return min(times, default=None)

@@ -211,6 +211,15 @@ async def test_more_than_the_limit_of_a_key_is_throttled_and_the_inbox_has_all(d
         assert await app.notifications.unread_count("u") == 5
 
 
+async def test_an_outage_of_the_provider_lets_no_more_than_the_limit_through(database_url: str) -> None:
+    email = Recorder("email", [Unavailable("test-email", "away")] * 5)
+    async with sending(database_url, [email]) as (app, _):
+        throttle = {"key": "disk", "limit": 2, "per": 600}
+        ids = [await mail(app, f"n{n}", throttle=throttle) for n in range(5)]
+        ends = [await ended(app, each) for each in ids]
+        assert sorted(end[:2] for end in ends) == [("sent", None)] * 2 + [("suppressed", "throttled")] * 3
+
+
 async def test_what_is_cancelled_before_its_time_is_never_sent(database_url: str) -> None:
     email = Recorder("email")
     async with sending(database_url, [email]) as (app, _):

@@ -11,12 +11,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from adapters.http.access import Access, ApiKey
 from infra.bootstrap import System
 from infra.settings import load_settings
 from millrace import ClaimsNotAllowed, Millrace, Worker
 from millrace.contracts.wire import Accepted, Refused
 from millrace.testing.pools import Shares
 from tests.support.eventually import eventually
+from tests.support.running import app_of, listening
 from tests.support.service import running_service
 from tests.support.systems import context, system, told
 
@@ -155,6 +157,41 @@ async def test_users_of_the_broker_claim_for_those_whom_the_settings_name(
                 body["tenants"] = ["c"]
             with pytest.raises(ClaimsNotAllowed):
                 await app.execute("job.claim", body)
+
+
+async def test_over_http_a_handler_tells_its_progress_and_sends_notifications_for_the_job_s_tenant(
+    running: System,
+) -> None:
+    keys = [ApiKey.of("of-the-pool", "ops", claims_for=["a"]), ApiKey.of("of-a", "a")]
+    async with (
+        listening(app_of(running, access=Access(keys))) as port,
+        Millrace(f"http://127.0.0.1:{port}", tenant="ops", api_key="of-the-pool") as pool,
+        Millrace(f"http://127.0.0.1:{port}", tenant="a", api_key="of-a") as app,
+    ):
+
+        @pool.job
+        async def n(job: Any) -> None:
+            async with job.progress(["load", "index"]) as progress:
+                if job.attempt == 1:
+                    await progress.update(50)
+                    await progress.checkpoint({"page": 1})
+                    raise ConnectionError("again")
+                assert progress.checkpoint_state == {"page": 1}
+                await progress.advance()
+            await pool.notifications.send(user_id="u-1", title="Indexed")
+
+        job = await app.jobs.enqueue("n", retry={"kind": "fixed", "delay": 0.1, "jitter": 0})
+        worker = Worker(pool, tenants=["a"])
+        running_worker = asyncio.create_task(worker.run(signals=False))
+        try:
+            await app.jobs.result(job.id, timeout=30)
+        finally:
+            worker.stop()
+            await running_worker
+        kinds = {event.eventtype for event in await app.history("progress", job.id)}
+        assert {"progress.failed", "progress.resumed", "progress.completed"} <= kinds
+        assert [each.title for each in await app.notifications.list("u-1")] == ["Indexed"]
+        assert await pool.progress.list() == []
 
 
 async def test_several_workers_share_out_the_tenants_by_weight(fresh_database_url: str, connection: Any) -> None:

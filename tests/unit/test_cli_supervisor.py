@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from millrace.cli.up import usable_port
+from millrace.worker_memory import EXIT_CODE
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SERVICE = """
@@ -34,6 +35,16 @@ print("service", os.getpid(), flush=True)
 server.serve_forever()
 """
 WORKER = "import os, time; print('worker', os.getpid(), flush=True); time.sleep(60)"
+# Has outgrown its limit the first time.
+OUTGROWN = """
+import os, pathlib, sys, time
+print("worker", os.getpid(), flush=True)
+before = pathlib.Path({mark!r})
+if not before.exists():
+    before.touch()
+    sys.exit({code})
+time.sleep(60)
+"""
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
@@ -107,6 +118,19 @@ async def test_what_crashes_is_started_again(tmp_path: Path, name: str) -> None:
         assert await said(process, name) != pids[name]
         process.terminate()
         assert await process.wait() == 0
+
+
+async def test_a_worker_that_has_outgrown_its_limit_is_replaced(tmp_path: Path) -> None:
+    worker = OUTGROWN.format(mark=str(tmp_path / "outgrown"), code=EXIT_CODE)
+    async with supervised(tmp_path, "run", worker) as process:
+        await said(process, "service")
+        await said(process, "ready")
+        first = await said(process, "worker")
+        assert await said(process, "worker") != first
+        process.terminate()
+        assert await process.wait() == 0
+        assert process.stderr is not None
+        assert f"the worker ended (exit code {EXIT_CODE})" in (await process.stderr.read()).decode()
 
 
 async def test_a_service_that_cannot_start_has_the_last_word(tmp_path: Path) -> None:

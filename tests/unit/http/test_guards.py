@@ -184,6 +184,15 @@ async def test_a_key_for_workers_of_several_tenants_reaches_their_jobs_and_nothi
         assert gateway.contexts[-1].claims_for == ("*",)
 
 
+async def test_metrics_of_all_tenants_are_for_a_key_that_may_see_them(make_app: Callable[..., FastAPI]) -> None:
+    keys = [ApiKey.of("one", "acme", claims_for=["*"]), ApiKey.of("scraper", metrics=True)]
+    async with client_of(make_app(Access(keys))) as client:
+        refused = await client.get("/metrics", headers={"X-API-Key": "one"})
+        assert (refused.status_code, "monitoring port" in refused.json()["detail"]) == (403, True)
+        assert (await client.get("/metrics")).status_code == 401
+        assert (await client.get("/metrics", headers={"Authorization": "Bearer scraper"})).status_code == 200
+
+
 def test_a_key_never_shows_itself() -> None:
     assert "digest" not in repr(ApiKey.of("secret"))
 
