@@ -6,16 +6,14 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import assert_never
 
 import structlog
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from domain.aggregate import Aggregate, Event
-from domain.errors import BatchIsSealed, DuplicateJob, Refusal, UnknownBatch, UnknownParents, UnreadableHistory
+from domain.errors import BatchIsSealed, DuplicateJob, UnknownBatch, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
     Appended,
@@ -26,7 +24,6 @@ from domain.ports import (
     Duplicate,
     EventStore,
     KeyTaken,
-    Metadata,
     Outcome,
     ParentsMissing,
     Rejected,
@@ -36,66 +33,17 @@ from domain.ports import (
     Work,
 )
 from handlers.aggregates import Aggregates, Held
+from handlers.decisions import Decisions, token
+from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy
 from handlers.problems import invalid, problem, refused
-from handlers.routes import CommandRoute, Moment
+from handlers.routes import CommandRoute
 from handlers.storable import Unstorable, storable
-from millrace.contracts.wire import Accepted, Context, Message, Problem, Refused, Token
+from millrace.contracts.wire import Accepted, Context, Message, Problem, Refused
 
-Answer = Accepted | Refused
 MAX_DECISIONS = 10
 CHUNK = 1_000
 
 log = structlog.get_logger("commands")
-
-
-@dataclass(slots=True)
-class Item:
-    """One command on its way through the pipeline.
-
-    Attributes:
-        rival: the aggregate that has the unique key which the command's own one wants.
-        objection: what the store had against it, to be answered and remembered.
-        read: other aggregates that its decision is told of.
-    """
-
-    name: str
-    route: CommandRoute
-    command: Message
-    context: Context
-    key: CommandKey | None
-    stream: StreamName
-    lapsed_attempt: int | None = None
-    decisions: int = 0
-    answer: Answer | None = None
-    text: str = ""
-    lane: str | None = None
-    rival: StreamName | None = None
-    objection: Refusal | None = None
-    read: dict[tuple[str, str], Aggregate] = field(default_factory=dict)
-
-
-class _InFlight:
-    """A command that is being carried out; copies of it wait for the one answer."""
-
-    __slots__ = ("_done", "body_hash")
-
-    def __init__(self, body_hash: bytes) -> None:
-        self.body_hash = body_hash
-        self._done: asyncio.Future[Answer] | None = None
-
-    def joined(self) -> asyncio.Future[Answer]:
-        """Where the answer will be."""
-        if self._done is None:
-            self._done = asyncio.get_running_loop().create_future()
-        return self._done
-
-    def end(self, answer: Answer) -> None:
-        if self._done is not None:
-            self._done.set_result(answer)
-
-
-class OvertakenCopy(Exception):
-    """Raised when a decision must be made anew on a state that is looked up, not remembered."""
 
 
 class Pipeline:
@@ -117,7 +65,8 @@ class Pipeline:
         self._watch = watch
         self._routes, self._store, self._aggregates = routes, store, aggregates
         self._clock, self._epoch = clock, epoch
-        self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
+        self._decisions = Decisions(store, aggregates, epoch)
+        self._in_flight: dict[tuple[str, str, str], InFlight] = {}
 
     async def execute(self, name: str, bodies: Sequence[tuple[object, Context]]) -> list[Answer]:
         """Carries out commands of one name, each on its own: one that is refused harms no other.
@@ -135,7 +84,7 @@ class Pipeline:
             if made.key is None:
                 items.append((index, made))
             elif (running := self._in_flight.get(made.key.identity)) is None:
-                self._in_flight[made.key.identity] = _InFlight(made.key.body_hash)
+                self._in_flight[made.key.identity] = InFlight(made.key.body_hash)
                 items.append((index, made))
             elif running.body_hash == made.key.body_hash:
                 followers.append((index, running.joined()))
@@ -220,13 +169,7 @@ class Pipeline:
         if item.route.glance is None or self._aggregates.is_locked(item.stream):
             return False
         held = self._aggregates.get(item.stream)
-        return held is not None and self._glance(item, held, self._clock.now())
-
-    def _glance(self, item: Item, held: Held, now: datetime) -> bool:
-        told = item.route.glance(held.aggregate, item.command, item.context, now) if item.route.glance else None
-        if told is not None:
-            item.answer = Accepted(told)
-        return told is not None
+        return held is not None and self._decisions.glance(item, held, self._clock.now())
 
     def _forget(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -245,7 +188,7 @@ class Pipeline:
         if known:
             looked_up = await self._aggregates.load(list(known), known)
         head = await self._store.head() if any(item.route.needs_head for item in items) else 0
-        unreadable_beside = await self._read_beside([item for item in items if item.route.reads is not None])
+        unreadable_beside = await self._decisions.read_beside([item for item in items if item.route.reads is not None])
         now = self._clock.now()
         appends: list[tuple[Item, Append, Held | None]] = []
         again: list[Item] = []
@@ -258,7 +201,7 @@ class Pipeline:
                 item.answer = Refused(problem(unreadable.code, str(unreadable)))
                 continue
             try:
-                decided = self._decide(item, now, head, item.stream in looked_up)
+                decided = self._decisions.decide(item, now, head, item.stream in looked_up)
             except OvertakenCopy:
                 self._aggregates.evict(item.stream)
                 again.append(item)
@@ -278,101 +221,6 @@ class Pipeline:
                     again.append(item)
         return again
 
-    async def _read_beside(self, items: Sequence[Item]) -> dict[StreamName, UnreadableHistory]:
-        """Looks up what the decisions are told of besides their own aggregates, all at once; never what is remembered,
-        which another process may have overtaken. Returns what made it unreadable, by the streams of the commands."""
-        wanted = {
-            item.stream: item.route.reads(item.command, item.context) for item in items if item.route.reads is not None
-        }
-        streams = {stream for classes in wanted.values() for stream in classes}
-        loaded = await self._store.load(list(streams)) if streams else {}
-        unreadable: dict[StreamName, UnreadableHistory] = {}
-        for item in items:
-            item.read = {}
-            for stream, cls in wanted[item.stream].items():
-                found = loaded.get(stream)
-                try:
-                    aggregate = cls.replayed(found.events, found.snapshot) if found is not None else None
-                except UnreadableHistory as error:
-                    unreadable[item.stream] = error
-                    continue
-                if aggregate is not None:
-                    item.read[stream.kind, stream.id] = aggregate
-        return unreadable
-
-    def _decide(self, item: Item, now: datetime, head: int, looked_up: bool) -> tuple[Append, Held | None] | None:
-        """The append that the command comes to; None where it is answered already.
-
-        Raises:
-            OvertakenCopy: the answer would be "no" or "nothing to do", but rests on a state kept in memory that another
-                process may have overtaken. Events need no such care: their version is checked when they are appended.
-        """
-        route, context = item.route, item.context
-        item.decisions += 1
-        held = self._aggregates.get(item.stream) if not route.creates or item.decisions > 1 else None
-        before = held.aggregate.version if held else 0
-        status = getattr(held.aggregate, "status", None) if held else None
-        rival = self._aggregates.get(item.rival) if item.rival is not None else None
-        rival_before = (rival.aggregate.version, getattr(rival.aggregate, "status", None)) if rival else (0, None)
-        try:
-            if held is None and route.required:
-                if not looked_up:
-                    # It was dropped from memory after this round had looked what to load.
-                    raise OvertakenCopy
-                item.answer = refused("not-found", f"there is no {item.stream.kind} {item.stream.id!r}")
-                return None
-            if item.objection is not None:
-                raise item.objection
-            if held is not None and self._glance(item, held, now):
-                return None
-            moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch, item.read)
-            decided = None
-            if rival is not None and item.rival is not None and route.resolve is not None:
-                decided = route.resolve(rival.aggregate, item.rival.id, item.command, moment)
-            if decided is None:
-                decided = route.decide(held.aggregate if held else None, item.command, moment)
-            else:
-                held = rival
-        except Refusal as refusal:
-            if held is not None and not looked_up:
-                raise OvertakenCopy from refusal
-            item.answer = Refused(problem(refusal.code, str(refusal), **refusal.extra))
-            if item.key is None or refusal.code in ("reset", "invalid"):
-                return None
-            item.text = to_json({"error": item.answer.problem.model_dump()}).decode()
-            return Append(None, 0, (), Metadata(context.tenant), item.key, item.text), held
-        aggregate = decided.aggregate
-        events = aggregate.collected()
-        if not events and held is not None and not looked_up:
-            raise OvertakenCopy
-        item.answer = Accepted(decided.result)
-        item.text = to_json({"result": decided.result}).decode() if item.key else ""
-        meta = self._metadata(context, held.origin if held and route.continues else None)
-        origin = held.origin if held else meta
-        if not events:
-            position = held.position if held else None
-            item.answer = Accepted(decided.result, self._token(position))
-            if item.key is None:
-                return None
-            return Append(None, 0, (), meta, item.key, item.text), held
-        work = route.work(aggregate, status, origin) if route.work else None
-        also = self._replaced(item, rival, *rival_before) if rival is not None else None
-        if decided.beside is not None:
-            stream, other, work_beside = decided.beside
-            first = self._metadata(context, origin)
-            rows = work_beside(other, None, first) if work_beside is not None else None
-            also = Append(stream, 0, other.collected(), first, work=rows)
-        append = Append(item.stream, before, events, meta, item.key, item.text, work, item.lapsed_attempt, also)
-        return append, Held(aggregate, origin, 0)
-
-    def _replaced(self, item: Item, rival: Held, version: int, status: str | None) -> Append | None:
-        """What the rival, which had that version and status, has recorded to make room."""
-        events = rival.aggregate.collected()
-        if not events or item.rival is None:
-            return None
-        work = item.route.work(rival.aggregate, status, rival.origin) if item.route.work else None
-        return Append(item.rival, version, events, self._metadata(item.context, rival.origin), work=work)
-
     def _settle(self, item: Item, append: Append, held: Held | None, outcome: Outcome) -> bool:
         """Turns an outcome into the answer; false where the command must be decided anew."""
         if item.rival is not None:
@@ -385,7 +233,7 @@ class Pipeline:
                     if item.route.watched and self._watch is not None:
                         self._watch(item.stream.tenant, held.aggregate, append.events)
                 if isinstance(item.answer, Accepted) and position is not None:
-                    item.answer = Accepted(item.answer.result, self._token(position))
+                    item.answer = Accepted(item.answer.result, token(self._epoch, position))
                 return True
             case Duplicate(answer, position, same_body):
                 self._aggregates.evict(item.stream)
@@ -431,24 +279,11 @@ class Pipeline:
             held.weight = max(held.weight, len(work.task))
         self._aggregates.keep(stream, held)
 
-    def _metadata(self, context: Context, origin: Metadata | None = None) -> Metadata:
-        return Metadata(
-            tenant=context.tenant,
-            company=origin.company if origin else context.company,
-            correlation_id=origin.correlation_id if origin else context.correlation_id or context.message_id,
-            causation_id=context.causation_id or context.message_id,
-            actor=context.actor,
-            traceparent=origin.traceparent if origin else context.traceparent,
-        )
-
-    def _token(self, position: int | None) -> str | None:
-        return None if position is None else Token.text(self._epoch, position)
-
     def _remembered(self, text: str, position: int | None) -> Answer:
         stored = from_json(text)
         if "error" in stored:
             return Refused(Problem(**stored["error"]))
-        return Accepted(stored["result"], self._token(position))
+        return Accepted(stored["result"], token(self._epoch, position))
 
 
 def _mismatch() -> Refused:

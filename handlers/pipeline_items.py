@@ -1,0 +1,64 @@
+"""A command on its way through the pipeline, and the answer that its copies wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from domain.aggregate import Aggregate
+from domain.errors import Refusal
+from domain.ports import CommandKey, StreamName
+from handlers.routes import CommandRoute
+from millrace.contracts.wire import Accepted, Context, Message, Refused
+
+Answer = Accepted | Refused
+
+
+@dataclass(slots=True)
+class Item:
+    """One command on its way through the pipeline.
+
+    Attributes:
+        rival: the aggregate that has the unique key which the command's own one wants.
+        objection: what the store had against it, to be answered and remembered.
+        read: other aggregates that its decision is told of.
+    """
+
+    name: str
+    route: CommandRoute
+    command: Message
+    context: Context
+    key: CommandKey | None
+    stream: StreamName
+    lapsed_attempt: int | None = None
+    decisions: int = 0
+    answer: Answer | None = None
+    text: str = ""
+    lane: str | None = None
+    rival: StreamName | None = None
+    objection: Refusal | None = None
+    read: dict[tuple[str, str], Aggregate] = field(default_factory=dict)
+
+
+class InFlight:
+    """A command that is being carried out; copies of it wait for the one answer."""
+
+    __slots__ = ("_done", "body_hash")
+
+    def __init__(self, body_hash: bytes) -> None:
+        self.body_hash = body_hash
+        self._done: asyncio.Future[Answer] | None = None
+
+    def joined(self) -> asyncio.Future[Answer]:
+        """Where the answer will be."""
+        if self._done is None:
+            self._done = asyncio.get_running_loop().create_future()
+        return self._done
+
+    def end(self, answer: Answer) -> None:
+        if self._done is not None:
+            self._done.set_result(answer)
+
+
+class OvertakenCopy(Exception):
+    """Raised when a decision must be made anew on a state that is looked up, not remembered."""
