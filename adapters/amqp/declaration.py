@@ -34,7 +34,8 @@ class Difference:
 async def apply(connection: AbstractConnection, topology: Topology) -> None:
     """Declares what is missing, and may be repeated at any time.
 
-    Of what exists it changes nothing, but a queue that holds nothing lasting is replaced where it was declared otherwise.
+    Of what exists it changes nothing, but a queue that holds nothing lasting is replaced where it was declared
+    otherwise.
 
     Raises:
         TopologyMismatch: something exists with other settings.
