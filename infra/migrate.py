@@ -83,8 +83,24 @@ async def _let_readers_read(connection: Connection, projections: Sequence[Projec
 async def _ensure(connection: Connection, projection: Projection) -> None:
     """A read model that is new to this database begins with the first event; tables that a newer release adds to one
     that is there begin with the next."""
-    async with connection.transaction():
-        await connection.execute("INSERT INTO readers (name) VALUES ($1) ON CONFLICT DO NOTHING", projection.name)
+    await connection.execute("INSERT INTO readers (name) VALUES ($1) ON CONFLICT DO NOTHING", projection.name)
+    while True:
         version = await connection.fetchval("SELECT version FROM readers WHERE name = $1", projection.name)
+        # Not under the row's lock: making an index waits for a projector that writes, and that one waits for the row.
         await projection.create(connection, version)
+        if await _publish(connection, projection, version):
+            return
+
+
+async def _publish(connection: Connection, projection: Projection, version: int) -> bool:
+    """Points the views at the version's tables and returns True; False where a rebuild has switched to others.
+
+    The row's lock keeps a switch out until the views stand: otherwise they are put back to tables that nobody writes
+    any more, while the position says that they hold everything.
+    """
+    async with connection.transaction():
+        live = await connection.fetchval("SELECT version FROM readers WHERE name = $1 FOR UPDATE", projection.name)
+        if live != version:
+            return False
         await projection.publish(connection, version)
+        return True

@@ -32,7 +32,10 @@ class Difference:
 
 
 async def apply(connection: AbstractConnection, topology: Topology) -> None:
-    """Declares what is missing; changes nothing that exists, so it may be repeated at any time.
+    """Declares what is missing, and may be repeated at any time.
+
+    Of what exists it changes nothing, but a queue that holds nothing lasting is replaced where it was declared
+    otherwise.
 
     Raises:
         TopologyMismatch: something exists with other settings.
@@ -100,12 +103,24 @@ def _entities(topology: Topology) -> list[Exchange | Queue]:
 
 
 async def _apply(connection: AbstractConnection, topology: Topology) -> None:
+    for entity in _entities(topology):
+        try:
+            await _declare(connection, entity, passive=False)
+        except TopologyMismatch:
+            if not isinstance(entity, Queue) or entity.lasting:
+                raise
+            # As an earlier release declared it; whoever waits for an answer of what is in it sends it again.
+            await _replace(connection, entity)
     async with connection.channel(publisher_confirms=False) as channel:
-        for entity in _entities(topology):
-            await _declare_on(channel, entity, passive=False)
         low_level = await channel.get_underlay_channel()
         for binding in topology.bindings:
             await low_level.queue_bind(queue=binding.queue, exchange=binding.exchange, routing_key=binding.key)
+
+
+async def _replace(connection: AbstractConnection, queue: Queue) -> None:
+    async with connection.channel(publisher_confirms=False) as channel:
+        await (await channel.get_underlay_channel()).queue_delete(queue.name)
+        await _declare_on(channel, queue, passive=False)
 
 
 async def _unbind(connection: AbstractConnection, binding: Binding) -> None:

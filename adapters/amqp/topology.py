@@ -39,10 +39,15 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue with its arguments."""
+    """A durable queue with its arguments.
+
+    Attributes:
+        lasting: what is in it must not be lost, so that only an operator replaces one that was declared otherwise.
+    """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict, hash=False)
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +168,11 @@ def inbound() -> Topology:
                     "x-overflow": "reject-publish",
                     "x-max-length-bytes": GIGABYTE,
                 },
+                lasting=False,
             ),
             # Nobody waits for an old claim or query: messages are transient and expire, only the queues are durable.
-            Queue(CLAIMS, {**CLASSIC, "x-message-ttl": int(CLAIM_TTL * 1000)}),
-            Queue(QUERIES, {**CLASSIC, "x-message-ttl": int(QUERY_TTL * 1000)}),
+            Queue(CLAIMS, {**CLASSIC, "x-message-ttl": int(CLAIM_TTL * 1000)}, lasting=False),
+            Queue(QUERIES, {**CLASSIC, "x-message-ttl": int(QUERY_TTL * 1000)}, lasting=False),
         ),
         bindings=(
             Binding(COMMANDS, COMMANDS),

@@ -66,14 +66,14 @@ async def test_what_is_missing_is_named_then_declared_and_declaring_again_change
 async def test_a_queue_with_other_settings_is_named_and_left_alone(run: Run, rabbitmq_url: str) -> None:
     assert run("apply").returncode == 0
     async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
-        await channel.queue_delete(QUERIES)
-        await channel.declare_queue(QUERIES, durable=True, arguments={"x-message-ttl": 5})
+        await channel.queue_delete(COMMANDS)
+        await channel.declare_queue(COMMANDS, durable=True, arguments={"x-message-ttl": 5})
     different = run("check")
     assert different.returncode == 1
-    assert different.stdout.startswith(f"queue {QUERIES} is different")
+    assert different.stdout.startswith(f"queue {COMMANDS} is different")
     refused = run("apply")
     assert refused.returncode == 1
-    assert QUERIES in refused.stderr
+    assert COMMANDS in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
 
 

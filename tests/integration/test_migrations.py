@@ -14,10 +14,15 @@ from infra.maintenance import migrate_database, rebuild_read_model
 from infra.migrate import MIGRATIONS, NewerDatabase, migrate
 from projections.registry import projections
 from tests.controls.clock import NOW
+from tests.support.eventually import eventually
 from tests.support.systems import TENANT, asked, claimed, enqueued, history, job, reported, system
 
 ALL = [file.stem for file in sorted(MIGRATIONS.glob("*.sql"))]
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+WAITS_FOR_JOBS = """
+SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+ WHERE NOT granted AND relation = 'jobs_v1'::regclass AND d.datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -90,6 +95,26 @@ async def test_dead_letters_of_a_release_without_their_rows_are_grouped_after_th
         assert wanted["groups"][0]["count"] == 2
     rebuilt = await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, True)
     assert rebuilt.equal
+
+
+async def test_a_process_that_starts_while_a_rebuild_switches_leaves_the_views_on_the_new_version(
+    connection: Connection, fresh_database_url: str
+) -> None:
+    """The old version's tables do not know the newest jobs any more, and whoever waits for the position is told to read
+    them."""
+    async with system(fresh_database_url, ["api"]) as running:
+        job_id = await enqueued(running)
+        async with connection.transaction():
+            # What a projector holds while it writes; whoever starts waits for it with the old version in hand.
+            await connection.execute("LOCK TABLE jobs_v1 IN ROW EXCLUSIVE MODE")
+            starting = asyncio.create_task(migrate_database(fresh_database_url))
+            await eventually(lambda: connection.fetchval(WAITS_FOR_JOBS))
+            rebuilt = await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, False)
+        assert await starting == []
+        assert rebuilt.version == 2
+        assert (await job(running, job_id))["status"] == "pending"
+    again = await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, True)
+    assert again.equal
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(connection: Connection) -> None:

@@ -38,6 +38,14 @@ async def test_a_queue_with_other_settings_is_named_with_the_way_out(
     assert found[QUERIES] == "missing"
 
 
+async def test_a_queue_that_holds_nothing_lasting_is_replaced(
+    connection: AbstractConnection, channel: AbstractChannel
+) -> None:
+    await channel.declare_queue(QUERIES, durable=True, arguments={"x-queue-type": "classic"})
+    await declaration.apply(connection, topology())
+    assert await declaration.check(connection, topology()) == []
+
+
 async def test_an_exchange_of_another_kind_is_named(connection: AbstractConnection, channel: AbstractChannel) -> None:
     await channel.declare_exchange(QUERIES, "fanout", durable=True)
     with pytest.raises(TopologyMismatch) as raised:
