@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.settings import Settings
 from tests.support.installed import ROOT, built_wheel, clean_environment, environment_with, run
 from tests.support.service import running_service
 
@@ -46,8 +47,9 @@ def test_a_scheme_and_a_name_find_the_package(programs: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS)
-async def test_the_adapters_keep_the_contracts(programs: Path, database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_the_adapters_keep_the_contracts(programs: Path, database_url: str, tmp_path: Path) -> None:
+    settings = Settings.model_validate({"modules": {"jobs": {"storage": {"path": str(tmp_path)}}}})
+    async with running_service(database_url, settings=settings) as service:
         process = await asyncio.create_subprocess_exec(
             *(str(programs / "python"), "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *("-o", "asyncio_mode=auto", "-k", CHOSEN, "tests"),

@@ -169,7 +169,7 @@ async def test_without_a_storage_or_beyond_the_limit_an_upload_is_refused(
         assert await refused(running, "job.upload", upload_of(grant, first)) == "too-large"
 
 
-async def test_over_http_a_large_result_is_one_body(running: System) -> None:
+async def test_over_http_a_large_result_is_one_body_that_is_whole_or_cut_off(running: System, tmp_path: Path) -> None:
     job_id = await enqueued(running)
     (grant,) = await claimed(running)
     await reported(running, grant, stored=await uploaded(running, grant))
@@ -182,6 +182,9 @@ async def test_over_http_a_large_result_is_one_body(running: System) -> None:
         digest = b64encode(hashlib.sha256(CONTENT).digest()).decode()
         assert answer.headers["Repr-Digest"] == f"sha-256=:{digest}:"
         assert (await client.get(url)).status_code == 404
+        damage(tmp_path, reference_to(CONTENT)["parts"][2]["sha256"])
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(url, headers=headers)
 
 
 @pytest.fixture(name="running")
