@@ -94,8 +94,8 @@ async def _publish(connection: Connection, projection: Projection, version: int,
     """Points the views at the version's tables and returns True; False where a rebuild has switched to others.
 
     Args:
-        readable: lets the role for reports read them, in the same transaction, since PostgreSQL refuses to grant on a view
-            that another one is replacing.
+        readable: lets the role for reports read them, in the same transaction, since PostgreSQL refuses to grant on a
+            view that another one is replacing.
 
     The row's lock keeps a switch out until the views stand: otherwise they are put back to tables that nobody writes
     any more, while the position says that they hold everything.
