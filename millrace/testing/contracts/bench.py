@@ -145,6 +145,12 @@ async def head(app: Millrace) -> str:
     return await app.events("#", "head").pin()
 
 
+async def enqueued_since(app: Millrace, position: str) -> list[str]:
+    """Names of the jobs that were enqueued after a position; what a service does by itself meanwhile does not count."""
+    body = {"after": position, "pattern": "job.enqueued", "limit": 200, "wait": 0}
+    return [str(event["data"]["name"]) for event in (await app.link.query("log.read", body))["events"]]
+
+
 async def claim(app: Millrace, slots: int = 1, *queues: str) -> list[dict[str, Any]]:
     """What a worker is granted at once."""
     body = {"worker": "contract", "queues": queues or ("default",), "slots": slots}

@@ -42,7 +42,7 @@ async def test_a_worker_never_runs_more_at_once_than_it_may(app: Millrace, worki
 
     jobs = await app.jobs.enqueue_many({"name": "work", "data": {"n": n}} for n in range(200))
     async with working(concurrency=8):
-        results = await asyncio.gather(*(app.jobs.result(job.id, timeout=10) for job in jobs))
+        results = await asyncio.gather(*(app.jobs.result(job.id, timeout=90) for job in jobs))
     assert results == list(range(200))
     assert most <= 8
 
@@ -60,14 +60,14 @@ async def test_what_was_claimed_ahead_of_a_long_handler_is_given_back_for_others
 
     async with working(concurrency=1):
         short = await app.jobs.enqueue_many({"name": "work", "data": {"n": n}} for n in range(200))
-        await asyncio.gather(*(app.jobs.result(job.id, timeout=20) for job in short))
+        await asyncio.gather(*(app.jobs.result(job.id, timeout=90) for job in short))
         long, *behind = await app.jobs.enqueue_many({"name": "work", "data": {"n": 1_000 + n}} for n in range(4))
         await until(
             lambda: any(report["outcome"] == "returned" for job in behind for report in _reports(service, job)), 20
         )
         assert not _reports(service, long)
         gate.set()
-        await asyncio.gather(*(app.jobs.result(job.id, timeout=20) for job in (long, *behind)))
+        await asyncio.gather(*(app.jobs.result(job.id, timeout=90) for job in (long, *behind)))
 
 
 async def test_what_was_claimed_ahead_and_canceled_does_not_run(
@@ -83,15 +83,15 @@ async def test_what_was_claimed_ahead_and_canceled_does_not_run(
 
     async with working(concurrency=1):
         short = await app.jobs.enqueue_many({"name": "work", "data": {"n": n}} for n in range(200))
-        await asyncio.gather(*(app.jobs.result(job.id, timeout=20) for job in short))
+        await asyncio.gather(*(app.jobs.result(job.id, timeout=90) for job in short))
         long, behind = await app.jobs.enqueue_many({"name": "work", "data": {"n": 1_000 + n}} for n in range(2))
         await app.jobs.cancel(behind.id)
         renewals = service.messages["job.renew"]
-        await until(lambda: service.messages["job.renew"] > renewals, 20)
+        await until(lambda: service.messages["job.renew"] > renewals, 90)
         gate.set()
-        await app.jobs.result(long.id, timeout=20)
+        await app.jobs.result(long.id, timeout=90)
         last = await app.jobs.enqueue("work", {"n": 2_000})
-        await app.jobs.result(last.id, timeout=20)
+        await app.jobs.result(last.id, timeout=90)
     assert 1_001 not in ran
 
 
