@@ -67,7 +67,7 @@ async def test_the_subscriber_prints_events_in_order_and_goes_on_where_it_was(
     code, out, err = await example(rabbitmq_url, "subscriber.py", name, "job.#", "2")
     assert (code, err) == (0, "")
     seen = [line.split() for line in out.splitlines()]
-    assert [(kind, subject) for _, kind, subject in seen] == [("millrace.job.enqueued.v4", job) for job in jobs[:2]]
+    assert [(kind, subject) for _, kind, subject in seen] == [("millrace.job.enqueued.v5", job) for job in jobs[:2]]
     code, out, err = await example(rabbitmq_url, "subscriber.py", name, "job.#", "1")
     assert (code, err) == (0, "")
     assert [line.split()[2] for line in out.splitlines()] == jobs[2:]

@@ -152,7 +152,7 @@ async def test_every_event_leaves_as_a_cloudevent_everywhere_the_same(
     enqueued, sold = (json.loads(by_key[key].body) for key in ("default.job.enqueued", "default.shop.item.sold"))
     assert by_key["default.job.enqueued"].content_type == ONE
     assert by_key["default.job.enqueued"].message_id == enqueued["id"]
-    assert (enqueued["specversion"], enqueued["type"]) == ("1.0", "millrace.job.enqueued.v4")
+    assert (enqueued["specversion"], enqueued["type"]) == ("1.0", "millrace.job.enqueued.v5")
     assert (enqueued["subject"], enqueued["tenant"]) == (reply["result"]["job_id"], "default")
     assert (enqueued["company"], enqueued["correlationid"]) == ("acme", "order-8")
     assert (enqueued["position"], enqueued["version"]) == (reply["position"], 1)

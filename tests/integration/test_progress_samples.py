@@ -17,6 +17,7 @@ from infra.composition import ROLES, Role
 from infra.settings import Settings
 from millrace import Millrace, Progress
 from tests.support.eventually import eventually
+from tests.support.running import until
 from tests.support.systems import asked, batch, history, system, told
 
 OLD = -1.0  # seconds: whatever has ended is older
@@ -27,6 +28,9 @@ async def on_broker(dsn: str, broker: str, roles: Sequence[Role]) -> AsyncIterat
     built = await build(Settings(rabbitmq_url=SecretStr(broker)), dsn, roles)
     built.start()
     try:
+        bus = built.bus
+        assert bus is not None
+        await until(lambda: bus.healthy)
         yield built
     finally:
         await built.stop()

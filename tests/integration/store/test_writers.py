@@ -142,10 +142,9 @@ async def test_an_append_whose_backend_is_killed_has_one_effect_once_repeated(
 async def test_appends_go_on_while_backends_are_killed_again_and_again(
     storage: Storage, connection: asyncpg.Connection
 ) -> None:
-    stored = 0
+    stored = asyncio.Event()
 
     async def persist(number: int) -> None:
-        nonlocal stored
         for version in range(10):
             command = f"m-{number}-{version}"
             outcome = None
@@ -155,15 +154,14 @@ async def test_appends_go_on_while_backends_are_killed_again_and_again(
                 except StoreUnavailable:
                     await asyncio.sleep(0)
             assert isinstance(outcome, Appended | Duplicate)
-            stored += 1
+            stored.set()
 
     async def nemesis() -> None:
         while True:
-            before = stored
+            stored.clear()
             await connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({BACKENDS}) AS b")
             # On a busy machine nothing would ever be stored between two kills that only wait for a while.
-            while stored == before:
-                await asyncio.sleep(0.02)
+            await stored.wait()
 
     killing = asyncio.create_task(nemesis())
     try:
