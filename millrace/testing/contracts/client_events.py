@@ -71,7 +71,7 @@ class EventsContract:
             "name": "n", "data": {"a": 1}, "queue": "default", "priority": 3, "max_attempts": 3, "timeout": 300.0,
             "retry": {"kind": "exponential", "delay": 1.0, "factor": 2.0, "max_delay": 3600.0, "jitter": 0.1},
             "run_at": None, "queue_priority": 0, "unique": None, "after": None, "on_parent_failure": None,
-            "key": None, "batch": None,
+            "key": None, "batch": None, "affinity": None,
         }  # fmt: skip
 
     async def test_publishing_again_with_the_same_message_id_is_publishing_once(self, bench: Bench) -> None:
