@@ -127,7 +127,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         presence=system.presence,
         tickets=system.tickets,
         allowed_hosts=[*settings.allowed_hosts, settings.host],
-        allowed_origins=settings.allowed_origins,
+        allowed_origins=settings.web_origins(),
         limits=LiveLimits(**settings.live.model_dump()),
         unserved=settings.modules.unserved(),
         version=VERSION,

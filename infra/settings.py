@@ -178,6 +178,10 @@ class Settings(BaseSettings):
         """Tenants whose jobs each user of RabbitMQ may claim; None where nobody is asked who they are."""
         return self.amqp_claims_for if self.amqp_claims_for or self.api_keys else None
 
+    def web_origins(self) -> tuple[str, ...]:
+        """Every origin whose pages may use the service: `allowed_origins`, and those of the inbox's WebSocket."""
+        return (*self.allowed_origins, *self.modules.notifications.websocket.cors_origins)
+
     def require_key_off_loopback(self) -> None:
         """Return when `host` is this machine only, or a key protects the service.
 

@@ -97,6 +97,8 @@ async def test_the_export_is_what_rabbitmq_imports(run: Run, rabbitmq_url: str) 
         (QUERIES, QUERIES),
         (EVENTS, EVENTS_LOG),
     }
+    durable = {each["name"]: each["durable"] for each in definitions["exchanges"]}
+    assert durable == {COMMANDS: True, CALLS: True, CLAIMS: True, QUERIES: True, EVENTS: True, LIVE: False}
     imported = import_into(os.environ["RABBITMQ_MANAGEMENT_URL"], definitions)
     checked = run("check", urlsplit(rabbitmq_url)._replace(path=f"/{imported}").geturl())
     remove_vhost(os.environ["RABBITMQ_MANAGEMENT_URL"], imported)

@@ -107,6 +107,14 @@ def test_every_spelling_of_progress_means_the_same_retention() -> None:
     assert all(progress.enabled and progress.realtime.enabled for progress in found)
 
 
+def test_pages_of_the_inbox_may_come_from_where_its_websocket_allows() -> None:
+    notifications = {"websocket": {"cors_origins": ["http://localhost:5173"]}}
+    settings = load_settings(
+        environ={}, allowed_origins=["https://app.example.org"], modules={"notifications": notifications}
+    )
+    assert settings.web_origins() == ("https://app.example.org", "http://localhost:5173")
+
+
 def test_channels_as_a_list_and_as_a_map_mean_the_same() -> None:
     listed, mapped = seed("001_modules.yaml"), seed("001_notification.yaml")
     channels = listed.modules.notifications.channels
