@@ -130,6 +130,9 @@ async def test_what_ended_long_ago_leaves_the_read_model_and_may_come_back(fresh
         anew = await told(running, "progress.create", {"id": "done", "stages": ["a"]})
         assert anew.result["progress"]["status"] == "pending"
         assert await timers.sweep() == 0
+        failed = ProgressTimers(PostgresDueProgress(running.storage.pool), running.pipeline, {"failed": OLD})
+        assert await failed.sweep() == 1
+        assert (await history(running, "lost", "progress"))[-1] == "progress.removed"
 
 
 async def test_a_parent_is_exact_after_the_process_that_tells_it_was_away(fresh_database_url: str) -> None:

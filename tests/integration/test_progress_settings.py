@@ -33,3 +33,23 @@ async def test_types_of_work_have_rules_and_a_module_that_is_off_knows_no_comman
         assert await refused(off, "progress.create", {}) == "unknown-command"
     finally:
         await off.stop()
+
+
+async def test_the_configuration_says_which_updates_are_recorded_and_each_event_has_its_callers_number(
+    fresh_database_url: str,
+) -> None:
+    running = await build(
+        load_settings(environ={}, progress={"sampling": {"seconds": None, "percent": 10}}), fresh_database_url
+    )
+    running.start()
+    try:
+        await told(running, "progress.create", {"id": "p"})
+        outcomes = []
+        for seq, percent in ((7, 1), (8, 5), (9, 10.5), (10, 12), (11, 21)):
+            update = {"progress_id": "p", "progress": percent, "seq": seq}
+            outcomes.append((await told(running, "progress.update", update)).result["outcome"])
+        assert outcomes == ["recorded", "sampled", "sampled", "recorded", "sampled"]
+        events = (await asked(running, "log.history", {"kind": "progress", "id": "p"}))["events"]
+        assert [event["data"]["seq"] for event in events if "seq" in event["data"]] == [7, 10]
+    finally:
+        await running.stop()
