@@ -75,6 +75,17 @@ async def test_samples_are_told_without_a_position(service: Running, tenant: str
     assert "position" not in told
 
 
+async def test_an_update_that_is_not_recorded_is_told_all_the_same(service: Running, tenant: str) -> None:
+    await call(service, tenant, "", {"id": "file-1"})
+    await call(service, tenant, "/file-1", {"progress": 1}, "PATCH")
+    async with live(service.url, f"/ws/progress?tenant={tenant}") as client:
+        await follow(client, "file-1")
+        for percent in (2, 3, 4):
+            await call(service, tenant, "/file-1", {"progress": percent}, "PATCH")
+        told = await client.until(lambda message: message["data"].get("progress") == 4)
+    assert any(message.get("transient") and "position" not in message for message in told)
+
+
 async def test_what_was_missed_is_told_after_a_position(service: Running, tenant: str) -> None:
     await call(service, tenant, "", {"id": "file-1", "stages": ["a", "b"]})
     async with live(service.url, f"/ws/progress?tenant={tenant}") as client:
