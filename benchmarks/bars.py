@@ -67,6 +67,7 @@ BARS = (
     Bar("time per job, full tables beside nearly empty ones", ours("finished_time_ratio"), 1.1, at_least=False),
     Bar("memory of the service, late beside early", ours("memory_service_growth"), 1.1, at_least=False),
     Bar("memory of the worker, late beside early", ours("memory_worker_growth"), 1.1, at_least=False),
+    Bar("live, CPU per delivery beside a bare broadcast", ours("live_cpu_ratio"), 2, at_least=False),
     Bar("HTTP, one process: p95 of mixed requests", ours("http_p95"), 200, at_least=False, unit="ms"),
     Bar("HTTP, one process: rate achieved", ours("http_share"), 0.99, unit="of the rate asked for"),
     Bar("HTTP, two processes: p95 of mixed requests", ours("http_p95_two"), 200, at_least=False, unit="ms"),

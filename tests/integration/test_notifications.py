@@ -11,7 +11,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from adapters.postgres.expired_notifications import PostgresExpiredNotifications
 from domain.channels import Channel, Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
+from handlers.notification_retention import NotificationRetention
 from handlers.notification_steps import Settle
 from infra.bootstrap import System, build
 from infra.maintenance import rebuild_read_model
@@ -298,3 +300,22 @@ async def _state(app: Millrace, notification_id: str) -> tuple[str, str | None]:
     found = await app.notifications.get(notification_id)
     assert found is not None
     return found.deliveries[0].status, found.deliveries[0].reason
+
+
+async def test_what_was_never_read_goes_after_its_own_time_but_not_what_is_still_to_be_sent(
+    fresh_database_url: str,
+) -> None:
+    async with sending(fresh_database_url, [Recorder("email")]) as (app, system):
+        old = (await app.notifications.send(user_id="u", title="old")).id
+        snoozed = (await app.notifications.send(user_id="u", title="later")).id
+        await app.notifications.snooze(snoozed, "u", seconds=3_600)
+        waiting = await mail(app, "digest", channels=["in-app", "email"], digest={"key": "d", "window": 3_600})
+        await eventually(lambda: app.notifications.get(waiting), lambda found: found is not None, DEADLINE)
+        retention = NotificationRetention(
+            PostgresExpiredNotifications(system.storage.pool), system.pipeline, read=3_600, unread=0.0
+        )
+        await eventually(retention.sweep, lambda removed: removed == 1, DEADLINE)
+        assert await app.notifications.get(old) is None
+        assert await retention.sweep() == 0
+        assert await app.notifications.get(snoozed) is not None
+        assert await app.notifications.get(waiting) is not None
