@@ -97,7 +97,8 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
             created_after: times have a zone; `after` includes the time, `before` does not.
             finished_after: of the time when the job completed or failed for good.
             error: words that the error of one of its attempts has, all of them, in any case.
-            waiting: a reason for which jobs wait, as `why` names it.
+            waiting: the reason for which jobs wait, as `why` names it: `delayed`, `retry`, `dependent`, `paused`,
+                `capped`, `rate-limited`, `circuit-open` or `affinity`.
         """
         filters = {
             "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered,

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from millrace.contracts.job import ListJobs, words_of
+from millrace.contracts.job_fields import WaitReason
 
 # The same expression as in the index on the errors.
 WORDS = "to_tsvector('simple', regexp_replace(left(type || ' ' || message, 4000), '[^[:alnum:]]+', ' ', 'g'))"
 WANTED = "plainto_tsquery('simple', regexp_replace({}, '[^[:alnum:]]+', ' ', 'g'))"
 FAILED_WITH = f"id IN (SELECT job_id FROM job_errors e WHERE e.tenant = jobs.tenant AND {WORDS} @@ {WANTED})"
-WAITING_FOR = "id IN (SELECT job_id FROM waiting w WHERE w.tenant = jobs.tenant AND w.reason = {})"
+OF_JOB = "stream = 'job:' || jobs.tenant || ':' || jobs.id"
+DEPENDENT = f"EXISTS (SELECT FROM dependents WHERE {OF_JOB})"
 # A job that has become due is still `delayed` until it starts; it does not wait for its time any more.
-NOT_DUE = {"delayed": False, "retry": True}
+NOT_DUE = f"status = 'delayed' AND run_at > clock_timestamp() AND NOT {DEPENDENT}"
+SET_ASIDE = f"EXISTS (SELECT FROM waiting WHERE {OF_JOB} AND reason = '{{}}')"
+# What holds these is not in the rows of the jobs: pausing a queue or a name moves none of them.
+PAUSED = f"""EXISTS (
+SELECT FROM ready r JOIN queue_rules q ON q.tenant = r.tenant AND q.queue = r.queue WHERE r.{OF_JOB} AND q.paused)"""
+BROKEN = f"""EXISTS (
+SELECT FROM ready r JOIN circuits c ON c.tenant = r.tenant AND c.name = r.name
+ WHERE r.{OF_JOB} AND (c.state = 'open' OR c.state = 'half_open' AND c.trials <= 0))"""
 
 
 class Conditions:
@@ -25,6 +34,10 @@ class Conditions:
         self.values: list[Any] = []
         for column, value in values.items():
             self.add(f"{column} = {{}}", value)
+
+    def hold(self, condition: str) -> None:
+        """Adds a condition that has no value."""
+        self._parts.append(condition)
 
     def add(self, condition: str, value: Any) -> None:
         """Adds a condition with `{}` where the value stands; None leaves it out."""
@@ -62,10 +75,27 @@ def job_conditions(tenant: str, query: ListJobs) -> Conditions:
             FAILED_WITH: None if query.error is None else " ".join(words_of(query.error)),
         }
     )
-    if query.waiting in NOT_DUE:
-        conditions.add(
-            "status = 'delayed' AND run_at > clock_timestamp() AND (attempts > 0) = {}", NOT_DUE[query.waiting]
-        )
-    else:
-        conditions.add(WAITING_FOR, None if query.waiting is None else query.waiting.replace("-", "_"))
+    if query.waiting is not None:
+        conditions.hold(_waits(query.waiting))
     return conditions
+
+
+def _waits(reason: WaitReason) -> str:
+    """What a job fulfils of which `job.why` tells this reason."""
+    match reason:
+        case "delayed":
+            return f"{NOT_DUE} AND attempts = 0"
+        case "retry":
+            return f"{NOT_DUE} AND attempts > 0"
+        case "dependent":
+            return DEPENDENT
+        case "paused":
+            return PAUSED
+        case "circuit-open":
+            return f"({SET_ASIDE.format('circuit_open')} OR ({BROKEN} AND NOT {PAUSED}))"
+        case "capped" | "affinity":
+            return SET_ASIDE.format(reason)
+        case "rate-limited":
+            return SET_ASIDE.format("rate_limited")
+        case _:
+            assert_never(reason)

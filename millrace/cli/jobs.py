@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from millrace.cli.errors import CliError
 from millrace.cli.options import DEFAULT_URL, Json, Url, ask
 from millrace.cli.output import print_jobs, print_json
 from millrace.contracts.job import Job, JobStatus
+from millrace.contracts.job_fields import WaitReason
 
 
 def enqueue(
@@ -55,7 +56,9 @@ def jobs(
     since: Annotated[str | None, typer.Option(help="Only jobs enqueued then or later, ISO 8601 with zone.")] = None,
     until: Annotated[str | None, typer.Option(help="Only jobs enqueued before, ISO 8601 with zone.")] = None,
     error: Annotated[str | None, typer.Option(help="Only jobs whose errors have these words.")] = None,
-    waiting: Annotated[str | None, typer.Option(help="Only jobs that wait for this reason: delayed, retry …")] = None,
+    waiting: Annotated[
+        str | None, typer.Option(help=f"Only jobs that wait for this reason: {', '.join(get_args(WaitReason))}.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Most jobs to list.", min=1, max=1_000)] = 50,
     url: Url = DEFAULT_URL,
     as_json: Json = False,

@@ -19,6 +19,8 @@ PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=Fals
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Attempts = Annotated[int, Field(ge=1, le=1_000)]
 ParentPolicy = Literal["cancel", "run", "wait"]
+# The reasons of `job.why` by which jobs can be listed.
+WaitReason = Literal["delayed", "retry", "dependent", "paused", "capped", "rate-limited", "circuit-open", "affinity"]
 AttemptNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 

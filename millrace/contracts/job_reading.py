@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from millrace.contracts.durations import Durations, QueueStats
-from millrace.contracts.job_fields import JobStatus, Time
+from millrace.contracts.job_fields import JobStatus, Time, WaitReason
 from millrace.contracts.job_logs import KeptLine
 from millrace.contracts.wire import Fact, Identifier, Message, Name
 
@@ -43,7 +43,7 @@ class ListJobs(Message):
         finished_after: completed or failed for good at this time or later.
         finished_before: completed or failed for good before this time.
         error: words that the error of one of its attempts has, all of them, whole and in any case.
-        waiting: a reason for which jobs wait, as `job.why` names it: `delayed`, `retry`, `paused` …
+        waiting: the reason for which jobs wait, as `job.why` names it.
     """
 
     status: JobStatus | None = None
@@ -55,7 +55,7 @@ class ListJobs(Message):
     finished_after: Time | None = None
     finished_before: Time | None = None
     error: ErrorWords | None = None
-    waiting: Name | None = None
+    waiting: WaitReason | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 50
     cursor: str | None = Field(None, max_length=256)
 

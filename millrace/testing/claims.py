@@ -163,12 +163,6 @@ class Claims:
             return (now - job.moved_at).total_seconds()
         return None
 
-    def waits_for(self, job: JobState) -> str | None:
-        """The reason for which a job waits, None for one that does not."""
-        if job.status != "delayed" or job.run_at is None or job.run_at <= self._clock.now():
-            return None
-        return "retry" if job.attempts else "delayed"
-
     def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)
         served = (tenant, "*")

@@ -105,6 +105,7 @@ class Queries:
             if job.first_position < before
             and all(getattr(job, name) == value for name, value in filters.items())
             and self._searched(job, query)
+            and query.waiting in (None, self._why_of(tenant, job).code)
         ]
         found.sort(key=lambda job: -job.first_position)
         page = found[: query.limit]
@@ -121,13 +122,16 @@ class Queries:
             wanted = set(job_contract.words_of(query.error))
             if not any(wanted <= set(job_contract.words_of(f"{e['type']} {e['message']}")) for e in job.errors):
                 return False
-        return query.waiting is None or query.waiting == self._claims.waits_for(job)
+        return True
 
     def _why_waiting(self, tenant: str, query: why_contract.WhyWaiting) -> dict[str, Any]:
         job = self._log.states.get(Stream("job", tenant, query.job_id))
         if not isinstance(job, JobState) or job.removed:
             raise Refusal("not-found", f"there is no job {query.job_id!r}")
-        return why_contract.why(job.view(), self._claims.standing(tenant, job)).model_dump()
+        return self._why_of(tenant, job).model_dump()
+
+    def _why_of(self, tenant: str, job: JobState) -> why_contract.Why:
+        return why_contract.why(job.view(), self._claims.standing(tenant, job))
 
     def _stats(self, tenant: str, query: job_contract.JobStats) -> dict[str, Any]:
         jobs = [job for job in self._all_jobs(tenant) if query.queue in (None, job.queue)]

@@ -122,7 +122,8 @@ class Lanes:
                 room.started(other, rules, now)
             before.append(other)
         higher = sum(1 for other in before if other.priority > job.priority)
-        reason = "paused" if self._paused(job.queue) else room.reason(job, rules, now)
+        # Limits set jobs aside whether their queue is paused or not.
+        reason = room.reason(job, rules, now) or ("paused" if self._paused(job.queue) else None)
         if reason is None and self._held(job.name):
             reason = "circuit_open"
         if reason is None and self.affinities.waits(job, now):

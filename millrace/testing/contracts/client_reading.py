@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from millrace import Invalid, Job, JobStatus, LogReset
 from millrace.contracts.durations import Durations
 from millrace.contracts.job import Stats
+from millrace.contracts.job_fields import WaitReason
 from millrace.testing.contracts.bench import Bench, claim, head
+from millrace.testing.contracts.client_circuits import POLICY, failing
 
 
 async def failed_with(bench: Bench, message: str, **options: Any) -> Job:
@@ -21,6 +23,26 @@ async def failed_with(bench: Bench, message: str, **options: Any) -> Job:
     outcome = {"job_id": job.id, "attempt": grant["attempt"], "outcome": "failed", "error": error}
     await bench.app.execute("job.report", outcome)
     return job
+
+
+async def second_of(bench: Bench, queue: str, **limits: Any) -> str:
+    """The second of two jobs in a queue that lets one start."""
+    await bench.app.queues.configure(queue, **limits)
+    first, second = [await bench.app.jobs.enqueue("other", queue=queue) for _ in range(2)]
+    assert [grant["job_id"] for grant in await claim(bench.app, 2, queue)] == [first.id]
+    return second.id
+
+
+async def kept_for_another_worker(bench: Bench) -> str:
+    """A job that a worker was not granted because another one has run the last job of its key."""
+    wish: dict[str, Any] = {"queue": "warm", "key": "acme", "affinity": 300}
+    first = await bench.app.jobs.enqueue("other", **wish)
+    warm = {"worker": "warm", "queues": ["warm"], "slots": 1}
+    assert len((await bench.app.execute("job.claim", warm)).result["grants"]) == 1
+    await bench.app.execute("job.report", {"job_id": first.id, "attempt": 1, "outcome": "completed"})
+    kept = await bench.app.jobs.enqueue("other", **wish)
+    assert await claim(bench.app, 1, "warm") == []
+    return kept.id
 
 
 class ReadingContract:
@@ -99,15 +121,45 @@ class ReadingContract:
 
     async def test_jobs_are_found_by_what_they_wait_for(self, bench: Bench) -> None:
         app = bench.app
-        delayed = await app.jobs.enqueue("n", delay=60)
+        delayed = await app.jobs.enqueue("other", delay=600)
         again = await failed_with(bench, "no")
-        await app.jobs.enqueue("n")
+        expected = {"delayed": {delayed.id}, "retry": {again.id}}
+        expected["affinity"] = {await kept_for_another_worker(bench)}
+        parent = await app.jobs.enqueue("n", queue="parents")
+        await app.queues.pause("stopped")
+        # What comes after others waits for them first, and for its time and its queue only then.
+        children = [
+            await app.jobs.enqueue("other", queue="stopped", after=[parent.id]),
+            await app.jobs.enqueue("other", after=[parent.id], delay=600),
+        ]
+        expected["dependent"] = {child.id for child in children}
+        expected["paused"] = {(await app.jobs.enqueue("other", queue="stopped")).id}
+        expected["capped"] = {await second_of(bench, "one-by-one", concurrency=1)}
+        expected["rate-limited"] = {await second_of(bench, "hourly", rate={"limit": 1, "period": 3_600})}
+        await app.circuits.configure("n", {**POLICY, "pause": 3_600})
+        await app.jobs.enqueue_many([{"name": "n", "max_attempts": 1}] * 4)
+        await failing(bench)
+        # What a claim has met is set aside, the others of the name are only ready.
+        assert await claim(app, 10) == []
+        elsewhere = await app.jobs.enqueue("n", queue="elsewhere")
         position = await head(app)
-        expected = {"delayed": [delayed.id], "retry": [again.id], "paused": []}
+        broken = await app.jobs.list(name="n", queue="default", status="pending", min_position=position)
+        expected["circuit-open"] = {parent.id, elsewhere.id, *(job.id for job in broken)}
+        assert len(broken) > 1
+        unfinished = [job for status in ("pending", "delayed") for job in await app.jobs.list(status=status)]
+        told = {job.id: (await app.jobs.why(job.id)).code for job in unfinished}
+        assert expected.keys() == set(get_args(WaitReason))
         for reason, ids in expected.items():
-            assert [job.id for job in await app.jobs.list(waiting=reason, min_position=position)] == ids, reason
-            for job_id in ids:
-                assert (await app.jobs.why(job_id)).code == reason
+            assert {job_id for job_id, code in told.items() if code == reason} == ids, reason
+            assert {job.id for job in await app.jobs.list(waiting=reason, min_position=position)} == ids, reason
+            assert len(await app.jobs.list(waiting=reason, limit=1)) == 1, reason
+
+    async def test_what_jobs_cannot_be_listed_by_is_refused_with_what_they_can(self, bench: Bench) -> None:
+        for reason in ("no-worker", "jobs-ahead", "rate_limited", "bad weather"):
+            with pytest.raises(Invalid) as refused:
+                await bench.app.jobs.list(waiting=reason)
+            assert "waiting" in str(refused.value)
+            assert [each for each in get_args(WaitReason) if f"'{each}'" not in str(refused.value)] == []
 
     async def test_pages_neither_skip_nor_repeat_while_jobs_arrive(self, bench: Bench) -> None:
         jobs = await bench.app.jobs.enqueue_many([{"name": "n", "data": {"i": i}} for i in range(7)])
