@@ -82,6 +82,9 @@ async def test_a_failure_is_found_mended_and_retried(cli: Cli) -> None:
 
 async def test_dead_letters_are_purged_by_time(cli: Cli) -> None:
     job_id = await cli.dead()
+    [meant] = await cli("purge", "--name", "resize", "--dry-run")
+    assert (meant["count"], [each["job_id"] for each in meant["changes"]]) == (1, [job_id])
+    assert [each["id"] for each in await cli("list")] == [job_id]
     assert await cli("purge", "--until", "2020-01-01T00:00:00Z") == [{"purged": []}]
     assert await cli("purge", "--since", "2020-01-01T00:00:00Z", "--reason", "old") == [{"purged": [job_id]}]
     assert await cli("list", "--since", "2020-01-01T00:00:00Z") == []

@@ -52,8 +52,8 @@ class Bench(Protocol):
         """What `look` finds once `holds` accepts it, while time passes."""
         ...
 
-    def other(self, tenant: str) -> Millrace:
-        """Another tenant's application on the same service."""
+    def other(self, tenant: str, actor: str | None = None) -> Millrace:
+        """Another tenant's application on the same service, or the same tenant's in the name of an actor."""
         ...
 
 
@@ -83,8 +83,8 @@ class MemoryBench:
             self.app.clock.advance(1)
         raise AssertionError(f"after {DEADLINE} s still {await look()!r}")
 
-    def other(self, tenant: str) -> Millrace:
-        return MillraceTest(tenant=tenant, memory=self.app.memory)
+    def other(self, tenant: str, actor: str | None = None) -> Millrace:
+        return MillraceTest(tenant=tenant, memory=self.app.memory, actor=actor)
 
 
 class ServiceBench:
@@ -111,8 +111,8 @@ class ServiceBench:
     async def until(self, look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
         return await eventually(look, holds, DEADLINE)
 
-    def other(self, tenant: str) -> Millrace:
-        return Millrace(self._url, tenant=tenant, timeout=DEADLINE)
+    def other(self, tenant: str, actor: str | None = None) -> Millrace:
+        return Millrace(self._url, tenant=tenant, timeout=DEADLINE, actor=actor)
 
     async def _ended(self, job: Job) -> None:
         try:

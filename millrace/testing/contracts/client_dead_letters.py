@@ -23,6 +23,13 @@ async def dead(bench: Bench, message: str = "no file 'a.png'", name: str = "n", 
     return job
 
 
+async def done(bench: Bench, job_id: str) -> list[tuple[str, str | None, str]]:
+    """What somebody did about a job by its events: what, who and why."""
+    kinds = ("job.revived", "job.retry_undone", "job.removed")
+    events = await bench.app.history("job", job_id)
+    return [(each.eventtype, each.actor, each.data["reason"]) for each in events if each.eventtype in kinds]
+
+
 class DeadLettersContract:
     async def test_failures_are_grouped_without_what_differs_from_job_to_job(self, bench: Bench) -> None:
         await dead(bench)
@@ -173,6 +180,36 @@ class DeadLettersContract:
         assert (await bench.app.execute("deadletter.purge", {})).result["matched"] == 0
         with pytest.raises(Invalid):
             await bench.app.execute("deadletter.purge", {"cursor": "behind"})
+
+    async def test_a_dry_run_of_a_purge_counts_and_purges_nothing(self, bench: Bench) -> None:
+        jobs = [(await dead(bench)).id for _ in range(2)]
+        await dead(bench, name="m")
+        position = await head(bench.app)
+        counted = (await bench.app.execute("deadletter.purge", {"name": "n", "dry_run": True, "limit": 1})).result
+        assert counted == {"matched": 2}
+        assert await head(bench.app) == position
+        assert {job.id for job in await bench.app.dead_letters.list(name="n")} == set(jobs)
+        assert await bench.app.dead_letters.purge(name="n") == jobs
+
+    async def test_events_say_who_retried_undid_and_purged_and_why(self, bench: Bench) -> None:
+        one, many = (await dead(bench, name="one")).id, (await dead(bench, name="many")).id
+        async with bench.other(bench.app.settings.tenant, actor="ada") as ada:
+            await ada.jobs.retry(one, "disk is back")
+            await ada.dead_letters.undo(one, "too soon")
+            await ada.dead_letters.retry("all at once", name="many")
+            await ada.dead_letters.undo(many, "not yet")
+            assert await ada.dead_letters.purge("obsolete", name="one") == [one]
+        assert await done(bench, one) == [
+            ("job.revived", "ada", "disk is back"),
+            ("job.retry_undone", "ada", "too soon"),
+            ("job.removed", "ada", "obsolete"),
+        ]
+        assert await done(bench, many) == [
+            ("job.revived", "ada", "all at once"),
+            ("job.retry_undone", "ada", "not yet"),
+        ]
+        told = (await bench.app.dead_letters.get(many)).interventions
+        assert [(each.actor, each.reason) for each in told] == [("ada", "all at once"), ("ada", "not yet")]
 
     async def test_what_is_no_dead_letter_is_not_shown_as_one(self, bench: Bench) -> None:
         waiting = await bench.app.jobs.enqueue("n", {"file": "a.png"})
