@@ -49,6 +49,7 @@ class WireService:
     swallow: how many answers to the next commands of a name are lost after the command was carried out.
     overloaded: how many of the next commands of a name are answered with 503.
     refuse_renewals: renewals are answered with 503.
+    renewals: the jobs that each renewal named.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class WireService:
         self.swallow: Counter[str] = Counter()
         self.overloaded: Counter[str] = Counter()
         self.refuse_renewals = False
+        self.renewals: list[list[str]] = []
         self.changed = asyncio.Condition()
 
     def application(self) -> Starlette:
@@ -169,6 +171,7 @@ class WireService:
     async def _job_renew(self, command: Any, item_id: str, correlation: str | None) -> dict[str, Any]:
         if self.refuse_renewals:
             raise Refusal(503, "unavailable", "no renewals")
+        self.renewals.append([each.job_id for each in command.attempts])
         lost = [each.model_dump() for each in command.attempts if (each.job_id, each.attempt) in self.lost]
         return {"lease": self.lease, "lost": lost}
 

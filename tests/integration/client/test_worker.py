@@ -216,6 +216,21 @@ async def test_canceling_a_running_job_stops_its_handler_at_the_next_renewal(
     assert service.job(job.id)["reports"] == []
 
 
+async def test_one_message_renews_all_attempts(app: Millrace, working: Working, service: WireService) -> None:
+    gate = asyncio.Event()
+
+    @app.job
+    async def work() -> None:
+        await gate.wait()
+
+    jobs = await app.jobs.enqueue_many([{"name": "work"}] * 20)
+    async with working(concurrency=20):
+        await until(lambda: any(len(named) == len(jobs) for named in service.renewals), 90)
+        gate.set()
+        await asyncio.gather(*(app.jobs.result(job.id, timeout=90) for job in jobs))
+    assert {job.id for job in jobs} in [set(named) for named in service.renewals]
+
+
 async def test_an_attempt_whose_lease_cannot_be_renewed_is_stopped_in_time(
     app: Millrace, working: Working, service: WireService
 ) -> None:
