@@ -28,7 +28,8 @@ class EnqueuingContract:
         assert [job.data["i"] for job in jobs] == list(range(600))
         assert len({job.id for job in jobs}) == 600
         page = await bench.app.jobs.page(limit=600, min_position=await head(bench.app))
-        assert [job.data["i"] for job in page.jobs] == list(range(599, -1, -1))
+        # Several messages may be on their way at once, so that only the answers are in order.
+        assert sorted(job.data["i"] for job in page.jobs) == list(range(600))
 
     async def test_data_and_payload_mean_the_same(self, bench: Bench) -> None:
         job = await bench.app.jobs.enqueue("n", payload={"a": 1})
