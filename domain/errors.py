@@ -275,7 +275,9 @@ class TooManyWholes(Refusal):
     code = "invalid"
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"parent_id: a progress lies in {most} others at most, one in the other; choose one further up")
+        super().__init__(
+            f"parent_id: a progress lies in {most} others at most, one in the other; choose one further up"
+        )
         self.most = most
 
 

@@ -50,10 +50,7 @@ class Ancestry:
     async def looked_up(cls, connection: Connection, appends: Sequence[Append]) -> Ancestry:
         """The wholes above those that the appends are about."""
         wanted = {
-            (stream.tenant, parent)
-            for append in appends
-            for stream, parent in _turns(append)
-            if parent is not None
+            (stream.tenant, parent) for append in appends for stream, parent in _turns(append) if parent is not None
         }
         rows = await connection.fetch(ABOVE, *zip(*wanted, strict=True), MOST_WHOLES) if wanted else []
         return cls({(row["tenant"], row["id"]): row["parent_id"] for row in rows})

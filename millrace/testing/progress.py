@@ -85,9 +85,7 @@ class MemoryProgress:
             if isinstance(state, ProgressState) and (facts := decisions.stall(state, self._clock.now())):
                 self._log.append(stream, facts, self._origin(stream, f"{stream.id}/stall"), self._clock.now())
 
-    def _admit(
-        self, stream: Stream, state: ProgressState | None, command: contract.CreateProgress, _: Context
-    ) -> None:
+    def _admit(self, stream: Stream, state: ProgressState | None, command: contract.CreateProgress, _: Context) -> None:
         """Raises:
         Refusal: it would be a part of itself, or of too many others.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -102,7 +103,7 @@ async def test_what_was_removed_is_no_part_any_more(running: System) -> None:
 
 async def test_wholes_lie_in_each_other_to_a_bounded_depth(running: System) -> None:
     names = [f"p-{n}" for n in range(MOST_WHOLES + 2)]
-    chain = [{"id": name, "parent_id": above} for above, name in zip(names, names[1:], strict=False)]
+    chain = [{"id": name, "parent_id": above} for above, name in pairwise(names)]
     answers = await batch(running, "progress.create", chain)
     assert [isinstance(answer, Refused) for answer in answers] == [False] * MOST_WHOLES + [True]
     assert await refused(running, "progress.create", {"id": "x", "parent_id": names[-2]}) == "invalid"
