@@ -88,6 +88,8 @@ class Stats(Fact):
         oldest_waiting: seconds for which the oldest of the jobs that may run has waited; this and all below only with
             `details`.
         wait: how long jobs that may run waited for their start, by the newest starts.
+        unreadable: of these, starts that are not in `wait` because the event before them cannot be decoded; the
+            service's log names them.
         run: how long attempts took that completed or failed, by the newest ones.
         circuits: names whose jobs are paused because too many of their attempts fail, or start on trial.
     """
@@ -102,6 +104,7 @@ class Stats(Fact):
     oldest_waiting: float | None = None
     queues: tuple[QueueStats, ...] = ()
     wait: Durations | None = None
+    unreadable: int = 0
     run: Durations | None = None
     circuits: tuple[OpenCircuit, ...] = ()
 
