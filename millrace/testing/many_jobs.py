@@ -30,8 +30,8 @@ def change_many(log: MemoryLog, execute: Execute, wish: Wish, context: Context) 
     cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
     named = isinstance(wish, RetryDeadLetters | PurgeDeadLetters)
     if wish.dry_run:
-        told = {"matched": len(found)}
-        return {**told, "cursor": cursor, "job_ids": [job.id for job in page]} if named else told
+        more = {"cursor": cursor, "job_ids": [job.id for job in page]} if named else {}
+        return {"matched": len(found), **more}
     reason = {} if wish.reason is None else {"reason": wish.reason}
     changed = []
     for job in page:
