@@ -151,7 +151,7 @@ async def test_a_job_alone_has_no_graph(cli: Cli) -> None:
         (("jobs", "--waiting", "rain"), 1, "'rate-limited'"),
         (("jobs", NOBODY), 1, f"there is no job '{NOBODY}'"),
         (("why-waiting", NOBODY), 1, NOBODY),
-        (("why", NOBODY), 1, f"nothing is recorded about '{NOBODY}'"),
+        (("why", NOBODY), 1, f"there is no aggregate '{NOBODY}'"),
     ],
 )
 async def test_what_cannot_be_answered_is_one_line_that_says_why(
