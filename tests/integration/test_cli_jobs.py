@@ -62,7 +62,12 @@ async def test_a_job_is_a_row_with_its_state_and_the_first_line_of_its_error(cli
     assert [row[0] for row in await rows(cli, "--limit", "1")] == [waits.id]
     code, output, _ = await cli.run("jobs", dead)
     shown = json.loads(output)
-    assert (code, shown["id"], shown["error"], shown["errors"][0]["type"]) == (0, dead, "disk full\nand more", "OSError")
+    assert (code, shown["id"], shown["error"], shown["errors"][0]["type"]) == (
+        0,
+        dead,
+        "disk full\nand more",
+        "OSError",
+    )
 
 
 async def test_jobs_are_found_by_when_they_came(cli: Cli) -> None:

@@ -51,7 +51,9 @@ async def scraped(port: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("roles", [None, "projector,timers"])
-async def test_the_port_of_the_settings_has_the_metrics(serving: Serving, fresh_database_url: str, roles: str | None) -> None:
+async def test_the_port_of_the_settings_has_the_metrics(
+    serving: Serving, fresh_database_url: str, roles: str | None
+) -> None:
     port = free_port()
     async with serving(roles, metrics_port=str(port)):
         async with system(fresh_database_url, ["api"]) as other:
