@@ -20,6 +20,7 @@ from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from handlers.persistence import persistently
 from infra.bootstrap import System, build
+from infra.channel_callbacks import build_callbacks
 from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
@@ -130,6 +131,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         allowed_origins=settings.web_origins(),
         limits=LiveLimits(**settings.live.model_dump()),
         unserved=settings.modules.unserved(),
+        callbacks=build_callbacks(settings),
         version=VERSION,
     )
     await serve_http(

@@ -95,7 +95,7 @@ async def test_jobs_are_found_by_the_words_of_their_errors(cli: Cli) -> None:
 async def test_jobs_are_found_by_what_they_wait_for(cli: Cli) -> None:
     parent = await cli.app.jobs.enqueue("n", queue="parents")
     child = await cli.app.jobs.enqueue("n", after=parent.id)
-    later = await cli.app.jobs.enqueue("n", delay=600)
+    later = await cli.app.jobs.enqueue("n", delay=600, key="acme")
     await cli.app.queues.pause("stopped")
     paused = await cli.app.jobs.enqueue("n", queue="stopped")
     await read_up(cli)
@@ -103,6 +103,7 @@ async def test_jobs_are_found_by_what_they_wait_for(cli: Cli) -> None:
         assert [row[0] for row in await rows(cli, "--waiting", reason)] == [job.id], reason
         assert await cli.run("why-waiting", job.id) == (0, f"{reason}: {(await cli.app.jobs.why(job.id)).reason}\n", "")
     assert await listed(cli, "--waiting", "paused", "--queue", "parents") == []
+    assert await listed(cli, "--key", "acme") == [later.id]
     told = await cli.told("why-waiting", child.id)
     assert (told["job_id"], told["code"], told["details"]["parents"]) == (child.id, "dependent", [parent.id])
 

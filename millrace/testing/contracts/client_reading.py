@@ -12,7 +12,8 @@ from millrace import Invalid, Job, JobStatus, LogReset, Millrace
 from millrace.contracts.durations import Durations
 from millrace.contracts.job import Stats
 from millrace.contracts.job_fields import WaitReason
-from millrace.testing.contracts.bench import Bench, claim, head
+from millrace.contracts.job_reading import ListJobs
+from millrace.testing.contracts.bench import Bench, claim, head, seen
 from millrace.testing.contracts.client_circuits import POLICY, failing
 
 STATES = {"pending", "processing", "completed", "failed", "delayed", "cancelled"}
@@ -53,7 +54,7 @@ async def one_of_each(app: Millrace) -> dict[str, str]:
     made: dict[str, str] = {}
     for state in ("processing", "completed", "failed", "delayed", "cancelled", "pending"):
         delay = 600 if state == "delayed" else None
-        job = await app.jobs.enqueue("n", queue="q", max_attempts=1, delay=delay)
+        job = await app.jobs.enqueue("n", queue="q", key="k", max_attempts=1, delay=delay)
         made[state] = job.id
         report = {"job_id": job.id, "attempt": 1, "outcome": state}
         match state:
@@ -127,6 +128,7 @@ class ReadingContract:
             ({}, STATES),
             ({"queue": "q"}, STATES),
             ({"name": "n"}, STATES),
+            ({"key": "k"}, STATES),
             ({"name": "n", "queue": "q", "status": "pending"}, {"pending"}),
             ({"dead_lettered": True}, {"failed"}),
             ({"dead_lettered": False}, STATES - {"failed"}),
@@ -137,6 +139,10 @@ class ReadingContract:
             ({"finished_after": began}, {"completed", "failed"}),
             ({"finished_before": later}, {"completed", "failed"}),
         ]
+        assert {name for filters, _ in everything for name in filters} == ListJobs.model_fields.keys() - {
+            "limit",
+            "cursor",
+        }
         async with bench.other(f"t{uuid4().hex[:12]}") as other:
             for app in (bench.app, other):
                 assert await app.jobs.list() == []
@@ -273,6 +279,20 @@ class ReadingContract:
             await bench.app.jobs.list(min_position="abcdef-1")
         with pytest.raises(Invalid):
             await bench.app.jobs.list(min_position="nonsense")
+
+    async def test_jobs_are_found_by_whom_they_are_for(self, bench: Bench) -> None:
+        app = bench.app
+        own = [await app.jobs.enqueue("n", key="acme", queue=queue) for queue in ("a", "b")]
+        others = [await app.jobs.enqueue("n", key="globex"), await app.jobs.enqueue("n")]
+        position = await head(app)
+        assert [job.key for job in await app.jobs.list(min_position=position)] == [None, "globex", "acme", "acme"]
+        assert [job.id for job in await app.jobs.list(key="acme")] == [own[1].id, own[0].id]
+        assert [job.id for job in await app.jobs.list(key="acme", queue="a")] == [own[0].id]
+        assert await app.jobs.list(key="nobody") == []
+        await app.jobs.cancel(own[0].id)
+        assert [(await seen(app, job.id)).key for job in (own[0], *others)] == ["acme", "globex", None]
+        with pytest.raises(Invalid):
+            await app.jobs.list(key="")
 
     async def test_details_tell_of_queues_waits_and_run_times(self, bench: Bench) -> None:
         app = bench.app
