@@ -53,7 +53,8 @@ class SendGridProvider:
         async with httpx.AsyncClient(base_url=self._url, timeout=self._timeout, headers=headers) as client:
             answer = await client.post("/v3/mail/send", json=self._mail(outgoing))
         if answer.is_success:
-            return answer.headers.get("X-Message-Id")
+            message_id: str | None = answer.headers.get("X-Message-Id")
+            return message_id
         said = f"SendGrid answered {answer.status_code}"
         if answer.is_client_error and answer.status_code not in (OVERLOADED, *REFUSED):
             raise NonRetryable(said)
