@@ -92,6 +92,7 @@ def app_of(
         allowed_origins=origins,
         limits=limits,
         unserved=system.settings.modules.unserved(),
+        live_paths=system.settings.modules.live_paths(),
         version="0.0.0-test",
     )
 
