@@ -91,9 +91,7 @@ async def test_control_characters_in_messages_are_refused(service: Running) -> N
             assert (await client.read())["data"]["code"] == "invalid"
 
 
-async def test_each_refusal_is_one_line_that_alarms_nobody(
-    service: Running, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_each_refusal_is_one_line_that_alarms_nobody(service: Running, caplog: pytest.LogCaptureFixture) -> None:
     for path, options, status in (
         ("/ws/tester", {"origin": "https://evil.example"}, 403),
         ("/ws/notifications?user_id=%00&ticket=secret", {}, 401),
