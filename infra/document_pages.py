@@ -34,8 +34,8 @@ here are refused by name. Durations are in seconds. Any setting can be given in 
 key in capitals and `__` for the dots: `MILLRACE_MODULES__JOBS__LEASES__DURATION=60`; the common names in the tables
 work as well. A value that is a list or an object is written as JSON there.
 
-What is marked *no effect* is accepted, so that a configuration can be taken over as it is; where it would promise what is
-not done, the service names it in a warning when it starts.
+What is marked *no effect* is accepted, so that a configuration can be taken over as it is; where it would promise what
+is not done, the service names it in a warning when it starts.
 """
 
 

@@ -31,7 +31,7 @@ from adapters.http.live_tickets import ticket_routes
 from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.notifications import notification_routes
-from adapters.http.parts import LivePaths, Part
+from adapters.http.parts import USUAL_PATHS, LivePaths, Part
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.progress import progress_routes
@@ -63,7 +63,7 @@ def create_app(
     allowed_origins: Iterable[str] = (),
     limits: LiveLimits | None = None,
     unserved: Collection[Part] = (),
-    live_paths: LivePaths = LivePaths(),
+    live_paths: LivePaths = USUAL_PATHS,
     max_body: int = MAX_BODY_BYTES,
     body_deadline: float = BODY_DEADLINE,
     max_in_flight: int = MAX_IN_FLIGHT,

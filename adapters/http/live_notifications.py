@@ -31,7 +31,7 @@ def check_user(asking: Asking) -> None:
         USER_ID.validate_python(asking.query.get("user_id"))
     except ValidationError:
         raise malformed(
-            "the parameter user_id says whose notifications are meant: 1 to 128 characters, none of them a control character"
+            "the parameter user_id says whose notifications are meant: 1 to 128 characters, no control characters"
         ) from None
     if not asking.may_see(asking.query["user_id"]):
         raise forbidden("the ticket is for another user's notifications")

@@ -10,14 +10,14 @@ from adapters.http.live_events import LiveEvents, check_client
 from adapters.http.live_handshake import Asking, LiveFeeds, LiveSocket
 from adapters.http.live_notifications import LiveNotifications, check_user
 from adapters.http.live_progress import LiveProgress
-from adapters.http.parts import LivePaths, Part
+from adapters.http.parts import USUAL_PATHS, LivePaths, Part
 from adapters.http.problems import HttpProblem, problem
 
 OFF = "this feed is switched off in the configuration"
 
 
 def live_routes(
-    feeds: LiveFeeds, unserved: Collection[Part] = (), paths: LivePaths = LivePaths()
+    feeds: LiveFeeds, unserved: Collection[Part] = (), paths: LivePaths = USUAL_PATHS
 ) -> list[WebSocketRoute]:
     """The routes, the particular ones before the general one."""
     progress = LiveSocket(feeds, LiveProgress(feeds))
@@ -27,7 +27,7 @@ def live_routes(
         paths.notifications: _refusing(feeds, OFF) if "live notifications" in unserved else notifications,
     }
     # What is off or elsewhere must not become a client of that name in the general route.
-    for usual, path in zip(LivePaths(), paths, strict=True):
+    for usual, path in zip(USUAL_PATHS, paths, strict=True):
         routes.setdefault(usual, _refusing(feeds, f"this feed is at {path}"))
     routes["/ws/{client_id}"] = LiveSocket(feeds, LiveEvents(feeds), check_client)
     return [WebSocketRoute(path, socket) for path, socket in routes.items()]

@@ -10,5 +10,8 @@ Part = Literal["progress", "notifications", "live progress", "live notifications
 class LivePaths(NamedTuple):
     """Where the live feeds of progress and notifications answer."""
 
-    progress: str = "/ws/progress"
-    notifications: str = "/ws/notifications"
+    progress: str
+    notifications: str
+
+
+USUAL_PATHS = LivePaths("/ws/progress", "/ws/notifications")

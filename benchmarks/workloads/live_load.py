@@ -97,7 +97,7 @@ class Load:
     """The clients of one server, and what they have seen.
 
     Args:
-        message: what the bare server is to send, with the time of any moment in it; empty for ours, which makes its own.
+        message: what the bare server is to send, with any time in it; empty for ours, which makes its own.
     """
 
     def __init__(self, kind: str, port: int, pid: int, clients: int, message: bytes) -> None:

@@ -114,9 +114,11 @@ async def test_a_reader_that_takes_nothing_is_cut_can_go_on_and_harms_nobody(ser
             assert [message["data"]["data"]["n"] for message in heard] == list(range(COUNT))
 
             async def a_place_is_free() -> bool:
-                async with httpx.AsyncClient(headers={"X-Tenant-Id": tenant}, trust_env=False) as client:
-                    async with client.stream("GET", f"{url}/api/events") as answer:
-                        return answer.status_code == 200
+                async with (
+                    httpx.AsyncClient(headers={"X-Tenant-Id": tenant}, trust_env=False) as client,
+                    client.stream("GET", f"{url}/api/events") as answer,
+                ):
+                    return answer.status_code == 200
 
             await eventually(a_place_is_free, bool, seconds=DEADLINE)
             # From here on it reads again: first what was on its way, then the end.
