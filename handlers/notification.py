@@ -147,7 +147,10 @@ def resend(notification: Notification, command: contract.Resend, at: Moment) -> 
 
 
 def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
-    notification.acknowledge(command.channel, command.status == "delivered", command.reason, at.now)
+    notification.acknowledge(
+        command.channel, command.status, command.reason, at.now,
+        provider=command.provider, provider_message_id=command.provider_message_id,
+    )  # fmt: skip
     return _told(notification, at)
 
 

@@ -20,6 +20,7 @@ from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from handlers.persistence import persistently
 from infra.bootstrap import System, build
+from infra.channel_callbacks import build_callbacks
 from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
@@ -143,6 +144,7 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         limits=LiveLimits(**settings.live.model_dump()),
         unserved=settings.modules.unserved(),
         live_paths=settings.modules.live_paths(),
+        callbacks=build_callbacks(settings),
         version=VERSION,
     )
     await serve_http(

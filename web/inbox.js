@@ -166,7 +166,8 @@ export class MillraceInbox extends HTMLElement {
   change(id, changes) {
     const known = this.items.get(id);
     if (!known) {
-      this.live.say({ action: "unread" });
+      // Where nothing is unread, nothing that is not shown can have been.
+      if (this.unread > 0) this.live.say({ action: "unread" });
       return;
     }
     if (!known.read) this.unread = Math.max(0, this.unread - 1);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,9 +13,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.channels.callback import CallbackReader
 from adapters.http.access import Access
 from adapters.http.batches import batch_routes
 from adapters.http.call import call_of
+from adapters.http.callbacks import callback_routes
 from adapters.http.circuits import circuit_routes
 from adapters.http.commands import command_routes
 from adapters.http.dead_letters import dead_letter_routes
@@ -64,6 +66,7 @@ def create_app(
     limits: LiveLimits | None = None,
     unserved: Collection[Part] = (),
     live_paths: LivePaths = USUAL_PATHS,
+    callbacks: Mapping[str, CallbackReader] | None = None,
     max_body: int = MAX_BODY_BYTES,
     body_deadline: float = BODY_DEADLINE,
     max_in_flight: int = MAX_IN_FLIGHT,
@@ -83,6 +86,7 @@ def create_app(
         limits: of the live feed.
         unserved: parts without routes, because their module is switched off.
         live_paths: where the live feeds of the modules answer.
+        callbacks: read what providers of notifications tell later, by the provider's name.
         max_body: largest body in bytes.
         body_deadline: seconds in which a body must have arrived.
         max_in_flight: requests that are answered at a time; more get 503.
@@ -112,7 +116,8 @@ def create_app(
     app.router.routes.extend(command_routes(door))
     app.router.routes.extend([*live_routes(live, unserved, live_paths), web_files()])
     tracking = () if "progress" in unserved else (progress_routes(door),)
-    notifying = () if "notifications" in unserved else (notification_routes(door), template_routes(door))
+    callings = callback_routes(door, callbacks or {})
+    notifying = () if "notifications" in unserved else (notification_routes(door), callings, template_routes(door))
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),

@@ -11,7 +11,7 @@ from millrace import Invalid, Job, JobStatus, LogReset
 from millrace.contracts.durations import Durations
 from millrace.contracts.job import Stats
 from millrace.contracts.job_fields import WaitReason
-from millrace.testing.contracts.bench import Bench, claim, head
+from millrace.testing.contracts.bench import Bench, claim, head, seen
 from millrace.testing.contracts.client_circuits import POLICY, failing
 
 
@@ -206,6 +206,20 @@ class ReadingContract:
             await bench.app.jobs.list(min_position="abcdef-1")
         with pytest.raises(Invalid):
             await bench.app.jobs.list(min_position="nonsense")
+
+    async def test_jobs_are_found_by_whom_they_are_for(self, bench: Bench) -> None:
+        app = bench.app
+        own = [await app.jobs.enqueue("n", key="acme", queue=queue) for queue in ("a", "b")]
+        others = [await app.jobs.enqueue("n", key="globex"), await app.jobs.enqueue("n")]
+        position = await head(app)
+        assert [job.key for job in await app.jobs.list(min_position=position)] == [None, "globex", "acme", "acme"]
+        assert [job.id for job in await app.jobs.list(key="acme")] == [own[1].id, own[0].id]
+        assert [job.id for job in await app.jobs.list(key="acme", queue="a")] == [own[0].id]
+        assert await app.jobs.list(key="nobody") == []
+        await app.jobs.cancel(own[0].id)
+        assert [(await seen(app, job.id)).key for job in (own[0], *others)] == ["acme", "globex", None]
+        with pytest.raises(Invalid):
+            await app.jobs.list(key="")
 
     async def test_details_tell_of_queues_waits_and_run_times(self, bench: Bench) -> None:
         app = bench.app
