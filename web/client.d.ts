@@ -3,6 +3,8 @@
 export interface ClientOptions {
   /** The service's address; default the page's own. */
   base?: string;
+  /** Of the WebSocket, where the configuration has moved it. */
+  path?: string;
   apiKey?: string;
   tenant?: string;
   /** Fetches a ticket for each WebSocket, where the page has no key. */

@@ -19,8 +19,8 @@ export class MillraceError extends Error {
 }
 
 class Client {
-  constructor({ base = "", apiKey = "", tenant = "", ticket = null } = {}) {
-    Object.assign(this, { base, apiKey, tenant, ticket });
+  constructor({ base = "", path = "", apiKey = "", tenant = "", ticket = null } = {}) {
+    Object.assign(this, { base, path, apiKey, tenant, ticket });
   }
 
   async call(method, path, body, query = {}) {
@@ -78,7 +78,7 @@ export class ProgressTracker extends Client {
   subscribe(id, callback) {
     let known = null;
     const opening = (after) => [{ action: "subscribe", progress_id: id, ...(after && known ? { after } : {}) }];
-    return this.follow("/ws/progress", () => ({}), opening, ({ event, data }) => {
+    return this.follow(this.path || "/ws/progress", () => ({}), opening, ({ event, data }) => {
       if (!event.startsWith("progress.") || data?.id !== id) return;
       known = { ...known, ...data };
       callback(progressOf(known));
@@ -123,7 +123,7 @@ export class NotificationService extends Client {
   }
 
   subscribe(userId, callback) {
-    return this.follow("/ws/notifications", (after) => ({ user_id: userId, after }), () => [], ({ event, data }) => {
+    return this.follow(this.path || "/ws/notifications", (after) => ({ user_id: userId, after }), () => [], ({ event, data }) => {
       if (event === "notification.created") callback(fromWire({ ...data, user_id: userId }));
     });
   }
