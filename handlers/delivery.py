@@ -136,10 +136,11 @@ class Deliveries:
     def _settled(self, due: DueDelivery, outcome: Outcome, step: Step) -> Settle:
         attempt = step.attempts + 1
         match outcome:
-            case Sent(provider, message_id):
+            case Sent(provider, message_id, detail):
                 return self._outcome(
-                    due, outcome="sent", attempt=attempt, provider=provider, provider_message_id=message_id
-                )
+                    due, outcome="sent", attempt=attempt, provider=provider, provider_message_id=message_id,
+                    detail=detail or "",
+                )  # fmt: skip
             case NotConfigured(reason):
                 return self._outcome(due, outcome="suppressed", reason="not-configured", detail=reason)
             case Rejected(provider, reason):
