@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from domain.progress import Progress
 
 MOST_CHILDREN = 10_000
+# Whoever moves one moves all the wholes that it is in.
+MOST_WHOLES = 100
 # Progress that are parts of each other would tell each other of failing and going on without end.
 MOST_TURNS = 100
 CHILDREN_FAILED = "ChildrenFailed"
@@ -81,9 +83,12 @@ def share_of(children: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any])
 
 
 def counts_of(children: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """How many children there are, by how they stand; None where there is no rule for any."""
+    """How many children there are, by how they stand; None where there is no rule for any. A rule that counts jobs has
+    their numbers in it."""
     if rule is None:
         return None
+    if "total" in rule:
+        return dict(rule)
     statuses: Sequence[str] = [child["status"] for child in children.values()]
     ended = {status: statuses.count(status) for status in ("completed", "failed", "cancelled")}
     return {**rule, "total": len(statuses), "open": len(statuses) - sum(ended.values()), **ended}

@@ -11,6 +11,7 @@ HTTP_SCHEDULES = f"{OPERATIONS}::test_schedules_over_http"
 HTTP_PROGRESS = f"{OPERATIONS}::test_progress_over_http"
 AMQP_PROGRESS = f"{OPERATIONS}::test_progress_over_amqp"
 HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
+CALLBACKS = "tests/integration/channels/test_callbacks.py::test_what_a_provider_tells_later_becomes_an_event"
 HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 HTTP_EVENTS = f"{OPERATIONS}::test_events_and_subscriptions_over_http"
 HTTP_QUEUES = f"{OPERATIONS}::test_queues_over_http"
@@ -109,6 +110,7 @@ ROUTES: dict[str, str] = {
     "read_notification": HTTP_NOTIFICATIONS,
     "snooze_notification": HTTP_NOTIFICATIONS,
     "acknowledge_notification": HTTP_NOTIFICATIONS,
+    "take_provider_callback": CALLBACKS,
     "cancel_notification": HTTP_NOTIFICATIONS,
     "list_templates": HTTP_TEMPLATES,
     "get_template": HTTP_TEMPLATES,
@@ -318,6 +320,7 @@ MESSAGES: dict[str, str] = {
     "progress.cancelled.event": AMQP_PROGRESS,
     "progress.resumed.event": AMQP_PROGRESS,
     "progress.child_reported.event": AMQP_PROGRESS,
+    "progress.jobs_counted.event": AMQP_PROGRESS,
     "progress.checkpointed.event": AMQP_PROGRESS,
     "progress.stalled.event": AMQP_PROGRESS,
     "progress.removed.event": AMQP_PROGRESS,
