@@ -68,8 +68,11 @@ def full() -> list[Phase]:
         ),
         Phase(
             "command boundaries",
-            replace(SPLIT, roles=("api,timers", "relay,projector,timers", "api,timers")),
+            # A worker whose claim meets two crashes at the broker's door waits half a minute; others go on meanwhile.
+            replace(SPLIT, workers=3, roles=("api,timers", "relay,projector,timers", "api,timers")),
             points((*COMMANDS, *FEEDER), 30),
+            # Only what takes a while has its lease renewed.
+            Mix(longest=1.0),
             pause=(0.0, 0.0),
             pace=PACE,
         ),
