@@ -84,10 +84,15 @@ async def _attempted(phase: Phase, seed: int, folder: Path, show: Shown) -> Outc
         async with asyncio.timeout(phase.limit + AROUND_SECONDS):
             return await run_phase(phase, seed, folder, show)
     except Exception as error:
-        folder.mkdir(exist_ok=True)
-        (folder / "broken-off").write_text(traceback.format_exc())
-        found = {"C10 no recovery": [f"the phase broke off, see {folder / 'broken-off'}: {error!r}"]}
-        return Outcome(phase.name, seed, found, Counter(), folder=str(folder))
+        return _broken_off(phase, seed, folder, error)
+
+
+def _broken_off(phase: Phase, seed: int, folder: Path, error: Exception) -> Outcome:
+    folder.mkdir(exist_ok=True)
+    told = folder / "broken-off"
+    told.write_text("".join(traceback.format_exception(error)))
+    found = {"C10 no recovery": [f"the phase broke off, see {told}: {error!r}"]}
+    return Outcome(phase.name, seed, found, Counter(), folder=str(folder))
 
 
 def _arguments() -> argparse.Namespace:
