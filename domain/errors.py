@@ -254,6 +254,33 @@ class ComputedFromChildren(Refusal):
         super().__init__("this progress follows from its children; update those")
 
 
+class ProgressRing(Refusal):
+    """Raised when a progress is created as a part of one that it is itself a part of, directly or not."""
+
+    code = "progress-ring"
+
+    def __init__(self, ring: Sequence[str]) -> None:
+        shown = [*ring[:4], "…", *ring[-3:]] if len(ring) > 8 else ring
+        super().__init__(f"parent_id: it would be a part of itself: {' → '.join(shown)}; choose another parent or none")
+        self.ring = tuple(ring)
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        return {"ring": list(self.ring)}
+
+
+class TooManyWholes(Refusal):
+    """Raised when a progress is created below more others, one in the other, than are followed."""
+
+    code = "invalid"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"parent_id: a progress lies in {most} others at most, one in the other; choose one further up"
+        )
+        self.most = most
+
+
 class TooManyChildren(Refusal):
     """Raised when a progress gets more children than one can follow."""
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from domain.progress import Progress
 
 MOST_CHILDREN = 10_000
+# Whoever moves one moves all the wholes that it is in.
+MOST_WHOLES = 100
 # Progress that are parts of each other would tell each other of failing and going on without end.
 MOST_TURNS = 100
 CHILDREN_FAILED = "ChildrenFailed"

@@ -64,7 +64,7 @@ class Bulk:
         after, until = _places(wish.cursor) if wish.cursor else (0, await self._finder.newest())
         filters = {**wish.model_dump(include=FILTERS, exclude_none=True), **self._always}
         if wish.dry_run:
-            return {"matched": await self._finder.count(context.tenant, filters, after, until)}
+            return await self._counted(wish, context.tenant, filters, after, until)
         matched, changed = 0, list[str]()
         more = True
         while more and matched < wish.limit:
@@ -78,6 +78,18 @@ class Bulk:
         cursor = f"{after}-{until}" if more else None
         told = {"matched": matched, "changed": len(changed), "refused": matched - len(changed), "cursor": cursor}
         return {**told, "job_ids": changed} if self._named else told
+
+    async def _counted(
+        self, wish: Wish, tenant: str, filters: Mapping[str, object], after: int, until: int
+    ) -> dict[str, Any]:
+        """What a dry run answers: how many fit, and where jobs are named the first of them."""
+        told = {"matched": await self._finder.count(tenant, filters, after, until)}
+        if not self._named:
+            return told
+        found = await self._finder.find(tenant, filters, after, until, wish.limit + 1)
+        page = found[: wish.limit]
+        cursor = f"{page[-1].position}-{until}" if len(found) > len(page) else None
+        return {**told, "cursor": cursor, "job_ids": [job.job_id for job in page]}
 
     async def _change(self, job_ids: list[str], reason: str | None, context: Context) -> list[str]:
         """The jobs whose command was accepted."""

@@ -13,7 +13,15 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from domain.aggregate import Aggregate, Event
-from domain.errors import BatchIsSealed, DuplicateJob, UnknownBatch, UnknownParents, UnreadableHistory
+from domain.errors import (
+    BatchIsSealed,
+    DuplicateJob,
+    ProgressRing,
+    TooManyWholes,
+    UnknownBatch,
+    UnknownParents,
+    UnreadableHistory,
+)
 from domain.ports import (
     Append,
     Appended,
@@ -26,12 +34,15 @@ from domain.ports import (
     KeyTaken,
     Outcome,
     ParentsMissing,
+    PartOfItself,
+    PartTooDeep,
     Rejected,
     StoreOverloaded,
     StoreUnavailable,
     StreamName,
     Work,
 )
+from domain.progress_children import MOST_WHOLES
 from handlers.aggregates import Aggregates, Held
 from handlers.decisions import Decisions, token
 from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy
@@ -253,6 +264,14 @@ class Pipeline:
                 return self._given_up(item)
             case BatchClosed(batch_id, exists):
                 item.objection = BatchIsSealed(batch_id) if exists else UnknownBatch(batch_id)
+                return self._given_up(item)
+            case PartOfItself(ring):
+                self._aggregates.evict(item.stream)
+                item.objection = ProgressRing(ring)
+                return self._given_up(item)
+            case PartTooDeep():
+                self._aggregates.evict(item.stream)
+                item.objection = TooManyWholes(MOST_WHOLES)
                 return self._given_up(item)
             case Rejected(reason):
                 self._aggregates.evict(item.stream)

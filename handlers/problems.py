@@ -30,6 +30,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unknown-parent": (422, "A job to run after does not exist"),
     "unknown-ref": (422, "No job of the call has that ref"),
     "dependency-cycle": (422, "Jobs come after each other in a circle"),
+    "progress-ring": (422, "Progress would be parts of each other"),
     "unknown-batch": (422, "The job's batch does not exist"),
     "invalid": (422, "The message does not fit its contract"),
     "idempotency-mismatch": (422, "The same id was used for another message"),

@@ -83,13 +83,16 @@ class DeadLetters:
         """
         await self._app.link.execute("job.edit", _body({"job_id": job_id, "patch": patch, "reason": reason}))
 
-    async def retry(self, reason: str | None = None, **filters: Any) -> builtins.list[str]:
+    async def retry(self, reason: str | None = None, *, dry_run: bool = False, **filters: Any) -> builtins.list[str]:
         """Gives all dead letters that the filters leave new attempts; returns the ids of those that got them.
+
+        Args:
+            dry_run: changes nothing, and returns the ids of those that would get them.
 
         Raises:
             Unavailable: not all of them; repeating goes on with the rest.
         """
-        return await self._each("deadletter.retry", reason, filters)
+        return await self._each("deadletter.retry", reason, dry_run, filters)
 
     async def undo(self, job_id: str, reason: str | None = None) -> Literal["retry", "edit"]:
         """Takes back the last retry while the job has not started, else the last edit; returns which it was.
@@ -101,17 +104,25 @@ class DeadLetters:
         undone: Literal["retry", "edit"] = answer.result["undone"]
         return undone
 
-    async def purge(self, reason: str | None = None, **filters: Any) -> builtins.list[str]:
+    async def purge(self, reason: str | None = None, *, dry_run: bool = False, **filters: Any) -> builtins.list[str]:
         """Takes all dead letters that the filters leave out of what can be read; their history stays in the log.
+
+        Args:
+            dry_run: changes nothing.
+
+        Returns:
+            The ids of those that are gone, or in a dry run would be.
 
         Raises:
             Unavailable: not all of them; repeating goes on with the rest.
         """
-        return await self._each("deadletter.purge", reason, filters)
+        return await self._each("deadletter.purge", reason, dry_run, filters)
 
-    async def _each(self, command: str, reason: str | None, filters: dict[str, Any]) -> builtins.list[str]:
+    async def _each(
+        self, command: str, reason: str | None, dry_run: bool, filters: dict[str, Any]
+    ) -> builtins.list[str]:
         done: builtins.list[str] = []
-        body = _body({**filters, "reason": reason})
+        body = _body({**filters, "reason": reason, "dry_run": dry_run or None})
         while True:
             answer = Mended.model_validate((await self._app.link.execute(command, body)).result)
             done += answer.job_ids

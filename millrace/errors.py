@@ -136,6 +136,17 @@ class DependencyCycle(Refused):
         return tuple((self.problem.model_extra or {}).get("cycle", ()))
 
 
+class ProgressRing(Refused):
+    """Raised when a progress is created as a part of one that it is itself a part of; `ring` is the way from it up to
+    it again."""
+
+    codes = ("progress-ring",)
+
+    @property
+    def ring(self) -> Sequence[str]:
+        return tuple((self.problem.model_extra or {}).get("ring", ()))
+
+
 class UnknownBatch(Refused):
     """Raised when a job names a batch that does not exist."""
 
@@ -354,7 +365,7 @@ BY_CODE: Mapping[str, type[Refused]] = {
     code: kind
     for kind in (
         NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, AlreadyExists,
-        DuplicateJob, UnknownParent, DependencyCycle, UnknownBatch, BatchSealed,
+        DuplicateJob, UnknownParent, DependencyCycle, ProgressRing, UnknownBatch, BatchSealed,
         IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes

@@ -80,6 +80,7 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
         status: JobStatus | str | None = None,
         queue: str | None = None,
         name: str | None = None,
+        key: str | None = None,
         dead_lettered: bool | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -94,6 +95,7 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
         """One page of jobs, newest first; `cursor` is that of the page before.
 
         Args:
+            key: whom the jobs are for.
             created_after: times have a zone; `after` includes the time, `before` does not.
             finished_after: of the time when the job completed or failed for good.
             error: words that the error of one of its attempts has, all of them, in any case.
@@ -101,7 +103,7 @@ class JobQueue(Enqueuing, ManyJobs, Batches, JobDecorators, JobExtensions):
                 `capped`, `rate-limited`, `circuit-open` or `affinity`.
         """
         filters = {
-            "status": status, "queue": queue, "name": name, "dead_lettered": dead_lettered,
+            "status": status, "queue": queue, "name": name, "key": key, "dead_lettered": dead_lettered,
             "created_after": created_after, "created_before": created_before,
             "finished_after": finished_after, "finished_before": finished_before,
             "error": error, "waiting": waiting, "limit": limit, "cursor": cursor,

@@ -40,6 +40,10 @@ class ProgressStorage:
         self.url, self.database_url = url, database_url
 
 
+class PostgreSQLProgressStorage(ProgressStorage):
+    """The storage by the name of the database that the service has. There is no other kind."""
+
+
 class ProgressTracker(ProgressCommands, ProgressHooks):
     """The progress of long work: what `ProgressCommands` changes, read and followed.
 
@@ -66,8 +70,8 @@ class ProgressTracker(ProgressCommands, ProgressHooks):
     def subscribe(self, id: str, callback: Callback, *, samples: bool = True) -> Callable[[], None]:
         """Calls `callback` with the progress as it is, and again after each event, until what is returned is called.
 
-        Over RabbitMQ it also sees what is not recorded, between the events: then `version` stays the same. One that
-        raises is logged and called again all the same. Closing the application ends it too.
+        It also sees what is not recorded, between the events: then `version` stays the same. One that raises is logged
+        and called again all the same. Closing the application ends it too.
 
         Args:
             callback: `async def` or plain.

@@ -51,6 +51,7 @@ class ProgressCommands:
             ValueError: both `options` and keywords.
             Invalid: a value is not acceptable.
             AlreadyExists: another progress has the id.
+            ProgressRing: it would be a part of itself.
         """
         keywords = {
             "id": id, "stages": None if stages is None else listed(stages), "metadata": metadata, "user_id": user_id,

@@ -18,6 +18,7 @@ from millrace.errors import LogGone, LogReset, MillraceError, NotFound
 if TYPE_CHECKING:
     from millrace.client import Millrace
     from millrace.live_samples import LiveSamples
+    from millrace.live_samples_http import HttpSamples
 
 PATTERN = "progress.#"
 SAMPLE = "progress.update"
@@ -39,6 +40,8 @@ class Follower:
         self._shown = 0
         self._newest: Progress | None = None
         self._sample: Transient | None = None
+        # Samples overtake the events before them, which take nothing back of what was shown.
+        self._furthest: Transient | None = None
 
     def put(self, version: int | None) -> None:
         """An event has come; None where the log is another one, and what is there now is to be shown."""
@@ -60,21 +63,16 @@ class Follower:
             while self._versions:
                 version = self._versions.popleft()
                 if version is None:
-                    self._shown = 0
+                    self._shown, self._newest, self._furthest = 0, None, None
                     await self._persistently(lambda: self._app.progress.get(self._id))
                 elif version > self._shown:
                     await self._persistently(partial(self._at, version))
             sample, self._sample = self._sample, None
-            if sample is not None and (ahead := self._ahead(sample)) is not None:
+            if sample is None or self._newest is None:
+                continue
+            if (ahead := _ahead(self._newest, sample)) is not None:
+                self._furthest = sample
                 await self._show(ahead)
-
-    def _ahead(self, sample: Transient) -> Progress | None:
-        """What was shown last with what the sample tells; None where that is not further."""
-        known, told = self._newest, sample.data
-        if known is None or known.status not in OPEN or told["progress"] <= known.progress:
-            return None
-        names = ("status", "progress", "stage", "stage_progress")
-        return Progress.model_validate({**known.model_dump(), **{name: told[name] for name in names}})
 
     async def _at(self, version: int) -> Progress | None:
         try:
@@ -95,8 +93,15 @@ class Follower:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             if progress is not None:
-                await self._show(progress)
+                await self._show(self._kept(progress))
             return
+
+    def _kept(self, progress: Progress) -> Progress:
+        """What was recorded, with what was shown already."""
+        if self._newest is not None and self._newest.created_at != progress.created_at:
+            self._furthest = None
+        ahead = None if self._furthest is None else _ahead(progress, self._furthest)
+        return progress if ahead is None else ahead
 
     async def _show(self, progress: Progress) -> None:
         self._shown, self._newest = progress.version, progress
@@ -108,6 +113,15 @@ class Follower:
             log.exception("a subscriber of progress failed", progress=self._id, error=repr(error))
 
 
+def _ahead(known: Progress, sample: Transient) -> Progress | None:
+    """What is known with what the sample tells; None where that is not further."""
+    told = sample.data
+    if known.status not in OPEN or told["progress"] <= known.progress:
+        return None
+    names = ("status", "progress", "stage", "stage_progress")
+    return Progress.model_validate({**known.model_dump(), **{name: told[name] for name in names}})
+
+
 class ProgressSubscriptions:
     """Tells the followers of this application. Reads the log only while there are any."""
 
@@ -116,7 +130,7 @@ class ProgressSubscriptions:
         self._followers: dict[str, list[Follower]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[str] | None = None
-        self._live: tuple[asyncio.AbstractEventLoop, LiveSamples] | None = None
+        self._live: tuple[asyncio.AbstractEventLoop, LiveSamples | HttpSamples] | None = None
         self._ends: list[Callable[[], None]] = []
 
     def add(self, id: str, callback: Callback, samples: bool) -> Callable[[], None]:
@@ -152,15 +166,21 @@ class ProgressSubscriptions:
         for unsubscribe in tuple(self._ends):
             unsubscribe()
 
-    def _samples(self) -> LiveSamples | None:
-        """Where samples come from: RabbitMQ only; None elsewhere."""
+    def _samples(self) -> LiveSamples | HttpSamples | None:
+        """Where samples come from; None where the transport is one of those that are plugged in."""
         settings, loop = self._app.settings, asyncio.get_running_loop()
-        if not settings.url.startswith(("amqp://", "amqps://")):
-            return None
-        if self._live is None or self._live[0] is not loop:
+        if self._live is not None and self._live[0] is loop:
+            return self._live[1]
+        if settings.url.startswith(("amqp://", "amqps://")):
             from millrace.live_samples import LiveSamples
 
             self._live = loop, LiveSamples(settings.url, settings.tenant, SAMPLE, self._heard)
+        elif settings.url.startswith(("http://", "https://")):
+            from millrace.live_samples_http import HttpSamples
+
+            self._live = loop, HttpSamples(settings, SAMPLE, self._heard)
+        else:
+            return None
         return self._live[1]
 
     def _heard(self, sample: Transient) -> None:

@@ -31,16 +31,9 @@ class HttpTransport:
         # The pool looks at every waiting request for each connection that becomes free, so thousands of questions at
         # once wait here. Commands do not: a worker's renewals and reports must never wait behind questions.
         self._turn = asyncio.Semaphore(QUESTIONS)
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if api_key is not None:
-            headers["Authorization"] = f"Bearer {api_key}"
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            headers=headers,
-            limits=httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=IDLE_SECONDS),
-            # A proxy from the environment must not stand between a machine and itself.
-            trust_env=urlsplit(url).hostname not in LOOPBACK,
-        )
+        limits = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=IDLE_SECONDS)
+        self._client = http_client(url, api_key, limits)
+        self._client.headers.update({"Content-Type": "application/json", "Accept": "application/json"})
 
     async def execute(
         self,
@@ -95,6 +88,17 @@ class HttpTransport:
         except httpx.TransportError as error:
             raise Unanswered(f"{self._client.base_url} did not answer: {_reason(error)}") from error
         return read_reply(response.status_code, response.content)
+
+
+def http_client(url: str, api_key: str | None, limits: httpx.Limits | None = None) -> httpx.AsyncClient:
+    """A client of the service at `url`; the API key, if any, travels as a bearer token."""
+    return httpx.AsyncClient(
+        base_url=url.rstrip("/"),
+        headers={} if api_key is None else {"Authorization": f"Bearer {api_key}"},
+        limits=limits or httpx.Limits(max_connections=1),
+        # A proxy from the environment must not stand between a machine and itself.
+        trust_env=urlsplit(url).hostname not in LOOPBACK,
+    )
 
 
 def read_reply(status: int, content: bytes) -> Reply:

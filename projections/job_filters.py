@@ -67,6 +67,7 @@ def job_conditions(tenant: str, query: ListJobs) -> Conditions:
             "status = {}": query.status.value if query.status else None,
             "queue = {}": query.queue,
             "name = {}": query.name,
+            "key = {}": query.key,
             "dead_lettered = {}": query.dead_lettered,
             "created_at >= {}": query.created_after,
             "created_at < {}": query.created_before,

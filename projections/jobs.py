@@ -20,9 +20,9 @@ REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
 # What nearly all events are; they touch rows and counts and nothing else.
 COMMON = frozenset({job_events.Enqueued, job_events.Started, job_events.Completed})
-# Position, name, data, priority, timeout, company, correlation id and time of creation.
-Fixed = tuple[Any, Any, Any, Any, Any, Any, Any, Any]
-NOTHING_FIXED: Fixed = (None,) * 8
+# Position, name, data, priority, timeout, company, correlation id, time of creation and key.
+Fixed = tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]
+NOTHING_FIXED: Fixed = (None,) * 9
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class JobRow:
 
     def row(self, fixed: Fixed = NOTHING_FIXED) -> tuple[Any, ...]:
         """The table's row; an update leaves out what never changes."""
-        position, name, data, priority, timeout, company, correlation_id, created_at = fixed
+        position, name, data, priority, timeout, company, correlation_id, created_at, key = fixed
         return (
             self.tenant,
             self.id,
@@ -72,6 +72,7 @@ class JobRow:
             self.result,
             self.error,
             self.dead_lettered,
+            key,
         )
 
 
@@ -204,6 +205,7 @@ class JobsProjection:
                 recorded.metadata.company,
                 recorded.metadata.correlation_id,
                 event.timestamp,
+                event.key,
             )
             page.counts[tenant, row.queue, row.status] += 1
             page.touched[key] = row

@@ -11,7 +11,8 @@ from projections.job_filters import job_conditions
 from projections.projection import Connection
 
 COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, max_attempts, timeout, created_at, run_at,
-       started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, position"""
+       started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, key,
+       position"""
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
 HEARTBEAT = """
 SELECT details::text AS details, details_at AS at FROM leases

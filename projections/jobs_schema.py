@@ -33,10 +33,12 @@ CREATE TABLE IF NOT EXISTS jobs_v{v} (
     result        json,
     error         text,
     dead_lettered boolean     NOT NULL,
+    key           text,
     PRIMARY KEY (tenant, id)
 ) WITH (fillfactor = 80);
 CREATE INDEX IF NOT EXISTS jobs_v{v}_status_idx ON jobs_v{v} (tenant, status, position);
 CREATE INDEX IF NOT EXISTS jobs_v{v}_position_idx ON jobs_v{v} (tenant, position);
+CREATE INDEX IF NOT EXISTS jobs_v{v}_key_idx ON jobs_v{v} (tenant, key, position) WHERE key IS NOT NULL;
 CREATE TABLE IF NOT EXISTS job_errors_v{v} (
     tenant    text        NOT NULL,
     job_id    text        NOT NULL,

@@ -180,6 +180,8 @@ class GroupCommit:
                 served = self._served(batch, rows)
                 if rows.events or rows.inbox or served is not None:
                     written = await self._write(connection, rows, served)
+                if found.ancestry is not None:
+                    await found.ancestry.save(connection)
         except BaseException:
             if served is not None and written is not None:
                 served.failed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
+import structlog
 from eventsourcing.persistence import StoredEvent
 
 from adapters.postgres.errors import translated
@@ -15,6 +16,7 @@ from millrace.contracts.durations import ENDS, WINDOW, durations, waited
 from millrace.contracts.wire import Context
 from projections.jobs_queries import job_stats, queue_counts
 
+log = structlog.get_logger("jobs")
 READER = "jobs"
 # The event before a start tells since when the job could run, the one before an end when it was started.
 STEPS = """
@@ -58,17 +60,27 @@ class JobStatistics:
         names = sorted(ages.keys() | counts.keys()) if query.queue is None else [query.queue]
         stats["queues"] = [{"queue": name, **counts.get(name, {}), "oldest_waiting": ages.get(name)} for name in names]
         stats["oldest_waiting"] = max((ages[name] for name in names if name in ages), default=None)
-        starts = [row for row in steps if row["event_type"] == "job.started"]
-        stats["wait"] = durations([waited(row["at"], row["before"], self._due(row)) for row in starts])
+        waits = [self._waited(row) for row in steps if row["event_type"] == "job.started"]
+        stats["wait"] = durations([seconds for seconds in waits if seconds is not None])
+        stats["unreadable"] = waits.count(None)
         ends = [row for row in steps if row["event_type"] in ENDS and row["before_type"] == "job.started"]
         stats["run"] = durations([(row["at"] - row["before"]).total_seconds() for row in ends])
         return stats
 
-    def _due(self, row: asyncpg.Record) -> Any:
-        """The time that the event before a start made the job wait for, if any."""
+    def _waited(self, row: asyncpg.Record) -> float | None:
+        """How many seconds the job of a start had waited for it; None where the event before it cannot be decoded."""
         stored = StoredEvent(row["originator_id"], row["originator_version"], row["topic"], row["state"])
         try:
-            return getattr(self._mapper.to_domain_event(stored), "run_at", None)
-        except Exception:
+            due = getattr(self._mapper.to_domain_event(stored), "run_at", None)
+        except Exception as error:
             # One event that this release cannot decode must not cost the figures of all others.
+            log.warning(
+                "event unreadable",
+                action="event_unreadable",
+                query="job.stats",
+                stream=row["originator_id"],
+                version=row["originator_version"],
+                error=repr(error),
+            )
             return None
+        return waited(row["at"], row["before"], due)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from adapters.postgres.ancestry import Ancestry, is_related
 from adapters.postgres.bindings import Bindings, parts_of
 from adapters.postgres.rows import Link
 from domain.ports import Append, Conflict, Duplicate, Outcome
@@ -32,17 +33,21 @@ class Verdicts:
 
     Attributes:
         links: by the append's number, the jobs that its new job has to wait for.
+        ancestry: what the appends that can be stored change in it; None where there is nothing to store.
     """
 
     outcomes: list[Outcome | None]
     links: dict[int, Sequence[Link]] = field(default_factory=dict)
+    ancestry: Ancestry | None = None
 
 
 def is_guarded(append: Append) -> bool:
     """Whether the append may only be stored under a condition that somebody has to look up."""
     work = append.work
-    return append.lapsed_attempt is not None or (
-        work is not None and (work.unique is not None or work.parents is not None or work.batch is not None)
+    return (
+        append.lapsed_attempt is not None
+        or (work is not None and (work.unique is not None or work.parents is not None or work.batch is not None))
+        or is_related(append)
     )
 
 
@@ -61,8 +66,9 @@ async def verdicts(
     guarded = [a.stream.text for a in asked if a.lapsed_attempt is not None and a.stream is not None]
     lapsed = {(row["stream"], row["attempt"]) for row in await connection.fetch(LAPSED, guarded)} if guarded else set()
     bindings = await Bindings.looked_up(connection, asked)
+    ancestry = await Ancestry.looked_up(connection, asked)
 
-    found = Verdicts([])
+    found = Verdicts([], ancestry=ancestry)
     broken: set[str] = set()
     for number, append in enumerate(appends):
         outcome: Outcome | None = _duplicate(append, known)
@@ -75,13 +81,14 @@ async def verdicts(
         ):
             outcome = Conflict()
         if outcome is None:
-            outcome = bindings.objection(append)
+            outcome = bindings.objection(append) or ancestry.objection(append)
         if outcome is not None:
             broken.update(text for _, text in parts)
         else:
             for part, text in parts:
                 versions[text] = part.expected_version + len(part.events)
             bindings.note(append)
+            ancestry.note(append)
             if links := bindings.links(append):
                 found.links[number] = links
         found.outcomes.append(outcome)

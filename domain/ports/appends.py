@@ -168,4 +168,20 @@ class BatchClosed:
     exists: bool
 
 
-Outcome = Appended | Duplicate | Conflict | Rejected | KeyTaken | ParentsMissing | BatchClosed
+@dataclass(frozen=True, slots=True)
+class PartOfItself:
+    """The new progress would be a part of itself: `ring` is the way from it up to it again."""
+
+    ring: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartTooDeep:
+    """The new progress would be a part of more wholes, one in the other, than are followed."""
+
+    id: str
+
+
+Outcome = (
+    Appended | Duplicate | Conflict | Rejected | KeyTaken | ParentsMissing | BatchClosed | PartOfItself | PartTooDeep
+)

@@ -53,6 +53,7 @@ def jobs(
     status: Annotated[JobStatus | None, typer.Option(help="Only jobs that are in this state.")] = None,
     queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
     name: Annotated[str | None, typer.Option(help="Only jobs of this handler.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only jobs for this key.")] = None,
     since: Annotated[str | None, typer.Option(help="Only jobs enqueued then or later, ISO 8601 with zone.")] = None,
     until: Annotated[str | None, typer.Option(help="Only jobs enqueued before, ISO 8601 with zone.")] = None,
     error: Annotated[str | None, typer.Option(help="Only jobs whose errors have these words.")] = None,
@@ -64,7 +65,8 @@ def jobs(
     as_json: Json = False,
 ) -> None:
     """Lists jobs, newest first, or shows one."""
-    filters: dict[str, Any] = {"status": status, "queue": queue, "name": name, "error": error, "waiting": waiting}
+    filters: dict[str, Any] = {"status": status, "queue": queue, "name": name, "key": key}
+    filters |= {"error": error, "waiting": waiting}
     filters["created_after"] = None if since is None else point_in_time(since)
     filters["created_before"] = None if until is None else point_in_time(until)
 

@@ -56,8 +56,8 @@ class _Mend(DeadLetterFilter):
 
     Attributes:
         reason: kept with each of them, as is who wants it.
-        dry_run: only counts.
-        limit: most jobs to change in this call; where there are more, the answer has a `cursor`.
+        dry_run: changes nothing; the answer counts and names the jobs that would be changed.
+        limit: most jobs to change, or to name, in this call; where there are more, the answer has a `cursor`.
         cursor: of the call before, to go on behind it.
     """
 
@@ -79,7 +79,10 @@ class PurgeDeadLetters(_Mend):
 
 
 class Mended(Bulk):
-    """Answer to `deadletter.retry` and `deadletter.purge`; `job_ids` names the jobs that are now as wished."""
+    """Answer to `deadletter.retry` and `deadletter.purge`; `job_ids` names the jobs that are now as wished.
+
+    In a dry run it names those that would be, of which there are `matched` from this page on.
+    """
 
     job_ids: tuple[str, ...] = ()
 

@@ -38,6 +38,7 @@ class ListJobs(Message):
     """Query `job.list`: newest first, in pages. `status=active` means `processing`.
 
     Attributes:
+        key: whom jobs are for.
         created_after: enqueued at this time or later.
         created_before: enqueued before this time.
         finished_after: completed or failed for good at this time or later.
@@ -49,6 +50,7 @@ class ListJobs(Message):
     status: JobStatus | None = None
     queue: Name | None = None
     name: Name | None = None
+    key: Name | None = None
     dead_lettered: bool | None = None
     created_after: Time | None = None
     created_before: Time | None = None
@@ -88,6 +90,8 @@ class Stats(Fact):
         oldest_waiting: seconds for which the oldest of the jobs that may run has waited; this and all below only with
             `details`.
         wait: how long jobs that may run waited for their start, by the newest starts.
+        unreadable: of these, starts that are not in `wait` because the event before them cannot be decoded; the
+            service's log names them.
         run: how long attempts took that completed or failed, by the newest ones.
         circuits: names whose jobs are paused because too many of their attempts fail, or start on trial.
     """
@@ -102,6 +106,7 @@ class Stats(Fact):
     oldest_waiting: float | None = None
     queues: tuple[QueueStats, ...] = ()
     wait: Durations | None = None
+    unreadable: int = 0
     run: Durations | None = None
     circuits: tuple[OpenCircuit, ...] = ()
 
@@ -126,6 +131,7 @@ class Heartbeat(Fact):
 class Job(Fact):
     """A job as it is read. `payload` is an alias of `data`, `processed_at` of `started_at`.
 
+    `key` is whom the job is for, where its queue shares or limits by key.
     `heartbeat` is there in `job.get` while an attempt runs that has told something of itself.
     `logs` is read with `job.logs` and stands here in the Python client only, where it was asked for.
     """
@@ -150,6 +156,7 @@ class Job(Fact):
     errors: tuple[AttemptError, ...] = ()
     dead_lettered: bool = False
     worker: str | None = None
+    key: str | None = None
     version: int = 1
     heartbeat: Heartbeat | None = None
     logs: tuple[KeptLine, ...] = ()

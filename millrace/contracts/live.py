@@ -14,11 +14,12 @@ class Transient(Fact):
     """A sample as a CloudEvent: it has no position, and may be lost, overtaken or left out.
 
     Attributes:
+        id: of the message on the exchange; the live feed over HTTP leaves it out.
         eventtype: as an event's, such as `progress.update`.
         subject: id of the aggregate that it is about.
     """
 
-    id: str
+    id: str | None = None
     tenant: str
     eventtype: str
     subject: str

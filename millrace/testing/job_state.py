@@ -153,7 +153,6 @@ class JobState:
             "error": last,
             "removed": self.removed,
             "unique": self.unique,
-            "key": self.key,
             "after": self.after,
             "on_parent_failure": self.on_parent_failure,
             "batch": self.batch,
@@ -177,4 +176,5 @@ class JobState:
             "result": self.result,
             "dead_lettered": self.dead_lettered,
             "worker": self.worker,
+            "key": self.key,
         }

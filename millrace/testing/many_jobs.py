@@ -26,18 +26,20 @@ def change_many(log: MemoryLog, execute: Execute, wish: Wish, context: Context) 
     """
     after, until = _places(wish.cursor) if wish.cursor else (0, log.head)
     found = [job for job in _fitting(log, wish, context.tenant) if after < job.first_position <= until]
-    if wish.dry_run:
-        return {"matched": len(found)}
     page = found[: wish.limit]
+    cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
+    named = isinstance(wish, RetryDeadLetters | PurgeDeadLetters)
+    if wish.dry_run:
+        more = {"cursor": cursor, "job_ids": [job.id for job in page]} if named else {}
+        return {"matched": len(found), **more}
     reason = {} if wish.reason is None else {"reason": wish.reason}
     changed = []
     for job in page:
         own = context._replace(message_id=f"{context.message_id}/{job.id}")
         if isinstance(execute(_command(wish), {"job_id": job.id, **reason}, own), Accepted):
             changed.append(job.id)
-    cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
     told = {"matched": len(page), "changed": len(changed), "refused": len(page) - len(changed), "cursor": cursor}
-    return {**told, "job_ids": changed} if isinstance(wish, RetryDeadLetters | PurgeDeadLetters) else told
+    return {**told, "job_ids": changed} if named else told
 
 
 def _command(wish: Wish) -> str:

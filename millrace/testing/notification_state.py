@@ -61,8 +61,8 @@ class NotificationState:
 
     @property
     def seen_at(self) -> datetime | None:
-        """When it was read, by itself or with the whole inbox."""
-        return self.read_at or self.inbox_read_at
+        """When it was read, with the whole inbox or by itself."""
+        return self.inbox_read_at or self.read_at
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1

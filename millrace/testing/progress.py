@@ -17,6 +17,7 @@ from millrace.testing.queries import Query, position_before
 from millrace.testing.refusals import Refusal
 
 KIND = "progress"
+MOST_WHOLES = 100
 
 
 class MemoryProgress:
@@ -32,7 +33,7 @@ class MemoryProgress:
 
         return {
             "progress.create": Route(
-                contract.CreateProgress, KIND, _chosen, decisions.create, self._told, creates=True
+                contract.CreateProgress, KIND, _chosen, decisions.create, self._told, creates=True, admit=self._admit
             ),
             "progress.update": Route(
                 contract.UpdateProgress,
@@ -83,6 +84,24 @@ class MemoryProgress:
         for stream, state in list(self._log.states.items()):
             if isinstance(state, ProgressState) and (facts := decisions.stall(state, self._clock.now())):
                 self._log.append(stream, facts, self._origin(stream, f"{stream.id}/stall"), self._clock.now())
+
+    def _admit(self, stream: Stream, state: ProgressState | None, command: contract.CreateProgress, _: Context) -> None:
+        """Raises:
+        Refusal: it would be a part of itself, or of too many others.
+        """
+        if state is not None and not state.removed:
+            return
+        line, parent_id = [stream.id], command.parent_id
+        while parent_id is not None:
+            line.append(parent_id)
+            if parent_id == stream.id:
+                detail = f"parent_id: it would be a part of itself: {' → '.join(line)}; choose another parent or none"
+                raise Refusal("progress-ring", detail, ring=line)
+            if len(line) > MOST_WHOLES + 1:
+                detail = f"parent_id: a progress lies in {MOST_WHOLES} others at most, one in the other"
+                raise Refusal("invalid", f"{detail}; choose one further up")
+            parent = self._log.states.get(Stream(KIND, stream.tenant, parent_id))
+            parent_id = parent.parent_id if isinstance(parent, ProgressState) and not parent.removed else None
 
     def _origin(self, stream: Stream, cause: str | None) -> Origin:
         first = self._log.streams[stream][0].origin

@@ -96,6 +96,7 @@ class Queries:
             "status": query.status,
             "queue": query.queue,
             "name": query.name,
+            "key": query.key,
             "dead_lettered": query.dead_lettered,
         }
         filters = {name: value for name, value in wanted.items() if value is not None}

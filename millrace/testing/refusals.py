@@ -25,6 +25,7 @@ STATUS = {
     "unknown-parent": 422,
     "unknown-ref": 422,
     "dependency-cycle": 422,
+    "progress-ring": 422,
     "unknown-batch": 422,
     "invalid": 422,
     "idempotency-mismatch": 422,

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from millrace.cli.main import build
 from tests.support.installed import ROOT
 from tests.support.up import up
 
@@ -39,6 +41,14 @@ def test_the_commands_of_the_readme_name_what_is_there() -> None:
     assert {*re.findall(r"`?make (\w+)", README)} <= {*targets, "check"}
     for path in re.findall(r"\]\((?!https?:)([^)#]+)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_readme_lists_all_commands_and_no_others() -> None:
+    listed = re.search(r"^`millrace ((?:[\w-]+[\s·]+)+[\w-]+)`", README, re.MULTILINE)
+    assert listed is not None
+    names = re.findall(r"[\w-]+", listed[1])
+    assert len(names) == len(set(names))
+    assert set(names) == set(get_command(build()).commands)  # type: ignore[attr-defined]
 
 
 async def test_the_service_and_the_worker_of_the_readme_answer(folder: Path) -> None:

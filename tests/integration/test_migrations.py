@@ -8,14 +8,20 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from eventsourcing.compressor import ZlibCompressor
 
 from adapters.postgres.database import Connection, Database
+from adapters.postgres.mapper import EventMapper
+from adapters.postgres.rebuild import rebuild
+from infra.bootstrap import build
 from infra.maintenance import migrate_database, rebuild_read_model
 from infra.migrate import MIGRATIONS, NewerDatabase, migrate
+from infra.settings import Settings
 from projections.registry import projections
 from tests.controls.clock import NOW
 from tests.support.eventually import eventually
-from tests.support.systems import TENANT, asked, claimed, enqueued, history, job, reported, system
+from tests.support.stores import storing
+from tests.support.systems import TENANT, asked, claimed, enqueued, history, job, reported, system, told
 
 ALL = [file.stem for file in sorted(MIGRATIONS.glob("*.sql"))]
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -95,6 +101,51 @@ async def test_dead_letters_of_a_release_without_their_rows_are_grouped_after_th
         assert wanted["groups"][0]["count"] == 2
     rebuilt = await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, True)
     assert rebuilt.equal
+
+
+async def test_jobs_of_a_release_without_their_keys_have_them_after_the_migration(
+    connection: Connection, fresh_database_url: str
+) -> None:
+    async with system(fresh_database_url) as before:
+        for number in range(6):
+            job_id = await enqueued(before, key=("acme", "globex", None)[number % 3])
+        for grant in await claimed(before, slots=2):
+            await reported(before, grant)
+        await told(before, "job.change", {"job_id": job_id, "priority": 5})
+        await job(before, job_id)
+        wanted = await asked(before, "job.list", {})
+    await connection.execute("DROP VIEW jobs")
+    await connection.execute("ALTER TABLE jobs_v1 DROP COLUMN key")
+    await connection.execute("DELETE FROM migrations WHERE name = '0170_key_of_jobs'")
+    assert await migrate_database(fresh_database_url) == ["0170_key_of_jobs"]
+    async with system(fresh_database_url) as after:
+        assert await asked(after, "job.list", {}) == wanted
+        late = await enqueued(after, key="acme")
+        assert (await job(after, late))["key"] == "acme"
+        found = (await asked(after, "job.list", {"key": "acme"}))["jobs"]
+        assert [each["key"] for each in found] == ["acme"] * 3
+    rebuilt = await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, True)
+    assert rebuilt.equal
+
+
+async def test_a_job_whose_events_are_compressed_has_its_key_after_the_rebuild_that_the_migration_calls_for(
+    connection: Connection, fresh_database_url: str
+) -> None:
+    mapper = EventMapper(compressor=ZlibCompressor())
+    built = await build(Settings(), fresh_database_url, mapper=mapper)
+    built.start()
+    job_id = await enqueued(built, key="acme")
+    await job(built, job_id)
+    await built.stop()
+    await connection.execute("DROP VIEW jobs")
+    await connection.execute("ALTER TABLE jobs_v1 DROP COLUMN key")
+    await connection.execute("DELETE FROM migrations WHERE name = '0170_key_of_jobs'")
+    assert await migrate_database(fresh_database_url) == ["0170_key_of_jobs"]
+    assert await connection.fetchval("SELECT key FROM jobs WHERE id = $1", job_id) is None
+    (projection,) = [each for each in projections() if each.name == "jobs"]
+    async with storing(fresh_database_url, mapper) as storage:
+        await rebuild(connection, storage.store, projection, lambda done, total: None, verify=False)
+    assert await connection.fetchval("SELECT key FROM jobs WHERE id = $1", job_id) == "acme"
 
 
 async def test_a_process_that_starts_while_a_rebuild_switches_leaves_the_views_on_the_new_version(

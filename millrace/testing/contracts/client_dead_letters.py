@@ -186,10 +186,22 @@ class DeadLettersContract:
         await dead(bench, name="m")
         position = await head(bench.app)
         counted = (await bench.app.execute("deadletter.purge", {"name": "n", "dry_run": True, "limit": 1})).result
-        assert counted == {"matched": 2}
+        assert (counted["matched"], counted["job_ids"]) == (2, jobs[:1])
         assert await head(bench.app) == position
         assert {job.id for job in await bench.app.dead_letters.list(name="n")} == set(jobs)
         assert await bench.app.dead_letters.purge(name="n") == jobs
+
+    async def test_a_dry_run_names_the_jobs_that_the_same_call_would_change(self, bench: Bench) -> None:
+        jobs = [(await dead(bench)).id for _ in range(3)]
+        await dead(bench, name="m")
+        position = await head(bench.app)
+        for page in (None, 2):
+            assert await bench.app.dead_letters.retry("disk", dry_run=True, name="n", limit=page) == jobs
+            assert await bench.app.dead_letters.purge("old", dry_run=True, name="n", limit=page) == jobs
+        assert await bench.app.dead_letters.purge(dry_run=True, name="nothing") == []
+        assert await head(bench.app) == position
+        assert await bench.app.dead_letters.retry("disk", name="n") == jobs
+        assert await bench.app.dead_letters.retry(dry_run=True, name="n") == []
 
     async def test_events_say_who_retried_undid_and_purged_and_why(self, bench: Bench) -> None:
         one, many = (await dead(bench, name="one")).id, (await dead(bench, name="many")).id

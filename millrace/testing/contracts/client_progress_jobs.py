@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace import JobContext, JobStatus, Progress, ProgressStatus, Snooze
+from millrace import JobContext, JobStatus, Progress, ProgressRing, ProgressStatus, Snooze
 from millrace.testing.contracts.bench import Bench
 from millrace.testing.contracts.client_progress import seen
 
@@ -112,6 +112,19 @@ class JobProgressContract:
         await tracker.complete("p2")
         await standing(bench, "album", 100, ProgressStatus.COMPLETED)
         assert {each.id for each in await tracker.list(parent_id="month")} == {"p1", "p2"}
+
+    async def test_no_progress_is_a_part_of_itself(self, bench: Bench) -> None:
+        tracker = bench.app.progress
+        await tracker.create(id="a", parent_id="b", children="mean")
+        await tracker.create(id="b", parent_id="c", children="mean")
+        with pytest.raises(ProgressRing, match="a part of itself") as refused:
+            await tracker.create(id="c", parent_id="a", children="mean")
+        assert refused.value.ring == ("c", "a", "b", "c")
+        assert await tracker.get("c") is None
+        await tracker.remove("b")
+        assert (await tracker.create(id="c", parent_id="a", children="mean")).parent_id == "a"
+        with pytest.raises(ProgressRing):
+            await tracker.create(id="b", parent_id="c")
 
     async def test_silence_is_an_event_and_the_next_update_ends_it(self, bench: Bench) -> None:
         tracker = bench.app.progress

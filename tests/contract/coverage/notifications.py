@@ -4,6 +4,7 @@ from __future__ import annotations
 
 OPERATIONS = "tests/integration/operations/test_notifications.py"
 HTTP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_http"
+CALLBACKS = "tests/integration/channels/test_callbacks.py::test_what_a_provider_tells_later_becomes_an_event"
 HTTP_TEMPLATES = f"{OPERATIONS}::test_templates_over_http"
 AMQP_NOTIFICATIONS = f"{OPERATIONS}::test_notifications_over_amqp"
 AMQP_TEMPLATES = f"{OPERATIONS}::test_templates_over_amqp"
@@ -23,6 +24,7 @@ ROUTES: dict[str, str] = {
     "read_notification": HTTP_NOTIFICATIONS,
     "snooze_notification": HTTP_NOTIFICATIONS,
     "acknowledge_notification": HTTP_NOTIFICATIONS,
+    "take_provider_callback": CALLBACKS,
     "cancel_notification": HTTP_NOTIFICATIONS,
     "list_templates": HTTP_TEMPLATES,
     "get_template": HTTP_TEMPLATES,

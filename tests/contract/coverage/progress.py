@@ -41,6 +41,7 @@ MESSAGES: dict[str, str] = {
     "progress.cancelled.event": AMQP_PROGRESS,
     "progress.resumed.event": AMQP_PROGRESS,
     "progress.child_reported.event": AMQP_PROGRESS,
+    "progress.jobs_counted.event": AMQP_PROGRESS,
     "progress.checkpointed.event": AMQP_PROGRESS,
     "progress.stalled.event": AMQP_PROGRESS,
     "progress.removed.event": AMQP_PROGRESS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from domain.live import Sample
+from millrace import Millrace, Progress
+from tests.support.eventually import eventually
 from tests.support.live import LiveClient, live
 from tests.support.running import Running, running
 
@@ -117,3 +120,43 @@ async def test_following_ends_when_it_is_asked_to(service: Running, tenant: str)
         await call(service, tenant, "/file-1/complete", {})
         await client.say(action="unsubscribe", progress_id="file-1")
         assert (await client.read())["data"]["code"] == "not-found"
+
+
+@pytest.mark.parametrize("others", [0, 12])
+async def test_a_client_over_http_sees_samples_between_the_events(service: Running, tenant: str, others: int) -> None:
+    seen: list[Progress] = []
+    strangers: list[Progress] = []
+    async with Millrace(service.url, tenant=tenant, timeout=15) as app:
+        await app.progress.create(id="busy")
+        for n in range(others):
+            await app.progress.create(id=f"other-{n}")
+            app.progress.subscribe(f"other-{n}", strangers.append)
+        unsubscribe = app.progress.subscribe("busy", seen.append)
+        percent = 0.0
+
+        async def sampled() -> bool:
+            nonlocal percent
+            percent = min(percent + 0.01, 99.0)
+            await app.progress.update("busy", percent)
+            versions = [each.version for each in seen]
+            return len(versions) > len(set(versions))
+
+        await eventually(sampled)
+        await app.progress.complete("busy", "fine")
+        await eventually(lambda: asyncio.sleep(0, seen[-1].status), lambda status: status == "completed")
+        unsubscribe()
+    assert [each.progress for each in seen] == sorted(each.progress for each in seen)
+    assert {each.progress for each in strangers} <= {0}
+
+
+async def test_who_wants_events_alone_is_shown_no_samples(service: Running, tenant: str) -> None:
+    seen: list[Progress] = []
+    async with Millrace(service.url, tenant=tenant, timeout=15) as app:
+        await app.progress.create(id="busy")
+        app.progress.subscribe("busy", seen.append, samples=False)
+        for percent in range(1, 40):
+            await app.progress.update("busy", percent)
+        await app.progress.complete("busy")
+        await eventually(lambda: asyncio.sleep(0, seen and seen[-1].status), lambda status: status == "completed")
+    versions = [each.version for each in seen]
+    assert versions == sorted(set(versions))

@@ -33,6 +33,8 @@ async def test_progress_over_amqp(bench: Bench) -> None:
     await bench.ask("progress.cancel", {"progress_id": other, "reason": "not wanted"})
     assert (await bench.ask("progress.get", {"progress_id": other}))["result"]["progress"]["status"] == "cancelled"
     assert (await bench.ask("progress.remove", {"progress_id": other}))["result"]["success"]
+    batch = (await bench.ask("batch.create", {"name": "b", "progress": {"expected": 2}}))["result"]["batch_id"]
+    await bench.ask("job.enqueue", {"name": "n", "batch": batch})
     await bench.events(*(topic for topic in EVENTS if topic.startswith("progress.")))
 
 
