@@ -18,7 +18,7 @@ def notifications(base: Base) -> Module:
     storage = base.storage
     policy = notification_policy(base.settings, base.channels)
     # As for progress: the commands that its past still brings stay where it is off.
-    internal = {**notification_steps.internal_routes(), **inbox_reading.internal_routes()}
+    internal = {**notification_steps.internal_routes(policy.folder), **inbox_reading.internal_routes()}
     reads = PostgresInboxReads(storage.pool)
     reactions = [inbox_reading.reaction(reads, partial(_shown, base))]
     if not base.settings.modules.notifications.enabled:

@@ -92,7 +92,7 @@ class InMemory:
         self.templates = MemoryTemplates(self.log)
         self.notifications = MemoryNotifications(self.log, self.templates)
         self._progress = MemoryProgress(self.log, self.clock)
-        self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
+        self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications, self.templates)
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
