@@ -35,6 +35,7 @@ from millrace.contracts.notification_plan import (
     locale_of,
     plan,
 )
+from millrace.contracts.notification_resend import Resend
 from millrace.contracts.wire import Context, derived_id
 
 # How an application's subscription is called that sends through a channel.
@@ -162,7 +163,7 @@ def snooze(notification: Notification, command: contract.SnoozeNotification, at:
     return _told(notification, at)
 
 
-def resend(notification: Notification, command: contract.Resend, at: Moment) -> Decided:
+def resend(notification: Notification, command: Resend, at: Moment) -> Decided:
     notification.resend(command.channel, at.now)
     return _told(notification, at)
 
@@ -236,5 +237,5 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
         "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
         "notification.report": CommandRoute(contract.ReportDelivery, Notification, partial(report, policy), _named),
-        "notification.resend": CommandRoute(contract.Resend, Notification, resend, _named),
+        "notification.resend": CommandRoute(Resend, Notification, resend, _named),
     }

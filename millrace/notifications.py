@@ -225,15 +225,15 @@ class Notifications(NotificationHooks):
             since: by the time at which the channel was last heard of; with its zone.
             dry_run: only counts.
         """
-        count = 0
-        async for notification in self.iterate(user_id, scope="all"):
-            for each in notification.deliveries:
-                over = each.status in ("sent", "delivered", "failed") and each.delivery_id is not None
-                if each.channel == channel and over and each.updated_at is not None and each.updated_at >= since:
-                    count += 1
-                    if not dry_run:
-                        await self.resend(notification.id, channel)
-        return count
+        body = {"channel": channel, "since": since.isoformat(), "user_id": user_id, "dry_run": dry_run or None}
+        count, cursor = 0, None
+        while True:
+            # What this object has sent is among what the service finds: its read model is waited for there.
+            answer = await self._app.link.execute("notification.resend_since", _without_none(**body, cursor=cursor))
+            count += answer.result["matched" if dry_run else "changed"]
+            cursor = answer.result.get("cursor")
+            if cursor is None:
+                return count
 
     async def set_preferences(
         self, user_id: str, preferences: NotificationPreferences | Mapping[str, Any] | None = None, **given: Any

@@ -218,16 +218,6 @@ class ReportDelivery(Message):
     retry_after: Annotated[float, Field(ge=0, le=604_800)] | None = None
 
 
-class Resend(Message):
-    """`notification.resend`: once more through a channel in which it has ended, under the same delivery id.
-
-    What is still to be sent stays as it is. The user's preferences are not asked again.
-    """
-
-    notification_id: Identifier
-    channel: ChannelName
-
-
 class GetNotification(Message):
     """Query `notification.get`. With `user_id` it must be that user's."""
 
@@ -322,7 +312,6 @@ COMMANDS: dict[str, type[Message]] = {
     "notification.snooze": SnoozeNotification,
     "notification.receipt": Receipt,
     "notification.report": ReportDelivery,
-    "notification.resend": Resend,
 }
 QUERIES: dict[str, type[Message]] = {
     "notification.get": GetNotification,

@@ -11,6 +11,7 @@ from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
 from millrace.contracts import notification_events as events
 from millrace.contracts.notification_plan import Defer, Queue, Said, Show, Step, Suppress, channels_of, locale_of, plan
+from millrace.contracts.notification_resend import Resend
 from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.refusals import Refusal
@@ -160,7 +161,7 @@ def _failed(channel: str, attempt: int, reason: str, detail: str, provider: str 
     )  # fmt: skip
 
 
-def resend(notification: NotificationState, command: contract.Resend, now: datetime) -> list[Fact]:
+def resend(notification: NotificationState, command: Resend, now: datetime) -> list[Fact]:
     guard(notification, None)
     step = notification.steps.get(command.channel)
     if step is None or step.address is None or step.delivery_id is None or notification.cancelled:
