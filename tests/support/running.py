@@ -93,6 +93,7 @@ def app_of(
         allowed_origins=origins,
         limits=limits,
         unserved=system.settings.modules.unserved(),
+        live_paths=system.settings.modules.live_paths(),
         callbacks=build_callbacks(system.settings),
         version="0.0.0-test",
     )
