@@ -22,8 +22,9 @@ class OldRows:
     """Rows by when they were recorded. Several processes may remove them at once.
 
     Args:
-        pool: deletes, some rows in a statement: one that takes long is ended, and would keep who repeats a command waiting.
-        connect: a connection of its own, that goes through the table once. To look for the next rows anew after each
+        pool: deletes, some rows in a statement: one that takes long is ended, and whoever repeats an old command would
+            have to wait for it.
+        connect: a connection of its own, which goes through the table once. To look for the next rows anew after each
             deletion would go past all that were deleted before.
         page: rows that one statement deletes.
     """

@@ -55,6 +55,6 @@ def _loops(base: Base) -> list[Loop]:
 
 
 async def _forget(storage: Storage, kept: float) -> int:
-    """Removes what is too old to be asked for; returns how many rows. Answers to commands are kept for so many seconds."""
+    """Removes what is too old to be asked for, answers to commands after `kept` seconds; returns how many rows."""
     await storage.queue.tidy()
     return await storage.old_rows.remove("inbox", kept) + await storage.old_rows.remove("job_logs", LOG_SECONDS)

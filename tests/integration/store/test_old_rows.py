@@ -20,14 +20,15 @@ INSERTS: dict[KeptRows, str] = {
           FROM generate_series(1, $3::int) AS n""",
     "job_logs": """
         INSERT INTO job_logs (tenant, job_id, attempt, n, at, level, message, fields, recorded_at)
-        SELECT 'acme', $2::text, 1, n, clock_timestamp(), 'info', 'm', '{}', clock_timestamp() - make_interval(secs => $1)
+        SELECT 'acme', $2::text, 1, n, now(), 'info', 'm', '{}', clock_timestamp() - make_interval(secs => $1)
           FROM generate_series(1, $3::int) AS n""",
 }
 COUNTING = """
 CREATE TABLE deletions (n bigint);
 CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN INSERT INTO deletions SELECT count(*) FROM gone; RETURN NULL; END $$;
-CREATE TRIGGER counted AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION counted();
+CREATE TRIGGER counted AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION counted();
 """
 
 
