@@ -115,7 +115,7 @@ class NotificationHooksContract:
 
         notifications.register_channel("pigeon", send)
         with pytest.raises(ValueError, match="itself"):
-            notifications.register_channel("email", send)
+            notifications.register_channel("in-app", send)
         async with AsyncExitStack() as stack:
             if not bench.capabilities.virtual_clock:
                 await stack.enter_async_context(working(bench.app))
