@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -214,6 +215,7 @@ class Everybody(RuleBasedStateMachine):
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(240)
 
 
+@pytest.mark.timeout(900)
 async def test_no_sequence_of_commands_breaks_what_holds_jobs_together(fresh_database_url: str, tmp_path: Path) -> None:
     async with system(fresh_database_url, storage=tmp_path / "objects", unconfirmed=240.0) as running:
         loop = asyncio.get_running_loop()
