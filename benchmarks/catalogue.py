@@ -73,6 +73,7 @@ UNITS = {
     "http_cpu": "ms/request",
     "live": "ms",
     "live_rate": "deliveries/s",
+    "live_bytes": "bytes/message",
     "live_cpu": "µs/delivery",
     "live_cpu_ratio": "× (a bare broadcast)",
     "four_workers": "jobs/s",

@@ -75,6 +75,14 @@ class DueDeliveries(Protocol):
         ...
 
 
+class InboxReads(Protocol):
+    """Finds notifications that were read together with their whole inbox."""
+
+    async def read_at(self, tenant: str, user_id: str, at: datetime, after: int, limit: int) -> list[tuple[str, int]]:
+        """(notification id, position) of those that the user read at that time, oldest first, behind a position."""
+        ...
+
+
 class ExpiredNotifications(Protocol):
     """Finds notifications in the read model by their age."""
 

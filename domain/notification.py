@@ -20,6 +20,7 @@ from domain.notification_events import (
     HandedOver,
     Queued,
     Read,
+    Receipt,
     Removed,
     Sent,
     Snoozed,
@@ -56,6 +57,8 @@ class Notification(Aggregate):
     steps: dict[str, Step]
     read_at: datetime | None
     snoozed_until: datetime | None
+    # Snapshots of earlier releases have none.
+    woken_at: datetime | None = None
 
     def __base_init__(self, originator_id: Any, originator_version: int, timestamp: datetime) -> None:
         super().__base_init__(originator_id, originator_version, timestamp)
@@ -99,12 +102,15 @@ class Notification(Aggregate):
         if step is None or step.pending:
             self.trigger_event(Suppressed, timestamp=now, channel=channel, reason=reason, detail=detail)
 
-    def sent(self, channel: str, attempt: int, provider: str, provider_message_id: str | None, now: datetime) -> None:
-        """A provider has taken it."""
+    def sent(
+        self, channel: str, attempt: int, provider: str, provider_message_id: str | None, now: datetime,
+        detail: str | None = None,
+    ) -> None:  # fmt: skip
+        """A provider has taken it; `detail` says why those before it have not."""
         if self._awaits(channel, attempt):
             self.trigger_event(
                 Sent, timestamp=now, channel=channel, attempt=attempt, provider=provider,
-                provider_message_id=provider_message_id,
+                provider_message_id=provider_message_id, detail=detail,
             )  # fmt: skip
 
     def hand_over(self, channel: str, attempt: int, until: datetime, now: datetime) -> None:
@@ -129,21 +135,34 @@ class Notification(Aggregate):
                 Failed, timestamp=now, channel=channel, attempt=attempt, provider=provider, reason=reason, detail=detail
             )
 
-    def acknowledge(self, channel: str, arrived: bool, reason: str, now: datetime) -> None:
+    def acknowledge(
+        self, channel: str, status: Receipt, detail: str, now: datetime, *, provider: str | None = None,
+        provider_message_id: str | None = None,
+    ) -> None:  # fmt: skip
         """A provider has told later what became of what it had taken; what has ended otherwise stays as it is.
+
+        Args:
+            status: `bounced` counts after `delivered` too: some mail servers take a mail first and send it back then.
+            provider: who tells it. Its word may come before the record that it has taken the message.
+            provider_message_id: of which message; what is told of another one than was sent last changes nothing.
 
         Raises:
             NotSent: nothing was sent through the channel.
         """
         step = self.steps.get(channel)
+        if step is not None and step.status == "queued" and provider is not None:
+            self.sent(channel, step.attempts + 1, provider, provider_message_id, now)
+            step = self.steps[channel]
         if step is None or step.status not in ("sent", "delivered", "failed") or channel == IN_APP:
             raise NotSent(self.id, channel)
-        if step.status == "sent" and arrived:
+        if not step.is_of(provider, provider_message_id):
+            return
+        if status == "delivered" and step.status == "sent":
             self.trigger_event(Delivered, timestamp=now, user_id=self.user_id, channel=channel)
-        elif step.status == "sent":
+        elif step.status == "sent" or (status == "bounced" and step.status == "delivered"):
             self.trigger_event(
                 Failed, timestamp=now, channel=channel, attempt=step.attempts, provider=step.provider or "",
-                reason="undelivered", detail=reason,
+                reason="bounced" if status == "bounced" else "undelivered", detail=detail,
             )  # fmt: skip
 
     def resend(self, channel: str, now: datetime) -> None:
@@ -168,6 +187,12 @@ class Notification(Aggregate):
         """
         self.guard(user_id)
         if self.read_at is None:
+            self.trigger_event(Read, timestamp=now, user_id=self.user_id)
+
+    def read_with_inbox(self, at: datetime, now: datetime) -> None:
+        """The user has read the whole inbox at that time. What has come back since then is unread."""
+        woken = self.woken_at is not None and self.woken_at > at
+        if self.read_at is None and not woken and not self.removed:
             self.trigger_event(Read, timestamp=now, user_id=self.user_id)
 
     def cancel(self, user_id: str | None, reason: str | None, now: datetime) -> None:

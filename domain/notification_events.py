@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from domain.aggregate import Event
 
 if TYPE_CHECKING:
     from domain.notification import Notification
 
+Receipt = Literal["delivered", "bounced", "failed"]
 IN_APP = "in-app"
 HANDED_OVER = "handed-over"
 
@@ -36,6 +37,13 @@ class Step:
     @property
     def pending(self) -> bool:
         return self.status in ("queued", "deferred")
+
+    def is_of(self, provider: str | None, provider_message_id: str | None) -> bool:
+        """Whether the message that was sent last may be meant; None means any."""
+        known = self.provider_message_id
+        return provider in (None, self.provider) and (
+            None in (known, provider_message_id) or known == provider_message_id
+        )
 
     def end(self, status: str, reason: str | None = None, detail: str | None = None) -> None:
         self.status, self.reason, self.detail, self.due_at = status, reason, detail, None
@@ -107,15 +115,23 @@ class Suppressed(Event):
 
 
 class Sent(Event):
+    """Version 2 has `detail`: why providers before this one did not take it."""
+
     TOPIC: ClassVar[str] = "notification.sent"
+    class_version: ClassVar[int] = 2
     channel: str
     attempt: int
     provider: str
     provider_message_id: str | None
+    detail: str | None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        state["detail"] = None
 
     def apply(self, notification: Notification) -> None:
         step = notification.steps[self.channel]
-        step.end("sent")
+        step.end("sent", None, self.detail)
         step.attempts, step.provider, step.provider_message_id = self.attempt, self.provider, self.provider_message_id
 
 
@@ -199,6 +215,7 @@ class Woken(Event):
 
     def apply(self, notification: Notification) -> None:
         notification.snoozed_until = notification.read_at = None
+        notification.woken_at = self.timestamp
 
 
 class Removed(Event):

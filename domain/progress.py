@@ -99,7 +99,7 @@ class Progress(Aggregate):
         self.checkpoint: Any = None
         self.started_at = self.completed_at = self.failed_at = self.cancelled_at = None
         self.stalled_at = self.resumed_at = None
-        self.resumed_from = 0.0
+        self.resumed_from, self.counted_as_of = 0.0, 0
 
     @classmethod
     def create(cls, stream: str, now: datetime, **options: Any) -> Self:

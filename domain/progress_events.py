@@ -148,6 +148,20 @@ class ChildReported(Moved):
         progress.touch(self.timestamp)
 
 
+class JobsCounted(Moved):
+    TOPIC: ClassVar[str] = "progress.jobs_counted"
+    children: dict[str, Any]
+    as_of: int
+    rate: float | None
+
+    def apply(self, progress: Progress) -> None:
+        if self.status != "pending":
+            progress.start(self.timestamp)
+        progress.rule, progress.counted_as_of = self.children, self.as_of
+        progress.progress, progress.rate = self.progress, self.rate
+        progress.touch(self.timestamp)
+
+
 class Checkpointed(ProgressEvent):
     TOPIC: ClassVar[str] = "progress.checkpointed"
     checkpoint: Any

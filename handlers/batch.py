@@ -7,10 +7,15 @@ from functools import partial
 from typing import Any
 
 from domain.batch import Batch
+from domain.errors import Refusal
 from domain.job import KIND as JOB_KIND
 from domain.job import Job
 from domain.ports import StreamName
+from domain.progress import KIND as PROGRESS_KIND
+from domain.progress import Progress
+from domain.progress_jobs import rule_of_jobs
 from handlers.job import JobPolicy
+from handlers.progress_types import ProgressTypes
 from handlers.routes import Beside, CommandRoute, Decided, Moment
 from millrace.contracts import batch as contract
 from millrace.contracts.wire import Context, Identifier, Message, derived_id
@@ -28,16 +33,48 @@ class Finish(Message):
     cancelled: int
 
 
-def create(batch: Batch | None, command: contract.CreateBatch, at: Moment) -> Decided:
-    if batch is None:
-        batch = Batch.create(
-            at.stream,
-            at.now,
-            name=command.name,
-            on_complete=command.on_complete.model_dump() if command.on_complete else None,
-            on_success=command.on_success.model_dump() if command.on_success else None,
-        )
-    return _told(batch, at)
+class ProgressIsOff(Refusal):
+    """Raised when a batch is to have a progress and the module of progress is off."""
+
+    def __init__(self) -> None:
+        super().__init__("progress: the module is switched off (modules.progress.enabled); create the batch without it")
+
+
+def create(types: ProgressTypes | None, batch: Batch | None, command: contract.CreateBatch, at: Moment) -> Decided:
+    if batch is not None:
+        return _told(batch, at)
+    beside = None if command.progress is None else _tracked(types, command, command.progress, at)
+    batch = Batch.create(
+        at.stream,
+        at.now,
+        name=command.name,
+        on_complete=command.on_complete.model_dump() if command.on_complete else None,
+        on_success=command.on_success.model_dump() if command.on_success else None,
+    )
+    return _told(batch, at)._replace(beside=beside)
+
+
+def _tracked(
+    types: ProgressTypes | None, command: contract.CreateBatch, wish: contract.BatchProgress, at: Moment
+) -> Beside:
+    """The batch's progress, stored with it or not at all."""
+    if types is None:
+        raise ProgressIsOff
+    types.check_metadata(wish.type, wish.metadata)
+    stream = StreamName(PROGRESS_KIND, at.tenant, at.id)
+    progress = Progress.create(
+        stream.text,
+        at.now,
+        parent_id=wish.parent_id,
+        weight=wish.weight,
+        type=wish.type,
+        stages=[],
+        metadata={"batch_id": at.id, "batch": command.name, **wish.metadata},
+        user_id=wish.user_id,
+        children=rule_of_jobs(wish.expected),
+        stall_after=types.silence_of(wish.type) if wish.stall_after is None else wish.stall_after,
+    )
+    return Beside(stream, progress)
 
 
 def seal(batch: Batch, command: contract.SealBatch, at: Moment) -> Decided:
@@ -98,10 +135,15 @@ def _derived(_: Any, context: Context) -> str:
     return derived_id(context.tenant, context.message_id, context.principal)
 
 
-def command_routes() -> dict[str, CommandRoute]:
-    """Commands that a batch decides."""
+def command_routes(types: ProgressTypes | None) -> dict[str, CommandRoute]:
+    """Commands that a batch decides.
+
+    Args:
+        types: of progress; None where that module is off.
+    """
+    decide = partial(create, types)
     return {
-        "batch.create": CommandRoute(contract.CreateBatch, Batch, create, _derived, creates=True, required=False),
+        "batch.create": CommandRoute(contract.CreateBatch, Batch, decide, _derived, creates=True, required=False),
         "batch.seal": CommandRoute(contract.SealBatch, Batch, seal, _named),
         "batch.cancel": CommandRoute(contract.CancelBatch, Batch, cancel, _named),
     }

@@ -47,7 +47,7 @@ class Decisions:
                 raise item.objection
             if held is not None and self.glance(item, held, now):
                 return None
-            moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch, item.read)
+            moment = Moment(now, item.stream.id, item.stream.text, head, self._epoch, item.read, context.tenant)
             decided = None
             if rival is not None and item.rival is not None and route.resolve is not None:
                 decided = route.resolve(rival.aggregate, item.rival.id, item.command, moment)

@@ -20,7 +20,7 @@ from domain.ports import Clock, EventStore, StreamName
 from domain.retry import given_up, retry_delay
 from domain.subscription import KIND as SUBSCRIPTION
 from handlers.inbox import said_by
-from handlers.notification import NotificationPolicy
+from handlers.notification import OF_APPLICATION, NotificationPolicy
 from handlers.notification_steps import Collapse, Settle, Wake, line_of
 from handlers.pipeline import Pipeline
 from handlers.slow_hosts import SlowHosts
@@ -97,7 +97,7 @@ class Deliveries:
         """A channel that the service does not have itself: an application's, if one has subscribed for it."""
         if step.reason == HANDED_OVER:
             return self._settled(due, Unavailable(due.channel, "no worker has told what came of it in time"), step)
-        subscribed = StreamName(SUBSCRIPTION, due.tenant, f"channel:{due.channel}")
+        subscribed = StreamName(SUBSCRIPTION, due.tenant, f"{OF_APPLICATION}{due.channel}")
         if not await self._store.load([subscribed]):
             nobody = NotConfigured(f"neither the service nor an application has a channel {due.channel}")
             return self._settled(due, nobody, step)
@@ -136,10 +136,11 @@ class Deliveries:
     def _settled(self, due: DueDelivery, outcome: Outcome, step: Step) -> Settle:
         attempt = step.attempts + 1
         match outcome:
-            case Sent(provider, message_id):
+            case Sent(provider, message_id, detail):
                 return self._outcome(
-                    due, outcome="sent", attempt=attempt, provider=provider, provider_message_id=message_id
-                )
+                    due, outcome="sent", attempt=attempt, provider=provider, provider_message_id=message_id,
+                    detail=detail or "",
+                )  # fmt: skip
             case NotConfigured(reason):
                 return self._outcome(due, outcome="suppressed", reason="not-configured", detail=reason)
             case Rejected(provider, reason):

@@ -21,7 +21,7 @@ LIMIT = 500
 
 
 class Disown(Message):
-    """`job.disown`, from inside only: a job that this one was to run after has failed."""
+    """`job.disown`, from inside only: a job that this one was to run after did not complete."""
 
     job_id: Identifier
     parent_id: Identifier
@@ -30,7 +30,7 @@ class Disown(Message):
 def disown(job: Job, command: Disown, at: Moment) -> Decided:
     """Ends the job, unless its parent was retried and it has begun meanwhile."""
     if job.waits and not job.attempt:
-        job.cancel(f"job {command.parent_id}, which it was to run after, has failed", at.now)
+        job.cancel(f"job {command.parent_id}, which it was to run after, did not complete", at.now)
     return Decided(job, {"job_id": at.id, "status": job.status})
 
 

@@ -14,6 +14,8 @@ from domain.inbox import Inbox
 from domain.notification import Notification
 from domain.ports import StreamName
 from domain.retry import given_up, retry_delay
+from domain.subscription import KIND as SUBSCRIPTION
+from domain.subscription import Subscription
 from domain.template import KIND as TEMPLATE
 from domain.template import Template
 from handlers.inbox import said_by
@@ -21,8 +23,22 @@ from handlers.routes import CommandRoute, Decided, Moment
 from handlers.template import Folder, filled, stored_template
 from millrace.contracts import notification as contract
 from millrace.contracts.job import Retry
-from millrace.contracts.notification_plan import Defer, Queue, Said, Show, Step, Suppress, channels_of, locale_of, plan
+from millrace.contracts.notification_plan import (
+    BUILT_IN,
+    Defer,
+    Queue,
+    Said,
+    Show,
+    Step,
+    Suppress,
+    channels_of,
+    locale_of,
+    plan,
+)
 from millrace.contracts.wire import Context, derived_id
+
+# How an application's subscription is called that sends through a channel.
+OF_APPLICATION = "channel:"
 
 
 def usual_retry() -> Retry:
@@ -52,7 +68,7 @@ class NotificationPolicy:
 def send(policy: NotificationPolicy, notification: Notification | None, command: contract.Send, at: Moment) -> Decided:
     if notification is None:
         own, default = said_about(command.user_id, at)
-        steps = plan(command, own, default, policy.channels, at.now)
+        steps = plan(command, own, default, policy.channels | _of_applications(at), at.now)
         content = content_of(command, steps, own, default)
         if command.template is not None:
             content |= _written(policy, command, content["locale"], at)
@@ -120,6 +136,11 @@ def said_about(user_id: str, at: Moment) -> tuple[Said, Said]:
     return said_by(cast("Inbox | None", own)), said_by(cast("Inbox | None", default))
 
 
+def _of_applications(at: Moment) -> frozenset[str]:
+    """Channels that the service has nobody to send through, while an application has."""
+    return frozenset(id.removeprefix(OF_APPLICATION) for kind, id in at.read if kind == SUBSCRIPTION)
+
+
 def inboxes_of(user_id: str, tenant: str) -> dict[StreamName, type[Aggregate]]:
     """The inboxes that say how a user is to be told."""
     return {StreamName(INBOX, tenant, id): Inbox for id in (user_id, contract.DEFAULTS_USER)}
@@ -147,7 +168,10 @@ def resend(notification: Notification, command: contract.Resend, at: Moment) -> 
 
 
 def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
-    notification.acknowledge(command.channel, command.status == "delivered", command.reason, at.now)
+    notification.acknowledge(
+        command.channel, command.status, command.reason, at.now,
+        provider=command.provider, provider_message_id=command.provider_message_id,
+    )  # fmt: skip
     return _told(notification, at)
 
 
@@ -186,8 +210,10 @@ def _derived(_: Any, context: Context) -> str:
     return derived_id(context.tenant, context.message_id, context.principal)
 
 
-def _beside(command: contract.Send, context: Context) -> dict[StreamName, type[Aggregate]]:
+def _beside(policy: NotificationPolicy, command: contract.Send, context: Context) -> dict[StreamName, type[Aggregate]]:
     wanted = inboxes_of(command.user_id, context.tenant)
+    for channel in BUILT_IN.intersection(command.channels or BUILT_IN) - policy.channels - {contract.IN_APP}:
+        wanted[StreamName(SUBSCRIPTION, context.tenant, f"{OF_APPLICATION}{channel}")] = Subscription
     if command.template is not None:
         wanted[StreamName(TEMPLATE, context.tenant, command.template)] = Template
     return wanted
@@ -197,7 +223,13 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
     """Commands that a notification decides."""
     return {
         "notification.send": CommandRoute(
-            contract.Send, Notification, partial(send, policy), _derived, creates=True, required=False, reads=_beside
+            contract.Send,
+            Notification,
+            partial(send, policy),
+            _derived,
+            creates=True,
+            required=False,
+            reads=partial(_beside, policy),
         ),
         "notification.mark_read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),

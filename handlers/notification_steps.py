@@ -74,7 +74,9 @@ def settle(notification: Notification, command: Settle, at: Moment) -> Decided:
         case "suppressed":
             notification.suppress(channel, command.reason, command.detail, at.now)
         case "sent":
-            notification.sent(channel, command.attempt, command.provider, command.provider_message_id, at.now)
+            notification.sent(
+                channel, command.attempt, command.provider, command.provider_message_id, at.now, command.detail or None
+            )
         case "handed-over":
             notification.hand_over(channel, command.attempt, command.until or at.now, at.now)
         case "retry":

@@ -11,7 +11,7 @@ A crash between 3 and 4 repeats commands that are known already. Nothing runs in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -34,14 +34,15 @@ class Reaction:
 
     Attributes:
         name: durable name of its position; renaming it starts a new one.
-        react: the commands, by name and body, that follow from one event; none for events it does not care about.
+        react: the commands, by name and body, that follow from one event; none for events it does not care about. One
+            that has to look something up is an asynchronous generator.
         from_beginning: a new reaction begins at the head of the log unless this is set.
         kinds: the kinds of aggregates whose events it is shown; None for all.
         beside: whether events of different streams may be reacted to beside each other; those of one never are.
     """
 
     name: str
-    react: Callable[[RecordedEvent], Sequence[tuple[str, Message]]]
+    react: Callable[[RecordedEvent], Sequence[tuple[str, Message]] | AsyncIterator[tuple[str, Message]]]
     from_beginning: bool = False
     kinds: frozenset[str] | None = None
     beside: bool = False
@@ -73,7 +74,7 @@ class Reactor:
         async with self._readers.leadership(self._reader):
             saved = scanned = await self._readers.position(self._reader)
             while True:
-                await self._doorbell.wait(scanned, POLL_SECONDS)
+                await self._doorbell.wait(scanned, POLL_SECONDS, self._reaction.kinds)
                 events = await self._store.read(scanned, PAGE)
                 own = self._shown(events)
                 if own:
@@ -149,8 +150,9 @@ class Reactor:
     async def _react(self, event: RecordedEvent) -> None:
         if isinstance(event.event, Unreadable):
             event.event.apply(None)
-        meta = event.metadata
-        for index, (name, body) in enumerate(self._reaction.react(event)):
+        meta, index = event.metadata, -1
+        async for name, body in _one_by_one(self._reaction.react(event)):
+            index += 1
             context = Context(
                 tenant=meta.tenant,
                 message_id=f"{event.event_id}/{self._reaction.name}/{index}",
@@ -173,3 +175,14 @@ class Reactor:
                     event_id=event.event_id,
                     problem=answer.problem.code,
                 )
+
+
+async def _one_by_one(
+    commands: Sequence[tuple[str, Message]] | AsyncIterator[tuple[str, Message]],
+) -> AsyncIterator[tuple[str, Message]]:
+    if isinstance(commands, Sequence):
+        for command in commands:
+            yield command
+    else:
+        async for command in commands:
+            yield command

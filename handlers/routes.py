@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from domain.aggregate import Aggregate
 from domain.ports import Metadata, StreamName, Work
-from millrace.contracts.wire import Context, Message
+from millrace.contracts.wire import DEFAULT_TENANT, Context, Message
 
 
 class Moment(NamedTuple):
@@ -22,6 +22,7 @@ class Moment(NamedTuple):
         head: newest position of the log, 0 where the route does not need it.
         epoch: names the log; position tokens carry it.
         read: the other aggregates that the route wants to know, by kind and id, as far as they exist.
+        tenant: whose the aggregate is.
     """
 
     now: datetime
@@ -30,6 +31,7 @@ class Moment(NamedTuple):
     head: int
     epoch: str
     read: Mapping[tuple[str, str], Aggregate] = MappingProxyType({})
+    tenant: str = DEFAULT_TENANT
 
 
 class Beside(NamedTuple):

@@ -175,6 +175,7 @@ def _twilio(wanted: Wanted) -> Provider:
         _text(f"{PROVIDERS}.twilio.account_sid", own.account_sid),
         _secret(f"{PROVIDERS}.twilio.auth_token", own.auth_token),
         _text(f"{PROVIDERS}.twilio.sender", own.sender),
+        status_callback=own.status_callback,
         base_url=own.base_url,
         timeout=wanted.section.timeout,
     )

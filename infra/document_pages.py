@@ -10,6 +10,7 @@ from typing import Any
 from infra.document_schemas import schemas
 from infra.settings import Settings
 from infra.settings_environment import PREFIX, SHARED_NAMES
+from infra.settings_unused import UNUSED
 from millrace.contracts.catalogue import EVENTS
 
 ATTRIBUTE = re.compile(r"^\s+([a-z_]+(?:, [a-z_]+)*): (.+)$", re.MULTILINE)
@@ -32,6 +33,9 @@ Precedence: code, environment, file, defaults. The file is YAML or JSON, the one
 here are refused by name. Durations are in seconds. Any setting can be given in the environment as `MILLRACE_` with its
 key in capitals and `__` for the dots: `MILLRACE_MODULES__JOBS__LEASES__DURATION=60`; the common names in the tables
 work as well. A value that is a list or an object is written as JSON there.
+
+What is marked *no effect* is accepted, so that a configuration can be taken over as it is; where it would promise what
+is not done, the service names it in a warning when it starts.
 """
 
 
@@ -64,6 +68,7 @@ def _section(path: str, schema: dict[str, Any], whole: dict[str, Any], defaults:
     description = schema.get("description", "")
     yield f"\n## {'`' + path + '`' if path else 'The service'}\n"
     yield f"\n{description.partition(chr(10))[0]}\n" if path else ""
+    yield f"\n**{_no_effect(path)}**\n" if path in UNUSED else ""
     about = {name: text for names, text in ATTRIBUTE.findall(description) for name in names.split(", ")}
     leaves, inner = [], []
     for name, value in schema["properties"].items():
@@ -73,13 +78,19 @@ def _section(path: str, schema: dict[str, Any], whole: dict[str, Any], defaults:
             inner.append((below, target, defaults.get(name)))
         else:
             default = defaults[name] if name in defaults else value.get("default")
-            row = (f"`{below}`", _environment(below), _type(value, whole), _default(default), about.get(name, ""))
+            text = _no_effect(below) if below in UNUSED else about.get(name, "")
+            row = (f"`{below}`", _environment(below), _type(value, whole), _default(default), text)
             leaves.append(f"| {' | '.join(row)} |\n")
     if leaves:
         yield "\n| key | environment | type | default | |\n|---|---|---|---|---|\n"
         yield from leaves
     for below, target, values in inner:
         yield from _section(below, target, whole, values or {})
+
+
+def _no_effect(path: str) -> str:
+    reason = UNUSED[path].reason
+    return f"No effect: {reason}."
 
 
 def _part(value: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any] | None:

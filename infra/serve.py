@@ -20,11 +20,13 @@ from adapters.tracing import Tracing
 from handlers.gateway import Gateway
 from handlers.persistence import persistently
 from infra.bootstrap import System, build
+from infra.channel_callbacks import build_callbacks
 from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
 from infra.logged import LoggedGateway
 from infra.settings import Settings
+from infra.settings_unused import without_effect
 from infra.tracing import shut_down, tracer_provider
 from infra.version import VERSION
 
@@ -42,8 +44,7 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
     """
     settings.require_key_off_loopback()
     _calm_collector()
-    for notice in settings.modules.jobs.require_supported():
-        log.info(notice, action="settings_notice")
+    announce(settings)
     shutdown = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -96,6 +97,18 @@ async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: as
         log.info("stopped", action="stopped")
 
 
+def announce(settings: Settings) -> None:
+    """Logs what the settings ask for and do not get.
+
+    Raises:
+        UnsupportedVendor: jobs are to travel or be kept by somebody who is not there.
+    """
+    for notice in settings.modules.jobs.require_supported():
+        log.info(notice, action="settings_notice")
+    for key, reason in without_effect(settings):
+        log.warning(f"{key} has no effect: {reason}", action="setting_without_effect", key=key)
+
+
 def _calm_collector() -> None:
     """Has the garbage collector look less often: nearly everything here is freed by counting references, and the events
     and aggregates that are kept, tens of thousands, would be searched again and again (a fifth of the service's time).
@@ -130,6 +143,8 @@ async def _serve_http(settings: Settings, system: System, metrics: Metrics, shut
         allowed_origins=settings.web_origins(),
         limits=LiveLimits(**settings.live.model_dump()),
         unserved=settings.modules.unserved(),
+        live_paths=settings.modules.live_paths(),
+        callbacks=build_callbacks(settings),
         version=VERSION,
     )
     await serve_http(

@@ -93,6 +93,17 @@ class Logging(Section):
     modules: dict[str, Level] = Field(default_factory=dict)
 
 
+class Idempotency(Section):
+    """How long a repeated command gets the answer of the first one.
+
+    Attributes:
+        retention: seconds for which the answer to a command is kept. Clients that repeat a command later may have it
+            carried out again.
+    """
+
+    retention: Seconds = 604_800.0
+
+
 class Live(Section):
     """Bounds of the live feed, for each process of the service.
 
@@ -159,6 +170,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ("localhost", "127.0.0.1", "[::1]")
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
     logging: Logging = Logging()
+    idempotency: Idempotency = Idempotency()
     live: Live = Live()
     modules: Modules = Modules()
 

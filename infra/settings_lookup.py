@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from adapters.http.parts import Part
+from adapters.http.parts import LivePaths, Part
 from infra.settings_jobs import Jobs
 from infra.settings_modules import (
     Cached,
@@ -119,6 +119,16 @@ class Modules(Section):
     exports: Exports = Exports(enabled=False)
     cache: Cache = Cache(enabled=False)
     search: Search = Search(enabled=False)
+
+    @model_validator(mode="after")
+    def _different_paths(self) -> Self:
+        if self.progress.realtime.path == self.notifications.websocket.path:
+            raise ValueError("progress.realtime.websocket_url and notifications.websocket.path have the same path")
+        return self
+
+    def live_paths(self) -> LivePaths:
+        """Where the live feeds of the modules answer."""
+        return LivePaths(self.progress.realtime.path, self.notifications.websocket.path)
 
     def unserved(self) -> frozenset[Part]:
         """The parts of the HTTP interface that are switched off."""

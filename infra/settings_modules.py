@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 
 from infra.settings_vendors import require_vendor
 from millrace.contracts.job import Retry
@@ -12,6 +13,9 @@ from millrace.contracts.job import Retry
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+LIVE_PATH = r"/[A-Za-z0-9._~/-]{1,200}"
+LivePath = Annotated[str, StringConstraints(pattern=rf"^{LIVE_PATH}$")]
+LiveUrl = Annotated[str, StringConstraints(pattern=rf"^wss?://[^\s/?#@]+{LIVE_PATH}$")]
 
 DAY = 86_400
 
@@ -85,9 +89,18 @@ class Cleanup(Switch):
 
 
 class Realtime(Switch):
-    """Live updates over a WebSocket."""
+    """Live updates over a WebSocket.
 
-    websocket_url: str = "ws://localhost:8000/ws/progress"
+    Attributes:
+        websocket_url: the service answers at its path; scheme and host are those of whatever stands before it.
+    """
+
+    websocket_url: LiveUrl = "ws://localhost:8000/ws/progress"
+
+    @property
+    def path(self) -> str:
+        """Where the service answers."""
+        return urlsplit(self.websocket_url).path
 
 
 class Sampling(Section):

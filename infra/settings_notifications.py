@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from infra.settings_modules import DAY, Backoff, Module, Seconds, Section, Storage, Switch
+from infra.settings_modules import DAY, Backoff, LivePath, Module, Seconds, Section, Storage, Switch
 from infra.settings_providers import Providers
 from infra.settings_vendors import require_vendor
 from millrace.contracts.job import Retry
@@ -40,9 +40,14 @@ def _built_in_channels() -> dict[Channel, NotificationChannel]:
 
 
 class WebSocket(Switch):
-    """The WebSocket of the inbox."""
+    """The WebSocket of the inbox.
 
-    path: str = "/ws/notifications"
+    Attributes:
+        path: where the service answers.
+        cors_origins: web origins whose pages may use the service, besides `allowed_origins`.
+    """
+
+    path: LivePath = "/ws/notifications"
     cors_origins: tuple[str, ...] = ()
 
 

@@ -55,9 +55,11 @@ class SendGrid(Section):
 
     Attributes:
         api_key: default: SENDGRID_API_KEY.
+        webhook_public_key: of the signed event webhook, by which its calls are verified.
     """
 
     api_key: SecretStr | None = None
+    webhook_public_key: Words | None = None
     base_url: BaseUrl = "https://api.sendgrid.com"
 
 
@@ -81,10 +83,12 @@ class Mailgun(Section):
     """Mailgun.
 
     Attributes:
+        webhook_signing_key: by which its calls are verified.
         base_url: `https://api.eu.mailgun.net` for domains in Europe.
     """
 
     api_key: SecretStr | None = None
+    webhook_signing_key: SecretStr | None = None
     domain: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$", max_length=253)] | None = None
     base_url: BaseUrl = "https://api.mailgun.net"
 
@@ -113,11 +117,14 @@ class Twilio(Section):
 
     Attributes:
         sender: one of our numbers, or the id of a messaging service (`MG…`).
+        status_callback: the public address of this service's `/api/notifications/callbacks/twilio`; with it Twilio
+            tells later what became of each message.
     """
 
     account_sid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+$", max_length=64)] | None = None
     auth_token: SecretStr | None = None
     sender: Words | None = None
+    status_callback: BaseUrl | None = None
     base_url: BaseUrl = "https://api.twilio.com"
 
 

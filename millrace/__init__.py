@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ProgressStatus,
         ProgressUpdate,
     )
+    from millrace.email_providers import SendGridProvider
     from millrace.errors import (
         AlreadyExists,
         BatchSealed,
@@ -61,8 +62,9 @@ if TYPE_CHECKING:
     from millrace.jobs import JobQueue
     from millrace.notification_channels import OutgoingNotification
     from millrace.notification_plugins import NotificationPlugin
+    from millrace.notification_service import NotificationService
     from millrace.notifications import Notifications
-    from millrace.progress import ProgressStorage, ProgressTracker
+    from millrace.progress import PostgreSQLProgressStorage, ProgressStorage, ProgressTracker
     from millrace.progress_plugins import ProgressEmitter, ProgressPlugin
     from millrace.serializers import Serializer, TypedJson
     from millrace.worker import Worker
@@ -100,12 +102,14 @@ __all__ = [
     "NotificationChannel",
     "NotificationPlugin",
     "NotificationPreferences",
+    "NotificationService",
     "NotificationType",
     "Notifications",
     "OutcomeUnknown",
     "OutgoingNotification",
     "PartlyRefused",
     "PluginUnusable",
+    "PostgreSQLProgressStorage",
     "Progress",
     "ProgressEmitter",
     "ProgressOptions",
@@ -121,6 +125,7 @@ __all__ = [
     "ResultDamaged",
     "Retry",
     "RetryAfter",
+    "SendGridProvider",
     "Serializer",
     "Snooze",
     "SoftTimeout",
@@ -150,6 +155,7 @@ _HOMES = {
     "JobQueue": "jobs",
     "JobStatus": "contracts.job",
     "Millrace": "client",
+    "PostgreSQLProgressStorage": "progress",
     "Progress": "contracts.progress",
     "ProgressEmitter": "progress_plugins",
     "ProgressPlugin": "progress_plugins",
@@ -163,11 +169,13 @@ _HOMES = {
     "NotificationChannel": "contracts.notification",
     "NotificationPlugin": "notification_plugins",
     "NotificationPreferences": "contracts.inbox",
+    "NotificationService": "notification_service",
     "NotificationType": "contracts.notification",
     "Notifications": "notifications",
     "OutgoingNotification": "notification_channels",
     "QuietHours": "contracts.inbox",
     "Retry": "contracts.job",
+    "SendGridProvider": "email_providers",
     "Serializer": "serializers",
     "Stats": "contracts.job",
     "TypedJson": "serializers",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from millrace.contracts.batch import Batch, Callback
+from millrace.contracts.batch import Batch, BatchProgress, Callback
 from millrace.contracts.job import Job
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Batches:
         *,
         on_complete: Callback | Mapping[str, Any] | str | None = None,
         on_success: Callback | Mapping[str, Any] | str | None = None,
+        progress: BatchProgress | Mapping[str, Any] | bool | None = None,
         id: str | None = None,
     ) -> JobBatch:
         """A batch: a new one to be entered with `async with`, or with `id` one that is there.
@@ -117,8 +118,10 @@ class Batches:
             on_complete: the job that is enqueued when all jobs have ended, however they did: its name, or `name`,
                 `data`, `queue` and `priority`. Its data has the counts besides, as `batch`.
             on_success: the same for when all have completed, be it after a dead letter was retried.
+            progress: true makes a progress under the batch's id, the share of the jobs that are completed; an object
+                says more of it: `expected`, `metadata`, `user_id`, `type`, `parent_id`, `weight`, `stall_after`.
         """
-        wishes = {"name": name, "on_complete": on_complete, "on_success": on_success}
+        wishes = {"name": name, "on_complete": on_complete, "on_success": on_success, "progress": progress}
         return JobBatch(self._app, {key: value for key, value in wishes.items() if value is not None}, id)
 
     async def batches(

@@ -49,7 +49,7 @@ class NotificationPlugin:
         """One of its channels has sent or delivered it; `deliveries` says which."""
 
     def on_read(self, notification: Notification) -> Awaitable[None] | None:
-        """The user has read it. Marking a whole inbox as read is one event, `notification.all_read`, without hooks."""
+        """The user has read it, by itself or with the whole inbox."""
 
 
 class PluginHooks:

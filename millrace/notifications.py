@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from millrace.contracts.inbox import Contacts, NotificationPreferences, Preferences
-from millrace.contracts.notification import ChannelDelivery, Notification
-from millrace.contracts.notification_plan import BUILT_IN
+from millrace.contracts.notification import ChannelDelivery, Notification, NotificationChannel
 from millrace.contracts.wire import Token
 from millrace.errors import LogReset, MillraceError, NotFound, PartlyRefused
 from millrace.link import Answer
@@ -289,15 +288,18 @@ class Notifications(NotificationHooks):
     def register_channel(self, name: str, sender: Sender | ChannelSender) -> None:
         """Adds a channel of the application's own: a worker calls `sender(outgoing)` for each delivery through it.
 
+        Also one of those that the service knows, such as `email`, where the service has no provider for it; where it
+        has one, that one sends.
+
         What the sender returns is the provider's name for the message. `NonRetryable` ends the channel as failed;
         `RetryAfter` and any other error have it tried again, after growing waits. At least once, as everything that
         goes out: `outgoing.delivery_id` stays the same.
 
         Raises:
-            ValueError: another sender has the name, or the service has a channel of this name itself.
+            ValueError: another sender has the name, or it is the inbox, which the service has itself.
         """
-        if name in BUILT_IN:
-            raise ValueError(f"{name!r} is a channel of the service itself; configure a provider there")
+        if name in (NotificationChannel.IN_APP, "in_app"):
+            raise ValueError(f"{name!r} is a channel of the service itself; nobody has to send anything there")
         self._app.on(PATTERN, name=f"channel:{name}", max_attempts=MAX_ATTEMPTS)(HandedOver(self._app, name, sender))
 
     async def _execute(self, command: str, **body: Any) -> None:

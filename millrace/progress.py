@@ -40,6 +40,10 @@ class ProgressStorage:
         self.url, self.database_url = url, database_url
 
 
+class PostgreSQLProgressStorage(ProgressStorage):
+    """The storage by the name of the database that the service has. There is no other kind."""
+
+
 class ProgressTracker(ProgressCommands, ProgressHooks):
     """The progress of long work: what `ProgressCommands` changes, read and followed.
 

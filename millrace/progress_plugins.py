@@ -32,6 +32,7 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     "progress.updated": ("on_update",),
     "progress.stage_changed": ("on_stage_change", "on_update"),
     "progress.child_reported": ("on_update",),
+    "progress.jobs_counted": ("on_update",),
     "progress.completed": ("on_complete",),
     "progress.failed": ("on_fail",),
 }

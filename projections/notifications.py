@@ -83,7 +83,7 @@ class _Row:
             case events.Delivered() as event:
                 await self._step(event.channel, "delivered")
             case events.Sent() as event:
-                await self._step(event.channel, "sent", sent_at=at)
+                await self._step(event.channel, "sent", None, event.detail, sent_at=at)
                 await self._tried(event.channel, event.attempt, event.provider, event.provider_message_id)
             case events.HandedOver() as event:
                 await self._step(event.channel, "queued", events.HANDED_OVER, due_at=event.until)
@@ -94,7 +94,8 @@ class _Row:
                 await self._step(event.channel, "failed", event.reason, event.detail)
                 await self._tried(event.channel, event.attempt, event.provider)
             case events.Read():
-                await self._set("read_at = $3", at)
+                # Read with the whole inbox it has its time already.
+                await self._set("read_at = coalesce(read_at, $3)", at)
             case events.Cancelled():
                 await self._set("cancelled = true, snoozed_until = NULL")
             case events.Snoozed() as event:

@@ -15,6 +15,7 @@ from projections.progress_schema import (
     CHECKPOINT,
     COMPLETE,
     COMPLETE_STAGES,
+    COUNT_JOBS,
     CREATE,
     DROP,
     ENTER_STAGE,
@@ -99,6 +100,8 @@ async def _write(connection: Connection, v: int, recorded: RecordedEvent) -> Non
         case progress.ChildReported() as event:
             await run(HEAR_CHILD, *row, event.progress, event.rate, event.child_status)
             await run(PUT_CHILD, *key, event.child_id, event.child_status)
+        case progress.JobsCounted() as event:
+            await run(COUNT_JOBS, *row, event.progress, event.rate, event.status, _json(event.children))
         case progress.Checkpointed() as event:
             await run(CHECKPOINT, *row, _json(event.checkpoint))
         case progress.Stalled():

@@ -55,6 +55,8 @@ def _read(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(rule: dict[str, Any], counted: dict[str, int]) -> dict[str, Any]:
+    if "total" in rule:
+        return rule
     ended = {status: counted.get(status, 0) for status in ("completed", "failed", "cancelled")}
     total = sum(counted.values())
     return {**rule, "total": total, "open": total - sum(ended.values()), **ended}

@@ -128,5 +128,10 @@ PUT_CHILD = """
 INSERT INTO progress_children_v{v} VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, id, child_id)
     DO UPDATE SET status = excluded.status
 """
+COUNT_JOBS = f"""
+UPDATE progress_v{{v}} SET version = $3, updated_at = $4::timestamptz, stalled_at = NULL, progress = $5, rate = $6,
+       status = $7, started_at = CASE WHEN $7 <> 'pending' THEN coalesce(started_at, $4) ELSE started_at END,
+       stalls_at = CASE WHEN $7 = 'processing' THEN $4 + make_interval(secs => stall_after) END, rule = $8 {ONE}
+"""
 CHECKPOINT = f"UPDATE progress_v{{v}} SET {STAYS}, checkpoint = $5 {ONE}"
 STALL = f"UPDATE progress_v{{v}} SET version = $3, stalled_at = $4, stalls_at = NULL {ONE}"

@@ -1,6 +1,6 @@
 // <millrace-inbox user-id="…"> shows a user's notifications, live, and marks them as read on every device.
 
-import { Live, element, socketAddress, styled } from "./live.js";
+import { Live, element, restarted, socketAddress, styled } from "./live.js";
 import { THEME } from "./theme.js";
 
 const MOST_SHOWN = 100;
@@ -58,7 +58,7 @@ ul:not(:empty) + .empty { display: none; }
 `;
 
 export class MillraceInbox extends HTMLElement {
-  static observedAttributes = ["user-id", "base", "tenant"];
+  static observedAttributes = ["user-id", "base", "path", "tenant"];
 
   /** The API key, where the service wants one. A property, so that it is in no markup. */
   apiKey = "";
@@ -115,12 +115,13 @@ export class MillraceInbox extends HTMLElement {
       apiKey: this.apiKey,
       ticket: this.ticket,
       address: (after) =>
-        socketAddress(this.getAttribute("base"), "/ws/notifications", {
+        socketAddress(this.getAttribute("base"), this.getAttribute("path") || "/ws/notifications", {
           user_id: user,
           tenant: this.getAttribute("tenant"),
           after,
         }),
       onMessage: (message) => this.hear(message),
+      onRestart: (reason) => restarted(this, reason),
       onState: (state) => (this.connection.textContent = state === "waiting" ? "Reconnecting…" : ""),
     });
     this.live.open();
@@ -165,7 +166,8 @@ export class MillraceInbox extends HTMLElement {
   change(id, changes) {
     const known = this.items.get(id);
     if (!known) {
-      this.live.say({ action: "unread" });
+      // Where nothing is unread, nothing that is not shown can have been.
+      if (this.unread > 0) this.live.say({ action: "unread" });
       return;
     }
     if (!known.read) this.unread = Math.max(0, this.unread - 1);

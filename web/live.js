@@ -12,11 +12,12 @@ export class Live {
    * @param {(after: string | null) => object[]} [options.opening] what is said first on every connection
    * @param {(message: Message) => void} options.onMessage gets each event once and in order
    * @param {(state: "connecting" | "live" | "waiting") => void} [options.onState]
+   * @param {(reason: "reset" | "gone") => void} [options.onRestart] what was seen so far cannot be gone on from
    * @param {string} [options.apiKey] travels as a subprotocol, never in the address
    * @param {(() => Promise<string>) | null} [options.ticket] fetches a ticket for the next connection
    */
-  constructor({ address, opening = () => [], onMessage, onState = () => {}, apiKey = "", ticket = null }) {
-    Object.assign(this, { address, opening, onMessage, onState, apiKey, ticket });
+  constructor({ address, opening = () => [], onMessage, onState = () => {}, onRestart = () => {}, apiKey = "", ticket = null }) {
+    Object.assign(this, { address, opening, onMessage, onState, onRestart, apiKey, ticket });
     this.attempt = 0;
     this.position = null;
     this.failures = 0;
@@ -74,9 +75,10 @@ export class Live {
   hear(message) {
     this.listen();
     if (message.event === "reset" || message.event === "gone") {
-      // What was seen so far is of a log that is not there any more: begin anew.
+      // Another log, or events in between that were archived: begin anew with how things are now.
       this.position = null;
       this.lose();
+      this.onRestart(message.event);
       return;
     }
     if (message.event === "caught-up") {
@@ -141,6 +143,11 @@ export function element(name, { text, ...attributes } = {}, ...children) {
   if (text !== undefined) made.textContent = text;
   made.append(...children);
   return made;
+}
+
+/** Tells the page that a component begins anew, and why: what it missed in between nobody tells it any more. */
+export function restarted(component, reason) {
+  component.dispatchEvent(new CustomEvent("millrace-restart", { bubbles: true, detail: { reason } }));
 }
 
 /** A style sheet of a component's own. */

@@ -1,6 +1,6 @@
 // <millrace-progress progress-id="…" label="…"> shows one progress, live: bar, stages, time left, how it ended.
 
-import { Live, element, socketAddress, styled } from "./live.js";
+import { Live, element, restarted, socketAddress, styled } from "./live.js";
 import { THEME } from "./theme.js";
 
 const WORDS = {
@@ -54,7 +54,7 @@ li[data-status="failed"]::before, li[data-status="cancelled"]::before { content:
 `;
 
 export class MillraceProgress extends HTMLElement {
-  static observedAttributes = ["progress-id", "label", "base", "tenant"];
+  static observedAttributes = ["progress-id", "label", "base", "path", "tenant"];
 
   /** The API key, where the service wants one. A property, so that it is in no markup. */
   apiKey = "";
@@ -125,9 +125,19 @@ export class MillraceProgress extends HTMLElement {
     this.live = new Live({
       apiKey: this.apiKey,
       ticket: this.ticket,
-      address: () => socketAddress(this.getAttribute("base"), "/ws/progress", { tenant: this.getAttribute("tenant") }),
+      address: () =>
+        socketAddress(this.getAttribute("base"), this.getAttribute("path") || "/ws/progress", {
+          tenant: this.getAttribute("tenant"),
+        }),
       opening: (after) => [{ action: "subscribe", progress_id: id, ...(after && this.progress ? { after } : {}) }],
       onMessage: (message) => this.hear(message),
+      onRestart: (reason) => {
+        // It may have been removed since, and then nobody says how it is.
+        this.progress = null;
+        this.removeAttribute("status");
+        this.render();
+        restarted(this, reason);
+      },
       onState: (state) => this.show("connection", state === "waiting" ? "Reconnecting…" : ""),
     });
     this.live.open();

@@ -58,6 +58,7 @@ class Mailgun:
             "h:Message-Id": mail.message_id(delivery, self._from),
             "h:Auto-Submitted": "auto-generated",
             "v:tenant": delivery.tenant,
+            "v:notification_id": delivery.notification_id,
             "v:delivery_id": delivery.delivery_id,
         }
         return form | ({"html": delivery.html} if delivery.html is not None else {})

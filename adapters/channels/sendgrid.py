@@ -65,7 +65,11 @@ class SendGrid:
             "subject": mail.subject(delivery),
             "content": content,
             "headers": {"Message-ID": mail.message_id(delivery, self._from), "Auto-Submitted": "auto-generated"},
-            "custom_args": {"tenant": delivery.tenant, "delivery_id": delivery.delivery_id},
+            "custom_args": {
+                "tenant": delivery.tenant,
+                "notification_id": delivery.notification_id,
+                "delivery_id": delivery.delivery_id,
+            },
         }
 
 

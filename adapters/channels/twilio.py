@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from adapters.channels.twilio_status import callback_url
 from adapters.channels.vendor_api import VendorApi
 from domain.channels import Delivery, Outcome, Rejected, Sent, Unavailable
 
@@ -19,15 +20,17 @@ class Twilio:
 
     Args:
         sender: one of our numbers, or the id of a messaging service (`MG…`).
+        status_callback: where Twilio is to tell what became of a message.
         timeout: seconds for one message altogether.
     """
 
     name = "twilio"
 
     def __init__(
-        self, account_sid: str, auth_token: str, sender: str, *, base_url: str = BASE_URL, timeout: float = 10.0
-    ) -> None:
-        self._account, self._sender = account_sid, sender
+        self, account_sid: str, auth_token: str, sender: str, *, status_callback: str | None = None,
+        base_url: str = BASE_URL, timeout: float = 10.0,
+    ) -> None:  # fmt: skip
+        self._account, self._sender, self._status_callback = account_sid, sender, status_callback
         auth = (account_sid, auth_token)
         self._api = VendorApi(self.name, base_url, secrets=[auth_token], timeout=timeout, auth=auth)
 
@@ -40,6 +43,8 @@ class Twilio:
             return Rejected(self.name, f"the message has {len(text)} characters; a text message may have {MAX_TEXT}")
         by = "MessagingServiceSid" if self._sender.startswith("MG") else "From"
         form = {"To": to, by: self._sender, "Body": text}
+        if self._status_callback is not None:
+            form["StatusCallback"] = callback_url(self._status_callback, delivery)
         answer = await self._api.request("POST", f"/2010-04-01/Accounts/{self._account}/Messages.json", data=form)
         if isinstance(answer, Unavailable):
             return answer

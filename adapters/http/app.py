@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,9 +13,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.channels.callback import CallbackReader
 from adapters.http.access import Access
 from adapters.http.batches import batch_routes
 from adapters.http.call import call_of
+from adapters.http.callbacks import callback_routes
 from adapters.http.circuits import circuit_routes
 from adapters.http.commands import command_routes
 from adapters.http.dead_letters import dead_letter_routes
@@ -31,7 +33,7 @@ from adapters.http.live_tickets import ticket_routes
 from adapters.http.log import log_routes
 from adapters.http.middleware import BODY_DEADLINE, MAX_IN_FLIGHT, Edge
 from adapters.http.notifications import notification_routes
-from adapters.http.parts import Part
+from adapters.http.parts import USUAL_PATHS, LivePaths, Part
 from adapters.http.presence import ClientGone
 from adapters.http.problems import HttpProblem, field_errors, invalid, problem
 from adapters.http.progress import progress_routes
@@ -63,6 +65,8 @@ def create_app(
     allowed_origins: Iterable[str] = (),
     limits: LiveLimits | None = None,
     unserved: Collection[Part] = (),
+    live_paths: LivePaths = USUAL_PATHS,
+    callbacks: Mapping[str, CallbackReader] | None = None,
     max_body: int = MAX_BODY_BYTES,
     body_deadline: float = BODY_DEADLINE,
     max_in_flight: int = MAX_IN_FLIGHT,
@@ -81,6 +85,8 @@ def create_app(
         allowed_origins: origins of pages that may use the service besides its own.
         limits: of the live feed.
         unserved: parts without routes, because their module is switched off.
+        live_paths: where the live feeds of the modules answer.
+        callbacks: read what providers of notifications tell later, by the provider's name.
         max_body: largest body in bytes.
         body_deadline: seconds in which a body must have arrived.
         max_in_flight: requests that are answered at a time; more get 503.
@@ -108,9 +114,10 @@ def create_app(
     limits = limits or LiveLimits()
     live = LiveFeeds(gateway, access, hub, presence, limits, Places(limits), tickets)
     app.router.routes.extend(command_routes(door))
-    app.router.routes.extend([*live_routes(live, unserved), web_files()])
+    app.router.routes.extend([*live_routes(live, unserved, live_paths), web_files()])
     tracking = () if "progress" in unserved else (progress_routes(door),)
-    notifying = () if "notifications" in unserved else (notification_routes(door), template_routes(door))
+    callings = callback_routes(door, callbacks or {})
+    notifying = () if "notifications" in unserved else (notification_routes(door), callings, template_routes(door))
     for router in (
         health_routes(access, health, metrics),
         job_routes(door),

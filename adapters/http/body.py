@@ -14,6 +14,8 @@ JSON = "application/json"
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENT_BATCH = "application/cloudevents-batch+json"
 MEDIA_TYPES = frozenset({JSON, CLOUDEVENT, CLOUDEVENT_BATCH})
+# A page of another site can send a form without asking; here it would need the provider's signature.
+FORM, FORM_PREFIX = "application/x-www-form-urlencoded", "/api/notifications/callbacks/"
 
 # Only text that matches can hold a number beyond a double, which the parser turns into an infinity.
 SUSPECT_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
@@ -26,7 +28,8 @@ def media_type(call: Call) -> str:
         HttpProblem: 415 where it is none of the JSON types, or the text is not said to be UTF-8.
     """
     name, *parameters = call.headers.get(b"content-type", b"").decode("latin-1").lower().split(";")
-    if name.strip() not in MEDIA_TYPES:
+    form = name.strip() == FORM and call.route_path.startswith(FORM_PREFIX)
+    if name.strip() not in MEDIA_TYPES and not form:
         raise unsupported(f"the content type must be {JSON}")
     for parameter in parameters:
         key, _, value = parameter.strip().partition("=")

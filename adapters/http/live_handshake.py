@@ -17,8 +17,8 @@ from adapters.http.call import Call, call_of
 from adapters.http.live_session import LiveLimits, Session
 from adapters.http.live_tickets import digest_of
 from adapters.http.problems import HttpProblem, malformed, problem, unauthorized, unavailable
-from adapters.http.respond import respond_problem
 from adapters.http.websocket_protocol import FRAMES
+from adapters.http.websocket_refusal import refuse_handshake
 from domain.ports import StoreUnavailable
 from domain.tickets import Grant, Tickets
 from handlers.gateway import Gateway
@@ -120,7 +120,7 @@ class LiveSocket:
             with self._feeds.places.place(asking.context.tenant):
                 await self._open(asking, scope, receive, send)
         except HttpProblem as error:
-            await respond_problem(call, error)(scope, receive, send)
+            await refuse_handshake(call, error, scope, receive, send)
 
     async def _asking(self, scope: Scope, call: Call) -> Asking:
         """Who asks for what.
@@ -156,7 +156,9 @@ class LiveSocket:
 
 def _parameters(query_string: bytes) -> dict[str, str]:
     try:
-        return dict(parse_qsl(query_string.decode("latin-1"), max_num_fields=MOST_PARAMETERS))
+        return dict(parse_qsl(query_string.decode("latin-1"), max_num_fields=MOST_PARAMETERS, errors="strict"))
+    except UnicodeDecodeError:
+        raise malformed("a parameter of the address is not UTF-8") from None
     except ValueError:
         raise malformed(f"the address has more than {MOST_PARAMETERS} parameters") from None
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import assert_never
 
+from pydantic import TypeAdapter, ValidationError
+
 from adapters.http.call import time_ordered_id
 from adapters.http.live_handshake import Asking, LiveFeeds
 from adapters.http.live_session import Session
@@ -15,17 +17,22 @@ from adapters.http.respond import encode
 from adapters.http.websocket_protocol import text_frame
 from handlers.live_topics import Topic
 from millrace.contracts import feed as contract
-from millrace.contracts.wire import Accepted, Refused
+from millrace.contracts.wire import Accepted, Identifier, Refused
 
 PATTERN = "notification.#"
 MOST_UNREAD = 100
+USER_ID: TypeAdapter[str] = TypeAdapter(Identifier)
 UNREAD = "notifications.unread"
 
 
 def check_user(asking: Asking) -> None:
     """Raises `HttpProblem`: 400 where it is not said whose notifications are meant, 403 where they are another's."""
-    if not 0 < len(asking.query.get("user_id", "")) <= 128:
-        raise malformed("the parameter user_id says whose notifications are meant; it has 1 to 128 characters")
+    try:
+        USER_ID.validate_python(asking.query.get("user_id"))
+    except ValidationError:
+        raise malformed(
+            "the parameter user_id says whose notifications are meant: 1 to 128 characters, no control characters"
+        ) from None
     if not asking.may_see(asking.query["user_id"]):
         raise forbidden("the ticket is for another user's notifications")
 

@@ -14,7 +14,7 @@ UPDATE = "progress.update"
 NOT_SHOWN = frozenset(
     {
         "parent_id", "weight", "before", "checkpoint", "child_id", "child_weight", "child_status", "child_progress",
-        "child_version", "removed",
+        "child_version", "removed", "as_of",
     }
 )  # fmt: skip
 INBOX = frozenset({"all_read", "cancelled", "created", "read", "removed", "snoozed", "woken"})

@@ -15,6 +15,7 @@ from adapters.http.call import SCOPE_KEY, Call
 from adapters.http.guards import SAFE_METHODS, HostGuard, OriginGuard, announced_length
 from adapters.http.problems import HttpProblem, problem, too_large, unavailable
 from adapters.http.respond import respond_problem
+from adapters.http.websocket_refusal import refuse_handshake
 
 logger = logging.getLogger(__name__)
 
@@ -141,9 +142,8 @@ class Edge:
             self._hosts.check(call.headers)
             call.check()
             self._origins.check(call.headers)
-        except HttpProblem:
-            # Closing before accepting makes the server answer the handshake with 403.
-            await send({"type": "websocket.close", "code": 1008})
+        except HttpProblem as error:
+            await refuse_handshake(call, error, scope, receive, send)
             return
         await self._app({**scope, SCOPE_KEY: call}, receive, send)
 

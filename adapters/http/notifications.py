@@ -20,7 +20,7 @@ from adapters.http.respond import respond
 from millrace.contracts.inbox import ContactChanges, Contacts, NotificationPreferences, Preferences
 from millrace.contracts.job import PositiveSeconds, Time
 from millrace.contracts.notification import ChannelName, ListNotifications, Notification, Send, UserId
-from millrace.contracts.wire import Batch, Message
+from millrace.contracts.wire import Batch, Message, Name
 
 
 class OfUser(Message):
@@ -52,8 +52,10 @@ class ReceiptBody(Message):
     """What a provider has told later about a message that it had taken."""
 
     channel: ChannelName
-    status: Literal["delivered", "failed"]
+    status: Literal["delivered", "bounced", "failed"]
     reason: str = Field("", max_length=2_000)
+    provider: Name | None = None
+    provider_message_id: str | None = Field(None, max_length=500)
 
 
 class Many(Message):

@@ -47,6 +47,10 @@ class FramesProtocol(WebSocketsSansIOProtocol):
                 self.transport.write(message["data"])
             case "millrace.cut":
                 self._cut(message["code"], message["reason"])
+            case "websocket.http.response.body":
+                await super().send(message)
+                # The server would log an error for an answer that is no handshake, although it was sent.
+                self.handshake_complete = self.handshake_complete or not message.get("more_body", False)
             case _:
                 await super().send(message)
 

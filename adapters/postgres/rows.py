@@ -16,6 +16,9 @@ from domain.aggregate import Event
 from domain.batch import KIND as BATCH
 from domain.batch import BatchCreated
 from domain.ports import Append, Metadata, RecordedEvent, StreamName, Work
+from domain.progress import KIND as PROGRESS
+from domain.progress_events import Created as ProgressCreated
+from domain.progress_jobs import MODE as JOBS
 
 APPEND_BATCH = "SELECT * FROM append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 APPEND_AND_GRANT = "SELECT * FROM append_and_grant($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
@@ -88,6 +91,8 @@ class BatchRows:
                 )
             if stream.kind == BATCH:
                 self._note_batch(stream, append.events)
+            elif stream.kind == PROGRESS and append.expected_version == 0:
+                self._note_tracked(stream, append.events[0])
         last = len(self.events) if append.events else None
         if append.key is not None:
             key = append.key
@@ -117,6 +122,11 @@ class BatchRows:
             what = event.TOPIC.partition(".")[2]
             name = event.name if isinstance(event, BatchCreated) else None
             self.batches.append((ordinal, what, *stream_row(stream), name))
+
+    def _note_tracked(self, stream: StreamName, event: Event) -> None:
+        if isinstance(event, ProgressCreated) and (event.children or {}).get("mode") == JOBS:
+            batch = StreamName(BATCH, stream.tenant, stream.id)
+            self.batches.append((0, "tracked", *stream_row(batch), None))
 
     def _unlink(self, child: str, work: Work) -> None:
         """A child that has ended in the batch in which it came waits for nobody."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 
 from benchmarks.arena import Arena, Contender, StepFailed, end, free_port
 from benchmarks.options import ROOT, Options
 from benchmarks.servers import Servers
+from millrace.cli.processes import end_with_parent
 
 CLIENTS = 1_000
 RATE = 10.0
-EXTRA_SECONDS = 240
+EXTRA_SECONDS = 120
+START_SECONDS = 30
 
 
 def live(contender: Contender, servers: Servers, options: Options) -> dict[str, float]:
@@ -20,27 +25,68 @@ def live(contender: Contender, servers: Servers, options: Options) -> dict[str, 
     with Arena(contender, servers, 1) as arena:
         ours = _measured("ours", arena.ports[0], arena.serving[0].pid, options)
     port = free_port()
-    bare_server = subprocess.Popen([sys.executable, "-m", "benchmarks.workloads.live_bare", str(port)], cwd=ROOT)
+    bare_server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.workloads.live_bare", str(port)],
+        cwd=ROOT,
+        start_new_session=True,  # what ends it ends its session
+        preexec_fn=end_with_parent(),
+    )
     try:
-        bare = _measured("bare", port, bare_server.pid, options)
+        _until_listening(bare_server, port)
+        bare = _measured("bare", port, bare_server.pid, options, ours.message)
     finally:
         end(bare_server)
+    return figures_of(ours.figures, bare.figures)
+
+
+def figures_of(ours: dict[str, float], bare: dict[str, float]) -> dict[str, float]:
+    """What is reported of the two measurements."""
     return {
         "live_rate": ours["rate"],
+        "live_rate_most": ours["rate_most"],
+        "live_rate_most_bare": bare["rate_most"],
         "live_p50": ours["p50"],
         "live_p99": ours["p99"],
         "live_p99_bare": bare["p99"],
+        "live_bytes": ours["bytes"],
         "live_cpu": ours["cpu"],
         "live_cpu_bare": bare["cpu"],
         "live_cpu_ratio": ours["cpu"] / bare["cpu"],
     }
 
 
-def _measured(kind: str, port: int, pid: int, options: Options) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the clients of one server found.
+
+    Attributes:
+        message: as they were sent it.
+    """
+
+    figures: dict[str, float]
+    message: str
+
+
+def _measured(kind: str, port: int, pid: int, options: Options, message: str = "") -> Measured:
     command = [sys.executable, "-m", "benchmarks.workloads.live_load", kind, str(port), str(pid)]
-    command += [str(CLIENTS), str(RATE), str(options.live_seconds)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=EXTRA_SECONDS)
+    command += [str(CLIENTS), str(RATE), str(options.live_seconds), message]
+    limit = options.live_seconds * 2 + EXTRA_SECONDS
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise StepFailed(f"the clients of {kind} had no result within {limit} s") from None
     if done.returncode:
         raise StepFailed(f"the clients of {kind} ended with {done.stderr.strip()[-300:]}")
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+    return Measured(**json.loads(done.stdout))
+
+
+def _until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise StepFailed(f"the bare broadcast did not listen within {START_SECONDS} s")

@@ -1,8 +1,10 @@
 """Clients of a broadcast in a process of their own, as cheap as they can be: `python -m benchmarks.workloads.live_load
-ours|bare PORT PID CLIENTS RATE SECONDS`.
+ours|bare PORT PID CLIENTS RATE SECONDS MESSAGE`.
+
+What the bare server is to send is the message that ours sent, but for the time in it.
 
 The same messages are published twice: with nobody connected, and with all clients. The difference of the server's CPU
-is what the deliveries cost; what publishing costs is in neither.
+is what the deliveries cost; what publishing costs is in neither. Then one publisher sends as fast as it is answered.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import os
 import sys
 import time
@@ -25,22 +28,19 @@ from benchmarks.workloads.quantiles import quantile
 AT = b'"at":'
 CAUGHT_UP = b'"event":"caught-up"'
 WARM = 20
+BURST = 300
 CONNECT_AT_ONCE = 50
 END_SECONDS = 60.0
-BARE = (
-    b'{"event":"bench.tick","position":"0123456789ab-1234","pattern":"bench.#","data":{"specversion":"1.0",'
-    b'"id":"0199c6a8-7cc2-7d3f-8a55-0a4c9d1e2f30","source":"/millrace/event","type":"bench.tick","subject":'
-    b'"0199c6a8-7cc2-7d3f-8a55-0a4c9d1e2f30","time":"2026-01-31T12:00:00.123456Z","datacontenttype":"application/json",'
-    b'"data":{"at":%d},"eventtype":"bench.tick","tenant":"default","position":"0123456789ab-1234","version":1,'
-    b'"correlationid":"0199c6a8-7cc2-7d3f-8a55-0a4c9d1e2f30"}}'
-)
+TEXT, PONG = 0x81, 0x8A
 
 
 class Client(asyncio.Protocol):
-    """One WebSocket that notes when each message comes; `seen` is told of every text."""
+    """One WebSocket: `seen` is told of every text, `lost` of its end."""
 
-    def __init__(self, request: bytes, first: bytes, seen: Callable[[bytes], None]) -> None:
-        self._request, self._first, self._seen = request, first, seen
+    def __init__(
+        self, request: bytes, first: bytes, seen: Callable[[bytes], None], lost: Callable[[bytes], None]
+    ) -> None:
+        self._request, self._first, self._seen, self._lost = request, first, seen, lost
         self._rest = b""
         self._is_open = False
 
@@ -55,7 +55,9 @@ class Client(asyncio.Protocol):
             if end < 0:
                 self._rest = data
                 return
-            assert data.startswith(b"HTTP/1.1 101"), data[:200]
+            if not data.startswith(b"HTTP/1.1 101"):
+                self._lost(data)
+                return
             self._is_open = True
             data = data[end + 4 :]
             if self._first:
@@ -69,35 +71,63 @@ class Client(asyncio.Protocol):
                 size, head = int.from_bytes(data[start + 2 : start + 4], "big"), 4
             if len(data) - start < head + size:
                 break
-            if data[start] == 0x81:
-                self._seen(data[start + head : start + head + size])
+            payload = data[start + head : start + head + size]
+            match data[start]:
+                case 0x81:
+                    self._seen(payload)
+                case 0x89:  # who does not answer a ping is cut off after twenty seconds
+                    self._transport.write(masked(payload, PONG))
             start += head + size
         self._rest = data[start:]
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(repr(exc).encode())
 
-def masked(text: bytes) -> bytes:
-    """A short text as a client's frame; a mask of zeros leaves it as it is."""
-    return bytes((0x81, 0x80 | len(text))) + bytes(4) + text
+
+def masked(payload: bytes, kind: int = TEXT) -> bytes:
+    """Less than 126 bytes as a client's frame; a mask of zeros leaves them as they are."""
+    return bytes((kind, 0x80 | len(payload))) + bytes(4) + payload
+
+
+class ClientsFailed(Exception):
+    """Raised when clients were cut off, or have not seen everything in time; the text says how many of how many."""
 
 
 class Load:
-    """The clients of one server, and what they have seen."""
+    """The clients of one server, and what they have seen.
 
-    def __init__(self, kind: str, port: int, pid: int, clients: int) -> None:
+    Args:
+        message: what the bare server is to send, with any time in it; empty for ours, which makes its own.
+    """
+
+    def __init__(self, kind: str, port: int, pid: int, clients: int, message: bytes) -> None:
         self.kind, self.port, self.pid, self.clients = kind, port, pid, clients
-        self.ready = self.delivered = 0
+        self.message = message
+        self.ready = self.delivered = self.lost = 0
+        self.last_words = b""
         self.waits: list[float] = []
         self.changed = asyncio.Event()
 
-    def seen(self, text: bytes) -> None:
+    def see(self, text: bytes) -> None:
         at = text.find(AT)
         if at >= 0:
+            self.message = text
             self.delivered += 1
             sent = int(text[at + len(AT) : text.index(b"}", at)])
             self.waits.append((time.time_ns() - sent) / 1e6)
         elif CAUGHT_UP in text:
             self.ready += 1
         self.changed.set()
+
+    def lose(self, last_words: bytes) -> None:
+        self.lost += 1
+        self.last_words = last_words[:200]
+        self.changed.set()
+
+    def stamped(self) -> bytes:
+        """The message as it is now."""
+        start = self.message.index(AT) + len(AT)
+        return self.message[:start] + b"%d" % time.time_ns() + self.message[self.message.index(b"}", start) :]
 
     async def connect(self) -> None:
         path = "/ws/bench-%d" if self.kind == "ours" else "/ws"
@@ -113,15 +143,35 @@ class Load:
                     f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
                 )
                 await loop.create_connection(
-                    lambda request=request: Client(request.encode(), first, self.seen), "127.0.0.1", self.port
+                    lambda request=request: Client(request.encode(), first, self.see, self.lose), "127.0.0.1", self.port
                 )
-            await self.until(lambda wanted=end: self.ready >= wanted)
+            await self.until(lambda wanted=end: self.ready >= wanted, "are connected")
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(END_SECONDS):
-            while not holds():
-                self.changed.clear()
-                await self.changed.wait()
+    async def all_have(self, count: int) -> None:
+        """Waits until every client has seen so many messages."""
+        await self.until(lambda: self.delivered >= count * self.clients, f"have seen {count} messages each")
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Waits for what the clients are to see.
+
+        Raises:
+            ClientsFailed: it did not come, or a client was cut off.
+        """
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                while not holds() and not self.lost:
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            raise ClientsFailed(self._failure(f"not all {what} after {END_SECONDS:g} s")) from None
+        if self.lost:
+            raise ClientsFailed(self._failure("clients were cut off"))
+
+    def _failure(self, what: str) -> str:
+        return (
+            f"{what}: of {self.clients} clients {self.ready} were connected, {self.lost} cut off (the last with "
+            f"{self.last_words!r}), {self.delivered} messages arrived"
+        )
 
     async def publish(self, client: httpx.AsyncClient, count: int, rate: float) -> None:
         """So many messages, one after another, each when it is due."""
@@ -132,41 +182,49 @@ class Load:
                 body = {"event_type": "bench.tick", "payload": {"at": time.time_ns()}}
                 answer = await client.post("/api/events", json=body)
             else:
-                answer = await client.post("/say", content=BARE % time.time_ns())
+                answer = await client.post("/say", content=self.stamped())
             answer.raise_for_status()
 
     def cpu(self) -> float:
+        """Seconds of CPU that the server has used."""
         return cpu_of(tree(self.pid))
 
 
-async def measured(kind: str, port: int, pid: int, clients: int, rate: float, seconds: float) -> dict[str, float]:
-    """Microseconds of CPU for each delivery, milliseconds from the command to the client, deliveries a second."""
-    load, count = Load(kind, port, pid, clients), int(rate * seconds)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+async def measured(load: Load, rate: float, seconds: float) -> dict[str, object]:
+    """Microseconds of CPU for each delivery, milliseconds from the command to the client, deliveries a second; and the
+    message that was delivered."""
+    clients, count = load.clients, int(rate * seconds)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{load.port}", timeout=30, trust_env=False) as client:
         await load.publish(client, WARM, rate)
         before = load.cpu()
         await load.publish(client, count, rate)
         quiet = load.cpu() - before
         await load.connect()
         await load.publish(client, WARM, rate)
-        await load.until(lambda: load.delivered == WARM * clients)
+        await load.all_have(WARM)
         load.delivered, load.waits = 0, []
         before, began = load.cpu(), time.perf_counter()
         await load.publish(client, count, rate)
-        await load.until(lambda: load.delivered == count * clients)
+        await load.all_have(count)
         took = time.perf_counter() - began
         cost = load.cpu() - before - quiet
-    waits = sorted(load.waits)
-    return {
+        load.delivered, began = 0, time.perf_counter()
+        waits, load.waits = sorted(load.waits), []
+        await load.publish(client, BURST, math.inf)
+        await load.all_have(BURST)
+        most = BURST * clients / (time.perf_counter() - began)
+    figures = {
         "cpu": cost * 1e6 / (count * clients),
         "rate": count * clients / took,
+        "rate_most": most,
         "p50": quantile(waits, 0.5),
         "p99": quantile(waits, 0.99),
-        "cores": (cost + quiet) / took,
+        "bytes": len(load.message),
     }
+    return {"figures": figures, "message": load.message.decode()}
 
 
 if __name__ == "__main__":
-    kind, port, pid, clients, rate, seconds = sys.argv[1:]
-    figures = uvloop.run(measured(kind, int(port), int(pid), int(clients), float(rate), float(seconds)))
-    sys.stdout.write(json.dumps(figures))
+    kind, port, pid, clients, rate, seconds, message = sys.argv[1:]
+    load = Load(kind, int(port), int(pid), int(clients), message.encode())
+    sys.stdout.write(json.dumps(uvloop.run(measured(load, float(rate), float(seconds)))))

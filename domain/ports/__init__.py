@@ -24,7 +24,18 @@ from domain.ports.appends import (
 )
 from domain.ports.circuits import AttemptCount, CircuitBook, CircuitRow, CircuitSum
 from domain.ports.due import DueProgress, DueSchedule, DueSchedules
-from domain.ports.jobs import BatchCounts, ExpiredJobs, FoundJob, JobFinder, JobLine, JobLogs, Orphan, Unwanted
+from domain.ports.jobs import (
+    BatchCounts,
+    BatchTally,
+    ExpiredJobs,
+    FoundJob,
+    JobFinder,
+    JobLine,
+    JobLogs,
+    Orphan,
+    TrackedBatches,
+    Unwanted,
+)
 from domain.ports.log import Metadata, RecordedEvent, StreamName
 from domain.ports.publishing import EventPublisher, Outgoing, PublishFailed
 from domain.ports.readers import Clock, Doorbell, Readers
@@ -40,6 +51,7 @@ __all__ = [
     "AttemptParts",
     "BatchClosed",
     "BatchCounts",
+    "BatchTally",
     "CircuitBook",
     "CircuitRow",
     "CircuitSum",
@@ -82,6 +94,7 @@ __all__ = [
     "StreamName",
     "SubscriptionHold",
     "SubscriptionLeases",
+    "TrackedBatches",
     "UniqueKey",
     "Unwanted",
     "WaitingJobs",

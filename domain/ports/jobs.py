@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from domain.progress_jobs import JobCounts
+
 
 class JobLine(NamedTuple):
     """One line that an attempt has logged.
@@ -38,6 +40,26 @@ class JobLogs(Protocol):
         Raises:
             Refusal: there is no such job.
         """
+        ...
+
+
+class BatchTally(NamedTuple):
+    """A batch that has a progress, and its counts now."""
+
+    tenant: str
+    batch_id: str
+    counts: JobCounts
+
+
+class TrackedBatches(Protocol):
+    """The batches that have a progress of the same id."""
+
+    async def untold(self, limit: int) -> list[BatchTally]:
+        """Those whose counts are others than the progress was told."""
+        ...
+
+    async def note_told(self, tallies: Sequence[BatchTally]) -> None:
+        """These counts need not be told again."""
         ...
 
 

@@ -14,8 +14,6 @@ from infra.composition import Base, Loop, Module
 from infra.job_policy import job_policy
 from infra.storage import Storage
 
-INBOX_DAYS = 7
-
 
 def jobs(base: Base) -> Module:
     storage, pipeline, settings = base.storage, base.pipeline, base.settings.modules.jobs
@@ -45,8 +43,8 @@ def jobs(base: Base) -> Module:
 
 
 def _loops(base: Base) -> list[Loop]:
-    storage, pipeline = base.storage, base.pipeline
-    loops = [Loop("timers", "timers", Timers(storage.queue, pipeline, lambda: _forget(storage)).run)]
+    storage, pipeline, kept = base.storage, base.pipeline, base.settings.idempotency.retention
+    loops = [Loop("timers", "timers", Timers(storage.queue, pipeline, lambda: _forget(storage, kept)).run)]
     if ages := base.settings.modules.jobs.retention.ages():
         loops.append(Loop("timers", "retention", Retention(PostgresExpiredJobs(storage.pool), pipeline, ages).run))
     if base.archiver is not None:
@@ -54,11 +52,11 @@ def _loops(base: Base) -> list[Loop]:
     return loops
 
 
-async def _forget(storage: Storage) -> int:
-    """Drops what is too old to be asked for; returns how many answers to commands."""
+async def _forget(storage: Storage, kept: float) -> int:
+    """Drops what is too old to be asked for; returns how many answers to commands, those kept for so many seconds."""
     await storage.queue.tidy()
     status = await storage.pool.execute(
-        "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(days => $1)", INBOX_DAYS
+        "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(secs => $1)", kept
     )
     await storage.job_logs.forget()
     return int(status.rpartition(" ")[2])

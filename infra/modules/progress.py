@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from adapters.postgres.due_progress import PostgresDueProgress
 from adapters.postgres.progress_queries import ProgressQueries
+from adapters.postgres.tracked_batches import PostgresTrackedBatches
+from handlers import batch_progress, progress_family, progress_timers
 from handlers import progress as handler
-from handlers import progress_family, progress_timers
+from handlers.batch_progress import BatchProgress
 from handlers.progress_timers import ProgressTimers
 from infra.composition import Base, Loop, Module
 from infra.tracking import progress_types
@@ -20,11 +22,13 @@ def progress(base: Base) -> Module:
     internal = {
         **handler.internal_routes(samples, types),
         **progress_family.internal_routes(),
+        **batch_progress.internal_routes(),
         **progress_timers.internal_routes(),
     }
     reactions = [progress_family.reaction()]
     if not settings.enabled:
         return Module(internal=internal, reactions=reactions)
+    batches = BatchProgress(PostgresTrackedBatches(storage.pool, storage.commits), pipeline)
     timers = ProgressTimers(PostgresDueProgress(storage.pool), pipeline, settings.cleanup.ages())
     return Module(
         commands=handler.command_routes(samples, types),
@@ -34,5 +38,6 @@ def progress(base: Base) -> Module:
         loops=[
             Loop("api", "samples", lambda: samples.run(pipeline)),
             Loop("timers", "progress", timers.run),
+            Loop("timers", "batch progress", batches.run),
         ],
     )

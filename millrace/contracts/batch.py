@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
 from millrace.contracts.job_fields import Priority
+from millrace.contracts.progress_fields import Share, Silence, bounded
 from millrace.contracts.wire import Fact, Identifier, Message, Name, Text
+
+MOST_JOBS = 10_000_000
 
 
 class Callback(Message):
@@ -27,11 +30,41 @@ def _callback(value: object) -> object:
 Wish = Annotated[Callback | None, BeforeValidator(_callback)]
 
 
+class BatchProgress(Message):
+    """The progress that a batch is to have, under the batch's id: the share of its jobs that are completed.
+
+    Attributes:
+        expected: how many jobs there will be; without it the percent begins when the batch is sealed.
+        parent_id: the progress that this one is a part of, and `weight` what it counts there.
+        stall_after: seconds in which nothing of the jobs changes, after which `progress.stalled` is recorded.
+    """
+
+    expected: Annotated[int, Field(ge=1, le=MOST_JOBS)] | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    user_id: Identifier | None = None
+    type: Name | None = None
+    parent_id: Identifier | None = None
+    weight: Share = 1.0
+    stall_after: Silence | None = None
+
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return bounded(value)
+
+
+def _progress(value: object) -> object:
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
 def _names_too(schema: dict[str, Any]) -> None:
     """A callback may be given as its job's name, for whoever validates against the schema."""
     for field in ("on_complete", "on_success"):
         name = {"type": "string", "minLength": 1, "maxLength": 128, "description": "the job's name alone"}
         schema["properties"][field]["anyOf"].append(name)
+    schema["properties"]["progress"]["anyOf"].append({"type": "boolean", "description": "whether it has one"})
 
 
 class CreateBatch(Message):
@@ -40,6 +73,7 @@ class CreateBatch(Message):
     Attributes:
         on_complete: the job that is enqueued once all jobs of the sealed batch have ended, however they did.
         on_success: the job that is enqueued once all of them have completed, be it after a dead letter was retried.
+        progress: makes a progress under the batch's id that follows from its jobs.
     """
 
     model_config = ConfigDict(json_schema_extra=_names_too)
@@ -47,6 +81,7 @@ class CreateBatch(Message):
     name: Name
     on_complete: Wish = None
     on_success: Wish = None
+    progress: Annotated[BatchProgress | None, BeforeValidator(_progress)] = None
 
 
 class SealBatch(Message):

@@ -56,3 +56,7 @@ QUERIES: dict[str, type[Message]] = {
 EVENTS: dict[str, type[Fact]] = {
     name: model for module in MODULES for name, model in getattr(module, "EVENTS", {}).items()
 }
+# Of those that have had another shape before.
+VERSIONS: dict[str, int] = {
+    name: version for module in MODULES for name, version in getattr(module, "VERSIONS", {}).items()
+}

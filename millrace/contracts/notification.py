@@ -187,12 +187,19 @@ class SnoozeNotification(Message):
 
 
 class Receipt(Message):
-    """`notification.receipt`: what a provider has told later about a message that it had taken."""
+    """`notification.receipt`: what a provider has told later about a message that it had taken.
+
+    Attributes:
+        status: `bounced` counts although it was `delivered` before; of the others the first one counts.
+        provider, provider_message_id: where they are given and another message was sent last, nothing changes.
+    """
 
     notification_id: Identifier
     channel: ChannelName
-    status: Literal["delivered", "failed"]
+    status: Literal["delivered", "bounced", "failed"]
     reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    provider: Name | None = None
+    provider_message_id: Annotated[str, StringConstraints(max_length=500)] | None = None
 
 
 class ReportDelivery(Message):

@@ -71,6 +71,18 @@ class ProgressChildReported(_Moved):
     rate: float | None = None
 
 
+class ProgressJobsCounted(_Moved):
+    """The jobs of the batch that it follows from stand somewhere else now.
+
+    Attributes:
+        as_of: grows with the log; newer counts have a higher one.
+    """
+
+    children: dict[str, Any]
+    as_of: int
+    rate: float | None = None
+
+
 class ProgressCheckpointed(Fact):
     checkpoint: Any = None
 
@@ -95,6 +107,7 @@ EVENTS: dict[str, type[Fact]] = {
     "progress.cancelled": ProgressCancelled,
     "progress.resumed": ProgressResumed,
     "progress.child_reported": ProgressChildReported,
+    "progress.jobs_counted": ProgressJobsCounted,
     "progress.checkpointed": ProgressCheckpointed,
     "progress.stalled": ProgressStalled,
     "progress.removed": ProgressRemoved,

@@ -47,9 +47,9 @@ class ProgressStage(Fact):
 
 
 class ChildCounts(Fact):
-    """The parts of a progress, by how they stand."""
+    """The parts of a progress, by how they stand. Where `mode` is `jobs`, they are the jobs of a batch."""
 
-    mode: Literal["mean", "count"]
+    mode: Literal["mean", "count", "jobs"]
     expected: int | None = None
     total: int
     open: int

@@ -117,6 +117,10 @@ class MillraceTest(Millrace):
         return MemoryTransport(self.memory)
 
 
+class MockProgressStorage(MillraceTest):
+    """The application in memory, as `ProgressTracker(storage=MockProgressStorage())` takes it in unit tests."""
+
+
 @asynccontextmanager
 async def in_memory(app: Millrace, *, start: datetime | None = None) -> AsyncIterator[MillraceTest]:
     """Puts an application on a service in memory for the duration of the block.

@@ -164,7 +164,7 @@ class Bindings:
 
     def _disown(self, child: Stream, parent: Stream) -> None:
         context = Context(child.tenant, parent.id, correlation_id=self._log.streams[child][0].origin.correlation_id)
-        self._cancel(child, f"job {parent.id}, which it was to run after, has failed", context)
+        self._cancel(child, f"job {parent.id}, which it was to run after, did not complete", context)
 
     def _cancel(self, stream: Stream, reason: str, context: Context) -> None:
         origin = Origin.of(context, self._log.streams[stream][0].origin)

@@ -126,9 +126,17 @@ def repair_routes() -> dict[str, Route]:
     }
 
 
-def batch_routes() -> dict[str, Route]:
-    """Commands that a batch decides."""
+def batch_routes(track: Callable[[Stream, batch_contract.CreateBatch, Context], None]) -> dict[str, Route]:
+    """Commands that a batch decides.
+
+    Args:
+        track: makes the progress that a new batch wishes for.
+    """
     contract = batch_contract
+
+    def admit(stream: Stream, batch: Any, command: batch_contract.CreateBatch, context: Context) -> None:
+        if batch is None:
+            track(stream, command, context)
 
     def named(command: Any, _: Context) -> str:
         return str(command.batch_id)
@@ -137,7 +145,7 @@ def batch_routes() -> dict[str, Route]:
         return {"batch_id": id, "is_sealed": state.is_sealed, "is_cancelled": state.is_cancelled}
 
     return {
-        "batch.create": Route(contract.CreateBatch, "batch", _derived, batches.create, told, creates=True),
+        "batch.create": Route(contract.CreateBatch, "batch", _derived, batches.create, told, creates=True, admit=admit),
         "batch.seal": Route(contract.SealBatch, "batch", named, batches.seal, told),
         "batch.cancel": Route(contract.CancelBatch, "batch", named, batches.cancel, told),
     }

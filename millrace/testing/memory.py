@@ -52,7 +52,7 @@ from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.schedule_state import ScheduleState
 from millrace.testing.scheduler import Scheduler
 from millrace.testing.siblings import enqueue_siblings
-from millrace.testing.states import State
+from millrace.testing.states import BatchState, State
 from millrace.testing.subscription_leases import SubscriptionLeases
 from millrace.testing.templates import MemoryTemplates
 
@@ -96,7 +96,7 @@ class InMemory:
         routes = {
             **job_routes(self.claims.bindings),
             **repair_routes(),
-            **batch_routes(),
+            **batch_routes(self._progress.track),
             **queue_routes(),
             **circuit_routes(),
             **schedule_routes(),
@@ -205,6 +205,11 @@ class InMemory:
             self.scheduler.recorded(stream, state)
         if isinstance(state, ProgressState):
             self._progress.recorded(stream, state)
+        batches = self.claims.bindings.batches
+        if isinstance(state, BatchState):
+            self._progress.count_jobs(stream, batches.view(stream, state))
+        elif isinstance(state, JobState) and (found := batches.of(stream, state)) is not None:
+            self._progress.count_jobs(found[0], batches.view(*found))
 
     def _execute(self, name: str, body: object, context: Context) -> Reply:
         if name in OPERATIONS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -102,18 +103,28 @@ def snooze(notification: NotificationState, command: contract.SnoozeNotification
 
 def receipt(notification: NotificationState, command: contract.Receipt, now: datetime) -> list[Fact]:
     step = notification.steps.get(command.channel)
+    known: list[Fact] = []
+    if step is not None and step.status == "queued" and command.provider is not None:
+        attempt, provider, message_id = step.attempts + 1, command.provider, command.provider_message_id
+        known.append(
+            events.NotificationSent(
+                channel=command.channel, attempt=attempt, provider=provider, provider_message_id=message_id
+            )
+        )
+        step = replace(step, status="sent", attempts=attempt, provider=provider, provider_message_id=message_id)
     if step is None or step.status not in ("sent", "delivered", "failed") or command.channel == contract.IN_APP:
         raise Refusal("refused", f"nothing was sent through {command.channel}")
-    if step.status != "sent":
-        return []
-    if command.status == "delivered":
-        return [events.NotificationDelivered(user_id=notification.content["user_id"], channel=command.channel)]
-    return [
-        events.NotificationFailed(
-            channel=command.channel, attempt=step.attempts, provider=step.provider or "", reason="undelivered",
-            detail=command.reason,
-        )
-    ]  # fmt: skip
+    others = None not in (step.provider_message_id, command.provider_message_id)
+    if command.provider not in (None, step.provider) or (
+        others and step.provider_message_id != command.provider_message_id
+    ):
+        return known
+    if command.status == "delivered" and step.status == "sent":
+        return [*known, events.NotificationDelivered(user_id=notification.content["user_id"], channel=command.channel)]
+    if step.status == "sent" or (command.status == "bounced" and step.status == "delivered"):
+        reason = "bounced" if command.status == "bounced" else "undelivered"
+        return [*known, _failed(command.channel, step.attempts, reason, command.reason, step.provider or "")]
+    return known
 
 
 def report(notification: NotificationState, command: contract.ReportDelivery, now: datetime) -> list[Fact]:
@@ -142,8 +153,11 @@ def unavailable(channel: str, attempt: int, reason: str, retry_after: float, now
     )
 
 
-def _failed(channel: str, attempt: int, reason: str, detail: str) -> Fact:
-    return events.NotificationFailed(channel=channel, attempt=attempt, provider=channel, reason=reason, detail=detail)
+def _failed(channel: str, attempt: int, reason: str, detail: str, provider: str | None = None) -> Fact:
+    return events.NotificationFailed(
+        channel=channel, attempt=attempt, provider=channel if provider is None else provider, reason=reason,
+        detail=detail,
+    )  # fmt: skip
 
 
 def resend(notification: NotificationState, command: contract.Resend, now: datetime) -> list[Fact]:

@@ -39,6 +39,8 @@ class MemoryDeliveries:
         for stream, state in list(self._notifications.all()):
             if state.snoozed_until is not None and state.snoozed_until <= now and not state.cancelled:
                 self._record(stream, [events.NotificationWoken(user_id=state.content["user_id"])])
+            if state.inbox_read_at is not None and state.read_at is None:
+                self._record(stream, [events.NotificationRead(user_id=state.content["user_id"])])
         while work := next(self._due(now), None):
             stream, state, channel, step = work
             if step.status == "deferred":

@@ -61,8 +61,8 @@ class NotificationState:
 
     @property
     def seen_at(self) -> datetime | None:
-        """When it was read, by itself or with the whole inbox."""
-        return self.read_at or self.inbox_read_at
+        """When it was read, with the whole inbox or by itself."""
+        return self.inbox_read_at or self.read_at
 
     def apply(self, fact: Fact, at: datetime, position: int) -> None:
         self.version += 1
@@ -79,7 +79,7 @@ class NotificationState:
             case contract.NotificationDelivered():
                 self._end(fact.channel, "delivered")
             case contract.NotificationSent():
-                step = self._end(fact.channel, "sent")
+                step = self._end(fact.channel, "sent", None, fact.detail)
                 step.attempts, step.provider = fact.attempt, fact.provider
                 step.provider_message_id = fact.provider_message_id
                 self.sent_at[fact.channel] = at

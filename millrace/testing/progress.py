@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from millrace.contracts import progress as contract
+from millrace.contracts.batch import CreateBatch
 from millrace.contracts.wire import Context, Fact, derived_id
 from millrace.testing import progress_decisions as decisions
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Origin, Stream
+from millrace.testing.progress_jobs import count_jobs, rule_of_jobs
 from millrace.testing.progress_state import ProgressState
 from millrace.testing.queries import Query, position_before
 from millrace.testing.refusals import Refusal
@@ -102,6 +104,36 @@ class MemoryProgress:
                 raise Refusal("invalid", f"{detail}; choose one further up")
             parent = self._log.states.get(Stream(KIND, stream.tenant, parent_id))
             parent_id = parent.parent_id if isinstance(parent, ProgressState) and not parent.removed else None
+
+    def track(self, batch: Stream, command: CreateBatch, context: Context) -> None:
+        """Makes the progress that a new batch wishes for.
+
+        Raises:
+            Refusal: it would be a part of itself, or of too many others.
+        """
+        wish = command.progress
+        if wish is None:
+            return
+        stream = Stream(KIND, batch.tenant, batch.id)
+        self._admit(stream, None, contract.CreateProgress(parent_id=wish.parent_id), context)
+        options = wish.model_dump(exclude={"expected"})
+        options["metadata"] = {"batch_id": batch.id, "batch": command.name, **wish.metadata}
+        fact = contract.ProgressCreated(
+            status="pending", progress=0.0, stages=[], children=rule_of_jobs(wish.expected), **options
+        )
+        state = self._log.append(stream, [fact], Origin.of(context, None), self._clock.now())
+        assert isinstance(state, ProgressState)
+        self.recorded(stream, state)
+
+    def count_jobs(self, batch: Stream, counts: Mapping[str, Any]) -> None:
+        """Tells the batch's progress, if it has one, where the jobs have got to."""
+        stream = Stream(KIND, batch.tenant, batch.id)
+        state = self._log.states.get(stream)
+        if not isinstance(state, ProgressState):
+            return
+        if facts := count_jobs(state, counts, self._log.head, self._clock.now()):
+            self._log.append(stream, facts, self._origin(stream, batch.id), self._clock.now())
+            self.recorded(stream, state)
 
     def _origin(self, stream: Stream, cause: str | None) -> Origin:
         first = self._log.streams[stream][0].origin

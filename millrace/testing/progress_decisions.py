@@ -57,7 +57,7 @@ def advance(progress: ProgressState, command: contract.AdvanceProgress, now: dat
 def complete(progress: ProgressState, command: contract.CompleteProgress, now: datetime) -> list[Fact]:
     if _has(progress, "completed"):
         return []
-    return [contract.ProgressCompleted(**_kin(progress), status="completed", progress=WHOLE, result=command.result)]
+    return [contract.ProgressCompleted(**kin(progress), status="completed", progress=WHOLE, result=command.result)]
 
 
 def fail(progress: ProgressState, command: contract.FailProgress, now: datetime) -> list[Fact]:
@@ -71,7 +71,7 @@ def cancel(progress: ProgressState, command: contract.CancelProgress, now: datet
         return []
     return [
         contract.ProgressCancelled(
-            **_kin(progress), status="cancelled", progress=progress.progress, reason=command.reason
+            **kin(progress), status="cancelled", progress=progress.progress, reason=command.reason
         )
     ]
 
@@ -80,7 +80,7 @@ def resume(progress: ProgressState, _: contract.ResumeProgress, now: datetime) -
     _guard(progress)
     if progress.status == "completed":
         raise _ended(progress)
-    return [] if progress.status in OPEN else [_resumed(progress)]
+    return [] if progress.status in OPEN else [resumed(progress)]
 
 
 def checkpoint(progress: ProgressState, command: contract.CheckpointProgress, now: datetime) -> list[Fact]:
@@ -117,25 +117,26 @@ def hear_child(progress: ProgressState, child: ProgressState, now: datetime) -> 
     facts: list[Fact] = []
     status = progress.status
     if status == "failed" and (progress.error_detail or {}).get("type") == "ChildrenFailed" and ends != "failed":
-        facts.append(_resumed(progress))
+        facts.append(resumed(progress))
         status = "processing"
     overall = max(progress.progress, _share(children, progress.rule))
-    kin = _kin(progress)
     facts.append(
         contract.ProgressChildReported(
-            **kin, status="processing" if status == "pending" and child.status != "pending" else status,
+            **kin(progress), status="processing" if status == "pending" and child.status != "pending" else status,
             progress=overall, child_id=child.id, child_weight=child.weight, child_status=child.status,
-            child_progress=child.progress, child_version=child.version, rate=_rate(progress, overall, now),
+            child_progress=child.progress, child_version=child.version, rate=rate_at(progress, overall, now),
         )
     )  # fmt: skip
     if ends == "completed" and status in OPEN:
-        facts.append(contract.ProgressCompleted(**kin, status="completed", progress=WHOLE))
+        facts.append(contract.ProgressCompleted(**kin(progress), status="completed", progress=WHOLE))
     elif ends == "failed" and status in OPEN:
         lost = sum(each["status"] != "completed" for each in children.values())
         error = f"{lost} of {len(children)} parts did not complete"
         detail = {"type": "ChildrenFailed", "message": error}
         facts.append(
-            contract.ProgressFailed(**kin, status="failed", progress=overall, error=error, error_detail=detail)
+            contract.ProgressFailed(
+                **kin(progress), status="failed", progress=overall, error=error, error_detail=detail
+            )
         )
     return facts
 
@@ -156,8 +157,8 @@ def _moved(progress: ProgressState, percent: float, stage: str | None, seq: int 
         return _sign(progress, seq, now)
     name = None if target is None else target["name"]
     change: dict[str, Any] = {
-        **_kin(progress), "status": "processing", "progress": overall, "stage": name,
-        "stage_progress": None if name is None else percent, "rate": _rate(progress, overall, now), "seq": seq,
+        **kin(progress), "status": "processing", "progress": overall, "stage": name,
+        "stage_progress": None if name is None else percent, "rate": rate_at(progress, overall, now), "seq": seq,
     }  # fmt: skip
     if name != progress.stage:
         return [contract.ProgressStageChanged(**change, before=progress.stage)]
@@ -172,13 +173,14 @@ def _sign(progress: ProgressState, seq: int | None, now: datetime) -> list[Fact]
         return []
     return [
         contract.ProgressUpdated(
-            **_kin(progress), status="processing", progress=progress.progress, stage=progress.stage,
-            stage_progress=progress.stage_progress, rate=_rate(progress, progress.progress, now), seq=seq,
+            **kin(progress), status="processing", progress=progress.progress, stage=progress.stage,
+            stage_progress=progress.stage_progress, rate=rate_at(progress, progress.progress, now), seq=seq,
         )
     ]  # fmt: skip
 
 
-def _rate(progress: ProgressState, percent: float, now: datetime) -> float | None:
+def rate_at(progress: ProgressState, percent: float, now: datetime) -> float | None:
+    """Percent a second since the work began or was resumed."""
     since = progress.resumed_at or progress.started_at
     seconds = (now - since).total_seconds() if since is not None else 0.0
     gained = percent - progress.resumed_from
@@ -202,18 +204,19 @@ def _share(children: dict[str, dict[str, Any]], rule: dict[str, Any]) -> float:
     return min(WHOLE, float(sum(child["weight"] * child["progress"] for child in children.values()) / total))
 
 
-def _kin(progress: ProgressState) -> dict[str, Any]:
+def kin(progress: ProgressState) -> dict[str, Any]:
+    """What its parent has to know in each event."""
     return {"parent_id": progress.parent_id, "weight": progress.weight}
 
 
 def _failed(progress: ProgressState, overall: float, error: str, detail: dict[str, Any] | None) -> Fact:
-    kin = _kin(progress)
-    return contract.ProgressFailed(**kin, status="failed", progress=overall, error=error, error_detail=detail)
+    return contract.ProgressFailed(**kin(progress), status="failed", progress=overall, error=error, error_detail=detail)
 
 
-def _resumed(progress: ProgressState) -> Fact:
+def resumed(progress: ProgressState) -> Fact:
+    """It goes on where it was."""
     return contract.ProgressResumed(
-        **_kin(progress), status="processing", progress=progress.progress, checkpoint=progress.checkpoint
+        **kin(progress), status="processing", progress=progress.progress, checkpoint=progress.checkpoint
     )
 
 

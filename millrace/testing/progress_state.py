@@ -22,6 +22,7 @@ class ProgressState:
 
     stages: list[dict[str, Any]]
     children: dict[str, dict[str, Any]]
+    rule: dict[str, Any] | None
     stage: str | None
     rate: float | None
     error: str | None
@@ -97,6 +98,10 @@ class ProgressState:
                     "turns": (known or {"turns": 0})["turns"] + turned,
                 }
                 self.progress, self.rate = fact.progress, fact.rate
+            case contract.ProgressJobsCounted():
+                if fact.status != "pending":
+                    self._start(at)
+                self.rule, self.progress, self.rate = fact.children, fact.progress, fact.rate
             case contract.ProgressCheckpointed():
                 self.checkpoint = fact.checkpoint
             case contract.ProgressStalled():
@@ -152,6 +157,8 @@ class ProgressState:
     def _counts(self) -> dict[str, Any] | None:
         if self.rule is None:
             return None
+        if "total" in self.rule:
+            return dict(self.rule)
         statuses = [child["status"] for child in self.children.values()]
         ended = {status: statuses.count(status) for status in ("completed", "failed", "cancelled")}
         return {**self.rule, "total": len(statuses), "open": len(statuses) - sum(ended.values()), **ended}

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from millrace import Millrace, Progress, ProgressPlugin, ProgressStatus, ProgressStorage, ProgressTracker
-from millrace import ProgressStorage as PostgreSQLProgressStorage
-from millrace.testing import MillraceTest
-from millrace.testing import MillraceTest as MockProgressStorage
+from millrace import (
+    Millrace,
+    PostgreSQLProgressStorage,
+    Progress,
+    ProgressPlugin,
+    ProgressStatus,
+    ProgressStorage,
+    ProgressTracker,
+)
+from millrace.testing import MillraceTest, MockProgressStorage, TestDatabase
 from tests.support.running import Running, running
 
 
@@ -121,12 +127,19 @@ async def test_progress_creation(progress_tracker: ProgressTracker) -> None:
     assert len(progress.stages) == 2
 
 
-async def test_progress_persistence(service: Running) -> None:
-    storage = PostgreSQLProgressStorage(service.url)
+@pytest.fixture
+async def test_database() -> AsyncIterator[TestDatabase]:
+    async with TestDatabase() as db:
+        yield db
+
+
+async def test_progress_persistence(test_database: TestDatabase) -> None:
+    storage = PostgreSQLProgressStorage(test_database.url)
     tracker = ProgressTracker(storage=storage)
 
-    await tracker.create(id="test-1")
+    progress = await tracker.create(id="test-1")
     await tracker.update("test-1", 50)
+    assert progress.progress == 0
 
     loaded = await tracker.get("test-1")
     assert loaded is not None

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from millrace import JobContext, Millrace, NonRetryable, RetryAfter
@@ -57,5 +58,15 @@ def raises(how: str) -> Any:
 
 @app.job(pool="process", timeout=0.2, max_attempts=1)
 def endless() -> None:
+    while True:
+        time.sleep(60)
+
+
+@app.job(pool="process", max_attempts=1)
+def never_ends(mark: str) -> None:
+    """Tells its process in a file, and then neither ends nor looks whether it should."""
+    written = Path(f"{mark}.new")
+    written.write_text(str(os.getpid()))
+    written.rename(mark)
     while True:
         time.sleep(60)

@@ -20,6 +20,7 @@ from adapters.tracing import Tracing
 from domain.channels import Channel
 from handlers.gateway import Gateway
 from infra.bootstrap import System, build
+from infra.channel_callbacks import build_callbacks
 from infra.health import SystemHealth
 from infra.settings import Settings
 
@@ -92,6 +93,8 @@ def app_of(
         allowed_origins=origins,
         limits=limits,
         unserved=system.settings.modules.unserved(),
+        live_paths=system.settings.modules.live_paths(),
+        callbacks=build_callbacks(system.settings),
         version="0.0.0-test",
     )
 

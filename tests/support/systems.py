@@ -31,14 +31,20 @@ async def system(
     names: dict[str, Any] | None = None,
     storage: Path | None = None,
     results: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> AsyncIterator[System]:
-    """One process of the service; several on one database are several processes of it."""
+    """One process of the service; several on one database are several processes of it.
+
+    Args:
+        more: other parts of the section `modules.jobs`.
+    """
     jobs: dict[str, Any] = {
         "leases": {"duration": lease, "unconfirmed": unconfirmed},
         "queues": queues or {},
         "tenants": tenants or {},
         "names": names or {},
         "results": results or {},
+        **(more or {}),
     }
     if storage is not None:
         jobs["storage"] = {"path": str(storage)}

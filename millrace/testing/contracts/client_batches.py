@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from millrace import BatchSealed, JobContext, JobStatus, NotFound, Refused, UnknownBatch
+from millrace import BatchSealed, JobContext, JobStatus, NotFound, Progress, ProgressStatus, Refused, UnknownBatch
+from millrace.contracts.batch import BatchProgress
 from millrace.testing.contracts.bench import DEADLINE, Bench, claim, head, seen
 
 
@@ -64,6 +65,61 @@ class BatchesContract:
         await bench.run(job)
         await bench.deliver(done)
         assert (await batch.get()).is_success
+
+    async def test_a_batch_may_have_a_progress_that_follows_its_jobs(self, bench: Bench) -> None:
+        healed = False
+
+        @bench.app.job(max_attempts=1)
+        async def part(n: int) -> None:
+            if n == 2 and not healed:
+                raise OSError("disk full")
+
+        async def progress(status: ProgressStatus) -> Progress:
+            async def look() -> Progress:
+                found = await bench.app.progress.get(batch.id)
+                assert found is not None
+                return found
+
+            return await bench.until(look, lambda found: found.status is status)
+
+        wish = {"user_id": "kim", "metadata": {"of": "photos"}}
+        async with bench.app.jobs.batch("import", progress=wish) as batch:
+            jobs = await batch.enqueue_many({"name": "part", "data": {"n": n}} for n in range(4))
+        await bench.run(*jobs)
+        failed = await progress(ProgressStatus.FAILED)
+        assert (failed.progress, failed.user_id, failed.error) == (75, "kim", "1 of 4 jobs did not complete")
+        assert failed.metadata == {"batch_id": batch.id, "batch": "import", "of": "photos"}
+        assert failed.children is not None
+        assert (failed.children.mode, failed.children.total, failed.children.failed) == ("jobs", 4, 1)
+        healed = True
+        await bench.app.jobs.retry_many(batch=batch.id)
+        await bench.run(jobs[2])
+        done = await progress(ProgressStatus.COMPLETED)
+        assert (done.progress, done.children and done.children.completed) == (100, 4)
+        async with bench.app.jobs.batch(progress=BatchProgress(expected=9)) as batch:
+            pass
+        assert (await progress(ProgressStatus.COMPLETED)).progress == 100
+        async with bench.app.jobs.batch() as batch:
+            pass
+        assert await bench.app.progress.get(batch.id) is None
+
+    async def test_a_batch_s_progress_is_cancelled_with_it_and_a_part_of_a_whole(self, bench: Bench) -> None:
+        await bench.app.progress.create(id="release", children={"expected": 1})
+        batch = await bench.app.jobs.batch("b", progress={"parent_id": "release"}).create()
+        await batch.enqueue("nobody-runs-this")
+        await batch.cancel("not wanted")
+
+        async def look() -> Progress:
+            found = await bench.app.progress.get("release")
+            assert found is not None
+            return found
+
+        await bench.until(look, lambda found: found.status is ProgressStatus.FAILED)
+        own = await bench.app.progress.get(batch.id)
+        assert own is not None
+        assert (own.status, own.error) == (ProgressStatus.CANCELLED, "its batch was cancelled")
+        with pytest.raises(Refused):
+            await bench.app.progress.update(batch.id, 5)
 
     async def test_a_sealed_batch_takes_no_job_and_an_unknown_one_neither(self, bench: Bench) -> None:
         batch = await bench.app.jobs.batch("b").create()

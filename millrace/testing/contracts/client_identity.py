@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace import DuplicateJob, Invalid, JobContext, JobStatus, Unique, UnknownParent
+from millrace import DuplicateJob, Invalid, Job, JobContext, JobStatus, Unique, UnknownParent
 from millrace.testing.contracts.bench import Bench, claim, seen
 
 
@@ -45,6 +45,39 @@ class IdentityContract:
         await bench.app.jobs.enqueue("n", unique={"key": "k", "until": "started"})
         await claim(bench.app)
         await bench.app.jobs.enqueue("n", unique={"key": "k", "until": "started"})
+
+    async def test_a_start_frees_such_a_key_long_before_its_time_is_over(self, bench: Bench) -> None:
+        wish = {"key": "k", "until": "started", "ttl": 3_600}
+        first = await bench.app.jobs.enqueue("n", unique=wish)
+        with pytest.raises(DuplicateJob) as refused:
+            await bench.app.jobs.enqueue("n", unique=wish)
+        assert refused.value.job_id == first.id
+        assert [grant["job_id"] for grant in await claim(bench.app)] == [first.id]
+        second = await bench.app.jobs.enqueue("n", unique=wish)
+        with pytest.raises(DuplicateJob) as refused:
+            await bench.app.jobs.enqueue("n", unique=wish)
+        assert refused.value.job_id == second.id, "the start of the first freed the key for one job"
+
+    @pytest.mark.parametrize("until", ["done", "started"])
+    async def test_a_key_whose_time_is_over_is_free_though_its_job_still_waits(self, bench: Bench, until: str) -> None:
+        wish = {"key": "k", "until": until, "ttl": 2}
+        first = await bench.app.jobs.enqueue("n", unique=wish)
+        with pytest.raises(DuplicateJob):
+            await bench.app.jobs.enqueue("n", unique=wish)
+
+        async def again() -> Job | None:
+            try:
+                return await bench.app.jobs.enqueue("n", unique={"key": "k", "until": until})
+            except DuplicateJob:
+                return None
+
+        second = await bench.until(again, bool)
+        assert second is not None
+        assert (await seen(bench.app, first.id)).status is JobStatus.PENDING
+        assert {grant["job_id"] for grant in await claim(bench.app)} == {first.id}
+        with pytest.raises(DuplicateJob) as refused:
+            await bench.app.jobs.enqueue("n", unique=wish)
+        assert refused.value.job_id == second.id, "the first has lost the key, so its start does not free it"
 
     async def test_a_job_comes_after_others_and_is_told_their_results(self, bench: Bench) -> None:
         seen_by_child: list[Any] = []
@@ -96,6 +129,37 @@ class IdentityContract:
             await bench.app.jobs.retry(parent.id)
         await bench.run(child)
         assert (await seen(bench.app, child.id)).status is status
+
+    @pytest.mark.parametrize(
+        ("policy", "status"),
+        [(None, JobStatus.CANCELLED), ("run", JobStatus.COMPLETED), ("wait", JobStatus.DELAYED)],
+    )
+    async def test_the_cancellation_of_a_parent_leads_to_what_was_wished(
+        self, bench: Bench, policy: Any, status: JobStatus
+    ) -> None:
+        told: list[Any] = []
+
+        @bench.app.job
+        async def n(job: JobContext) -> None:
+            told.extend((parent.job_id, parent.status, parent.result) for parent in job.parents)
+
+        parent = await bench.app.jobs.enqueue("n", delay=600)
+        before = await bench.app.jobs.enqueue("n", after=parent, on_parent_failure=policy)
+        await bench.app.jobs.cancel(parent.id)
+        late = await bench.app.jobs.enqueue("n", after=parent, on_parent_failure=policy)
+        if policy == "wait":
+            # What could run has run, and these two are not among it.
+            await bench.run(await bench.app.jobs.enqueue("n"))
+        else:
+            await bench.run(before, late)
+        assert [(await seen(bench.app, job.id)).status for job in (before, late)] == [status] * 2
+        assert told == [(parent.id, JobStatus.CANCELLED, None)] * (2 if policy == "run" else 0)
+        if policy is None:
+            [*_, event] = await bench.app.history("job", before.id)
+            assert event.data["reason"] == f"job {parent.id}, which it was to run after, did not complete"
+        if policy == "wait":
+            assert (await bench.app.jobs.why(before.id)).code == "dependent"
+            assert await bench.app.jobs.cancel(before.id) is True
 
     async def test_the_graph_around_a_job(self, bench: Bench) -> None:
         first = await bench.app.jobs.enqueue("first")

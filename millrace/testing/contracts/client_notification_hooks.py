@@ -40,6 +40,36 @@ class NotificationHooksContract:
         await bench.deliver(over)
         assert told == [("send", "t"), ("deliver", "in-app"), ("read", USER)]
 
+    async def test_reading_the_whole_inbox_is_told_of_each_notification(self, bench: Bench) -> None:
+        read: list[str] = []
+        over = asyncio.Event()
+        notifications = bench.app.notifications
+
+        @notifications.on_read
+        async def seen(notification: Notification) -> None:
+            read.append(notification.title)
+            if len(read) == 3:
+                over.set()
+
+        [name] = bench.app.registry.subscriptions
+        await bench.app.subscriptions.create(name, "notification.*")
+        sent = [await notifications.send(user_id=USER, title=title) for title in ("one", "two", "three")]
+        others = await notifications.send(user_id="somebody else", title="theirs")
+        hidden = await notifications.send(user_id=USER, title="later")
+        await notifications.snooze(hidden.id, seconds=3_600)
+        await notifications.mark_as_read(sent[0].id, USER)
+        await notifications.mark_all_as_read(USER)
+        assert await notifications.unread_count(USER) == 0
+        await bench.deliver(over)
+        assert sorted(read) == ["one", "three", "two"]
+
+        async def histories() -> list[int]:
+            told = [await bench.app.history("notification", each.id) for each in (*sent, others, hidden)]
+            return [sum(event.eventtype == "notification.read" for event in events) for events in told]
+
+        await bench.until(histories, lambda found: found == [1, 1, 1, 0, 0])
+        assert await notifications.unread_count("somebody else") == 1
+
     async def test_a_failing_hook_is_counted_and_breaks_nothing(self, bench: Bench) -> None:
         failed, over = asyncio.Event(), asyncio.Event()
         notifications = bench.app.notifications
@@ -85,7 +115,7 @@ class NotificationHooksContract:
 
         notifications.register_channel("pigeon", send)
         with pytest.raises(ValueError, match="itself"):
-            notifications.register_channel("email", send)
+            notifications.register_channel("in-app", send)
         async with AsyncExitStack() as stack:
             if not bench.capabilities.virtual_clock:
                 await stack.enter_async_context(working(bench.app))

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from tests.support.live import live
 from tests.support.running import Running, running
@@ -89,10 +88,3 @@ async def test_a_device_that_was_away_gets_what_it_missed_in_order(service: Runn
         missed = await device.until(lambda message: message["event"] == "caught-up")
     assert [message["data"]["id"] for message in missed[:-1]] == sent
     assert {message["event"] for message in missed[:-1]} == {"notification.created"}
-
-
-async def test_whose_notifications_are_meant_must_be_said(service: Running) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        async with live(service.url, "/ws/notifications"):
-            pass
-    assert refused.value.response.status_code == 400

@@ -34,7 +34,7 @@ def deferred(version: int = 2, step: int = 60) -> events.Deferred:
 
 
 def sent(version: int, attempt: int = 1) -> events.Sent:
-    return events.Sent(STREAM, version, later(1), "email", attempt, "smtp", "m-1")
+    return events.Sent(STREAM, version, later(1), "email", attempt, "smtp", "m-1", None)
 
 
 def test_an_attempt_that_succeeds_ends_the_channel() -> None:
@@ -55,7 +55,7 @@ def test_what_has_ended_is_sent_once_more_under_the_same_id() -> None:
     again = events.Queued(STREAM, 4, later(9), "email", ADDRESS, DELIVERY)
     given(created(), queued(), sent(3)).when(lambda it: it.resend("email", later(9))).then(again)
     given(created(), queued(), sent(3), again).when(lambda it: it.sent("email", 1, "smtp", "m-2", later(10))).then(
-        events.Sent(STREAM, 5, later(10), "email", 1, "smtp", "m-2")
+        events.Sent(STREAM, 5, later(10), "email", 1, "smtp", "m-2", None)
     )
 
 
@@ -104,13 +104,53 @@ def test_the_same_deferral_is_recorded_once() -> None:
 
 def test_a_provider_may_tell_later_what_became_of_it() -> None:
     history = given(created(), queued(), sent(3))
-    history.when(lambda it: it.acknowledge("email", True, "", later(2))).then(
-        events.Delivered(STREAM, 4, later(2), "kim", "email")
+    delivered = events.Delivered(STREAM, 4, later(2), "kim", "email")
+    history.when(lambda it: it.acknowledge("email", "delivered", "", later(2))).then(delivered)
+    history.when(lambda it: it.acknowledge("email", "failed", "no route", later(2))).then(
+        events.Failed(STREAM, 4, later(2), "email", 1, "smtp", "undelivered", "no route")
     )
-    history.when(lambda it: it.acknowledge("email", False, "bounced", later(2))).then(
-        events.Failed(STREAM, 4, later(2), "email", 1, "smtp", "undelivered", "bounced")
+    history.when(lambda it: it.acknowledge("email", "bounced", "550", later(2))).then(
+        events.Failed(STREAM, 4, later(2), "email", 1, "smtp", "bounced", "550")
     )
-    given(created(), queued()).when(lambda it: it.acknowledge("email", True, "", later(2))).refused(NotSent)
+    given(created(), queued()).when(lambda it: it.acknowledge("email", "delivered", "", later(2))).refused(NotSent)
+    arrived = given(created(), queued(), sent(3), delivered)
+    arrived.when(lambda it: it.acknowledge("email", "failed", "no route", later(3))).then()
+    arrived.when(lambda it: it.acknowledge("email", "bounced", "550", later(3))).then(
+        events.Failed(STREAM, 5, later(3), "email", 1, "smtp", "bounced", "550")
+    )
+
+
+def test_what_is_told_of_another_message_than_the_last_changes_nothing() -> None:
+    history = given(created(), queued(), events.Sent(STREAM, 3, later(1), "email", 1, "smtp", "m-2", None))
+    for provider, message_id in (("sendgrid", "m-2"), ("smtp", "m-1")):
+        history.when(
+            lambda it, provider=provider, message_id=message_id: it.acknowledge(
+                "email", "bounced", "550", later(2), provider=provider, provider_message_id=message_id
+            )
+        ).then()
+    history.when(
+        lambda it: it.acknowledge("email", "delivered", "", later(2), provider="smtp", provider_message_id="m-2")
+    ).then(events.Delivered(STREAM, 4, later(2), "kim", "email"))
+
+
+def test_what_a_provider_tells_before_it_is_recorded_as_sent_records_both() -> None:
+    given(created(), queued()).when(
+        lambda it: it.acknowledge("email", "delivered", "", later(2), provider="sendgrid", provider_message_id="m-1")
+    ).then(
+        events.Sent(STREAM, 3, later(2), "email", 1, "sendgrid", "m-1", None),
+        events.Delivered(STREAM, 4, later(2), "kim", "email"),
+    )
+
+
+def test_reading_the_whole_inbox_leaves_what_has_come_back_since() -> None:
+    read = events.Read(STREAM, 2, later(5), "kim")
+    given(created()).when(lambda it: it.read_with_inbox(later(1), later(5))).then(read)
+    given(created(), read).when(lambda it: it.read_with_inbox(later(6), later(7))).then()
+    back = (events.Snoozed(STREAM, 2, later(2), "kim", later(3)), events.Woken(STREAM, 3, later(3), "kim"))
+    given(created(), *back).when(lambda it: it.read_with_inbox(later(1), later(5))).then()
+    given(created(), *back).when(lambda it: it.read_with_inbox(later(4), later(5))).then(
+        events.Read(STREAM, 4, later(5), "kim")
+    )
 
 
 def test_reading_is_recorded_once_and_for_its_user_only() -> None:

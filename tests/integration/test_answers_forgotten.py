@@ -1,0 +1,64 @@
+"""Answers to commands are kept for as long as the settings say, and then go, from a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import pytest
+
+from infra.settings import Settings
+from tests.support.eventually import eventually
+from tests.support.service import running_service
+from tests.support.systems import context, enqueued, system
+
+DAY = 86_400
+
+
+async def aged(url: str, ages: dict[str, float]) -> None:
+    """Has the answers of these commands been given so many seconds ago."""
+    connection = await asyncpg.connect(url)
+    try:
+        for command_id, seconds in ages.items():
+            status = await connection.execute(
+                "UPDATE inbox SET recorded_at = clock_timestamp() - make_interval(secs => $2) WHERE command_id = $1",
+                command_id, seconds,
+            )  # fmt: skip
+            assert status == "UPDATE 1"
+    finally:
+        await connection.close()
+
+
+async def kept(url: str, command_ids: Sequence[str]) -> set[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT command_id FROM inbox WHERE command_id = ANY ($1)", command_ids)
+        return {row["command_id"] for row in rows}
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(("retention", "young", "old"), [(None, 6 * DAY, 8 * DAY), (60.0, 30, 90)])
+async def test_a_service_forgets_what_is_older_than_its_retention_and_nothing_else(
+    fresh_database_url: str, retention: float | None, young: float, old: float
+) -> None:
+    ages = {"m-old": old, "m-young": young, "m-new": 0.0}
+    async with system(fresh_database_url) as running:
+        jobs = {message_id: await enqueued(running, message_id) for message_id in ages}
+    await aged(fresh_database_url, ages)
+    given = {} if retention is None else {"idempotency": {"retention": retention}}
+    async with running_service(fresh_database_url, settings=Settings.model_validate(given)) as service:
+        await eventually(lambda: kept(fresh_database_url, list(ages)), lambda found: found == {"m-young", "m-new"})
+        for message_id in ("m-young", "m-new"):
+            again = await service.system.gateway.execute("job.enqueue", {"name": "transcribe"}, context(message_id))
+            assert again.to_wire()["result"]["job_id"] == jobs[message_id]
+
+
+async def test_a_process_without_the_timers_forgets_nothing(fresh_database_url: str) -> None:
+    async with system(fresh_database_url, ["api"]) as running:
+        await enqueued(running, "m-old")
+    await aged(fresh_database_url, {"m-old": 30 * DAY})
+    async with system(fresh_database_url, ["api", "projector"]) as running:
+        again = await running.gateway.execute("job.enqueue", {"name": "transcribe"}, context("m-old"))
+        assert again.to_wire()["result"]["job_id"]
+    assert await kept(fresh_database_url, ["m-old"]) == {"m-old"}
