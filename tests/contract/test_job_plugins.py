@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from millrace import Job, JobPlugin, PluginUnusable
-from millrace.testing.contracts.bench import Bench, MemoryBench, ServiceBench
+from millrace.testing.contracts.bench import MemoryBench, ServiceBench
 from millrace.testing.contracts.job_plugin import JobPluginContract
 from tests.support.service import RunningService, running_service
 
@@ -74,7 +74,7 @@ class TestOnTheService(JobPluginContract):
         return Ledger()
 
     @pytest_asyncio.fixture(loop_scope="module", params=["http", "amqp"])
-    async def bench(self, service: RunningService, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async def bench(self, service: RunningService, request: pytest.FixtureRequest) -> AsyncIterator[ServiceBench]:
         url = service.http if request.param == "http" else service.amqp
         assert url is not None
         bench = ServiceBench(url, f"t{uuid.uuid4().hex[:12]}")

@@ -22,7 +22,7 @@ class JobPluginContract:
     fixture `bench`, which is the service in memory unless a subclass has another."""
 
     @pytest.fixture
-    async def bench(self) -> AsyncIterator[Bench]:
+    async def bench(self) -> AsyncIterator[Any]:
         bench = MemoryBench()
         yield bench
         await bench.app.close()
