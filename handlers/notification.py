@@ -35,6 +35,7 @@ from millrace.contracts.notification_plan import (
     locale_of,
     plan,
 )
+from millrace.contracts.notification_reports import Receipt, ReportDelivery
 from millrace.contracts.notification_resend import Resend
 from millrace.contracts.wire import Context, derived_id
 
@@ -168,7 +169,7 @@ def resend(notification: Notification, command: Resend, at: Moment) -> Decided:
     return _told(notification, at)
 
 
-def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
+def receipt(notification: Notification, command: Receipt, at: Moment) -> Decided:
     notification.acknowledge(
         command.channel, command.status, command.reason, at.now,
         provider=command.provider, provider_message_id=command.provider_message_id,
@@ -176,9 +177,7 @@ def receipt(notification: Notification, command: contract.Receipt, at: Moment) -
     return _told(notification, at)
 
 
-def report(
-    policy: NotificationPolicy, notification: Notification, command: contract.ReportDelivery, at: Moment
-) -> Decided:
+def report(policy: NotificationPolicy, notification: Notification, command: ReportDelivery, at: Moment) -> Decided:
     """What an application's own channel has made of an attempt; a report about another attempt is no news."""
     channel, attempt = command.channel, command.attempt
     match command.status:
@@ -235,7 +234,7 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.mark_read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
-        "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
-        "notification.report": CommandRoute(contract.ReportDelivery, Notification, partial(report, policy), _named),
+        "notification.receipt": CommandRoute(Receipt, Notification, receipt, _named),
+        "notification.report": CommandRoute(ReportDelivery, Notification, partial(report, policy), _named),
         "notification.resend": CommandRoute(Resend, Notification, resend, _named),
     }

@@ -9,6 +9,7 @@ from typing import Any
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
 from millrace.contracts.notification_plan import BUILT_IN, Said, locale_of
+from millrace.contracts.notification_reports import Receipt, ReportDelivery
 from millrace.contracts.notification_resend import Resend, ResendSince
 from millrace.contracts.wire import Accepted, Context, Fact, Message, Reply, derived_id
 from millrace.testing import notification_decisions as decisions
@@ -103,8 +104,8 @@ class MemoryNotifications:
             "notification.mark_read": Route(contract.MarkRead, KIND, named, decisions.read, changed),
             "notification.cancel": Route(contract.CancelNotification, KIND, named, decisions.cancel, changed),
             "notification.snooze": Route(contract.SnoozeNotification, KIND, named, decisions.snooze, changed),
-            "notification.receipt": Route(contract.Receipt, KIND, named, decisions.receipt, changed),
-            "notification.report": Route(contract.ReportDelivery, KIND, named, decisions.report, changed),
+            "notification.receipt": Route(Receipt, KIND, named, decisions.receipt, changed),
+            "notification.report": Route(ReportDelivery, KIND, named, decisions.report, changed),
             "notification.resend": Route(Resend, KIND, named, decisions.resend, changed),
             "notification.mark_all_read": inbox(contract.MarkAllRead, decisions.read_all, ("success",)),
             "notification.set_preferences": inbox(
