@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,62 +14,74 @@ from tests.faults.twins.__main__ import REPORT as TWINS
 from tests.faults.twins.__main__ import table as twins_table
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "promises.md"
-BEGIN, END = "<!-- figures -->", "<!-- end of the figures -->"
+FIGURES, BUILDS = "figures", "known-bad builds"
 
 
 class NoSuchBlock(Exception):
-    """Raised when a document has no place for the figures; `document` is its path."""
+    """Raised when a document has no place for a block; `document` is its path, `name` the block's."""
 
-    def __init__(self, document: Path) -> None:
-        super().__init__(f"{document} has no lines {BEGIN!r} and {END!r}, between which the figures belong")
-        self.document = document
+    def __init__(self, document: Path, name: str) -> None:
+        begin, end = marks(name)
+        super().__init__(f"{document} has no lines {begin!r} and {end!r}, between which the {name} belong")
+        self.document, self.name = document, name
 
 
-def block(report: Mapping[str, Any], twins: Sequence[Mapping[str, Any]] | None) -> str:
-    """The figures for people, in Markdown.
+def marks(name: str) -> tuple[str, str]:
+    """The comments around a block."""
+    return f"<!-- {name} -->", f"<!-- end of the {name} -->"
 
-    Args:
-        twins: what became of the known-bad builds, None where they were not run.
-    """
-    lines = [f"`{report['command']}`", "", *_parts(report), table(report)]
-    if twins is not None:
-        lines += ["", "Known-bad builds (`python -m tests.faults.twins`):", "", twins_table(twins)]
-    return "\n".join(lines)
+
+def block(report: Mapping[str, Any]) -> str:
+    """The figures of a report for people, in Markdown."""
+    return "\n".join([f"`{report['command']}`", "", *_parts(report), table(report)])
 
 
 def _parts(report: Mapping[str, Any]) -> list[str]:
-    """What the figures are not: of one revision, or of all phases."""
-    ran = {phase["phase"]: phase["revision"] for phase in report["phases"]}
-    missing = [phase.name for phase in PROFILES[report["profile"]]() if phase.name not in ran]
+    """What the figures are not: of one run, of all phases, or of as many faults as the profile has."""
+    ran = {phase["phase"]: phase for phase in report["phases"]}
+    profile = PROFILES[report["profile"]]()
     said = []
-    if len(set(ran.values())) > 1:
-        said.append("Taken in parts: " + ", ".join(f"{name} at {revision}" for name, revision in ran.items()) + ".")
-    if missing:
+    if len({(phase["revision"], phase["run"]) for phase in ran.values()}) > 1:
+        parts = (f"{name} at {phase['revision']}, {phase['run']}" for name, phase in ran.items())
+        said.append(f"Taken in parts: {'; '.join(parts)}.")
+    if missing := [phase.name for phase in profile if phase.name not in ran]:
         said.append(f"Not among them: {', '.join(missing)}.")
-    return [*said, ""] if said else []
+    counts = {phase.name: sum(phase.faults.values()) for phase in profile if phase.name in ran}
+    fewer = [f"{name} ({done} of {count})" for name, count in counts.items()
+             if (done := sum(ran[name]["faults"].values())) < count]  # fmt: skip
+    if fewer:
+        said.append(f"With fewer faults than the profile has: {', '.join(fewer)}.")
+    return [" ".join(said), ""] if said else []
 
 
-def published(document: Path, text: str) -> None:
-    """Puts the text between the two comments of a document.
+def published(document: Path, name: str, text: str) -> None:
+    """Puts the text between the two comments of a block in a document.
 
     Raises:
         NoSuchBlock: it does not have them.
     """
-    before, begun, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    begin, end = marks(name)
+    before, begun, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise NoSuchBlock(document)
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise NoSuchBlock(document, name)
+    document.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def main() -> int:
-    """Returns 1 where there is no report."""
-    if not REPORT.exists():
-        print(f"there is no {REPORT}; run `make faults PROFILE=full` first", file=sys.stderr)
-        return 1
-    twins = json.loads(TWINS.read_text())["twins"] if TWINS.exists() else None
-    published(DOCUMENT, block(json.loads(REPORT.read_text()), twins))
-    return 0
+    """Publishes the reports that there are; returns 1 where one is missing, whose block then stays as it was."""
+    missing = 0
+    if REPORT.exists():
+        published(DOCUMENT, FIGURES, block(json.loads(REPORT.read_text())))
+    else:
+        print(f"there is no {REPORT}: run `make faults PROFILE=full`", file=sys.stderr)
+        missing = 1
+    if TWINS.exists():
+        published(DOCUMENT, BUILDS, twins_table(json.loads(TWINS.read_text())["twins"]))
+    else:
+        print(f"there is no {TWINS}: run `python -m tests.faults.twins`", file=sys.stderr)
+        missing = 1
+    return missing
 
 
 if __name__ == "__main__":

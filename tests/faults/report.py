@@ -66,16 +66,16 @@ def ledger(outcomes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def written(
-    profile: str, seed: int, command: str, outcomes: Sequence[Outcome], extra: Mapping[str, Any]
+    profile: str, seed: int, command: str, began: str, outcomes: Sequence[Outcome], extra: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Writes `report.json` and returns what is in it.
 
     Phases of the same profile and seed that ran before and not now are kept, so that a profile can be run in parts;
-    each names the revision that it ran on.
+    each names the revision that it ran on, and when the run that it belongs to `began`.
     """
     OUT.mkdir(exist_ok=True)
     revision = _revision()
-    now = {outcome.phase: {**plain(outcome), "revision": revision} for outcome in outcomes}
+    now = {outcome.phase: {**plain(outcome), "revision": revision, "run": began} for outcome in outcomes}
     head = {"profile": profile, "seed": seed}
     before: dict[str, Any] = json.loads(REPORT.read_text()) if REPORT.exists() else {}
     same = all(before.get(key) == value for key, value in head.items())

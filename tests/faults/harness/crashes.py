@@ -66,8 +66,13 @@ async def crashed(taps: Taps, point: str, size: float, kill: Hit) -> None:
     Raises:
         TimeoutError: the point was not reached.
     """
-    armed = taps.at(point).arm(point, kill, nth=1 + round(size * MOST_PASSES))
-    await armed.hit(REACHED_SECONDS)
+    tap = taps.at(point)
+    armed = tap.arm(point, kill, nth=1 + round(size * MOST_PASSES))
+    try:
+        await armed.hit(REACHED_SECONDS)
+    finally:
+        # It must not hit later, when nobody counts it.
+        tap.disarm(armed)
 
 
 class Lanes:

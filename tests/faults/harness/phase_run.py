@@ -87,7 +87,8 @@ class PhaseRun:
                 )
                 await nemesis.run(faults)
         except TimeoutError as error:
-            self._noted["C10 no recovery"].append(f"the nemesis was stopped: {error!r}")
+            why = str(error) or f"the limit of {phase.limit:g} s is over"
+            self._noted["C10 no recovery"].append(f"stopped after {done} of {len(faults)} faults: {why}")
         finally:
             self._noted["C10 no recovery"] += nemesis.missed
             over.set()

@@ -105,6 +105,11 @@ class Tap(Forwarder):
         self._armed.append(armed)
         return armed
 
+    def disarm(self, armed: Armed) -> None:
+        """Lets pass what has not been reached yet; what happens already goes on."""
+        if armed in self._armed:
+            self._armed.remove(armed)
+
     @abstractmethod
     def wire(self) -> Wire:
         """A reader for one new connection."""
