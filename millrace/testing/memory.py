@@ -94,7 +94,7 @@ class InMemory:
         self._progress = MemoryProgress(self.log, self.clock)
         self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
         routes = {
-            **job_routes(self.claims.bindings),
+            **job_routes(self.claims.bindings, self.results),
             **repair_routes(),
             **batch_routes(self._progress.track),
             **queue_routes(),
@@ -107,9 +107,8 @@ class InMemory:
             **subscription_routes(self.log),
         }
         self._commands = routes
-        self._pipeline = Pipeline(
-            self.log, self.clock, {**routes, **internal_routes(self.claims.bindings), **circuit_steps()}, self._recorded
-        )
+        internal = {**internal_routes(routes["job.enqueue"]), **circuit_steps()}
+        self._pipeline = Pipeline(self.log, self.clock, {**routes, **internal}, self._recorded)
         self.circuits = self.claims.circuits = Circuits(self.log, self.clock, self._pipeline.execute)
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = {
