@@ -14,6 +14,8 @@ from infra.composition import Base, Loop, Module
 from infra.job_policy import job_policy
 from infra.storage import Storage
 
+LOG_SECONDS = 604_800.0
+
 
 def jobs(base: Base) -> Module:
     storage, pipeline, settings = base.storage, base.pipeline, base.settings.modules.jobs
@@ -53,10 +55,6 @@ def _loops(base: Base) -> list[Loop]:
 
 
 async def _forget(storage: Storage, kept: float) -> int:
-    """Drops what is too old to be asked for; returns how many answers to commands, those kept for so many seconds."""
+    """Removes what is too old to be asked for, answers to commands after `kept` seconds; returns how many rows."""
     await storage.queue.tidy()
-    status = await storage.pool.execute(
-        "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(secs => $1)", kept
-    )
-    await storage.job_logs.forget()
-    return int(status.rpartition(" ")[2])
+    return await storage.old_rows.remove("inbox", kept) + await storage.old_rows.remove("job_logs", LOG_SECONDS)
