@@ -25,6 +25,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "duplicate-job": (409, "Another job has the unique key"),
     "batch-sealed": (409, "The batch takes no more jobs"),
     "no-storage": (409, "There is no storage for what is this large"),
+    "result-incomplete": (409, "Parts of the result are not in the storage"),
     "stale-attempt": (409, "The attempt is not valid any more"),
     "reset": (409, "The position belongs to another history"),
     "gone": (410, "That part of the log has been archived"),

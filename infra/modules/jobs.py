@@ -8,6 +8,7 @@ from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from handlers import archive, bulk, followups, job, job_logs, job_repair, timers
+from handlers.job_results import verified_by
 from handlers.retention import Retention
 from handlers.timers import Timers
 from infra.composition import Base, Loop, Module
@@ -22,7 +23,10 @@ def jobs(base: Base) -> Module:
     leases = settings.leases
     finder = PostgresJobFinder(storage.pool, storage.store, storage.positions)
     return Module(
-        commands={**job.command_routes(job_policy(settings)), **job_repair.command_routes()},
+        commands={
+            **job.command_routes(job_policy(settings), verified_by(storage.store, base.objects)),
+            **job_repair.command_routes(),
+        },
         internal={
             **timers.command_routes(),
             **followups.command_routes(),
