@@ -46,10 +46,14 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The provider has taken it. `provider_message_id` is its name for the message, if it has told one."""
+    """The provider has taken it. `provider_message_id` is its name for the message, if it has told one.
+
+    `detail` says why providers before it have not taken it.
+    """
 
     provider: str
     provider_message_id: str | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+SentLane = tuple[str, str, str | None]
+
 
 class DueDelivery(NamedTuple):
     """A channel of a notification whose time has come.
@@ -80,6 +82,25 @@ class InboxReads(Protocol):
 
     async def read_at(self, tenant: str, user_id: str, at: datetime, after: int, limit: int) -> list[tuple[str, int]]:
         """(notification id, position) of those that the user read at that time, oldest first, behind a position."""
+        ...
+
+
+class SentNotifications(Protocol):
+    """Finds notifications that have gone out through a channel, or failed to, since a time.
+
+    A lane is a tenant, a channel, and a user or None for all; positions are those of the notifications.
+    """
+
+    async def newest(self) -> int:
+        """The newest position that there is; raises where the read model has not come that far in time."""
+        ...
+
+    async def find(self, lane: SentLane, since: datetime, after: int, until: int, limit: int) -> list[tuple[str, int]]:
+        """(notification id, position), oldest first, behind `after` and not behind `until`."""
+        ...
+
+    async def count(self, lane: SentLane, since: datetime, after: int, until: int) -> int:
+        """How many `find` would find in all."""
         ...
 
 

@@ -102,12 +102,15 @@ class Notification(Aggregate):
         if step is None or step.pending:
             self.trigger_event(Suppressed, timestamp=now, channel=channel, reason=reason, detail=detail)
 
-    def sent(self, channel: str, attempt: int, provider: str, provider_message_id: str | None, now: datetime) -> None:
-        """A provider has taken it."""
+    def sent(
+        self, channel: str, attempt: int, provider: str, provider_message_id: str | None, now: datetime,
+        detail: str | None = None,
+    ) -> None:  # fmt: skip
+        """A provider has taken it; `detail` says why those before it have not."""
         if self._awaits(channel, attempt):
             self.trigger_event(
                 Sent, timestamp=now, channel=channel, attempt=attempt, provider=provider,
-                provider_message_id=provider_message_id,
+                provider_message_id=provider_message_id, detail=detail,
             )  # fmt: skip
 
     def hand_over(self, channel: str, attempt: int, until: datetime, now: datetime) -> None:

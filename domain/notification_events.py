@@ -115,15 +115,23 @@ class Suppressed(Event):
 
 
 class Sent(Event):
+    """Version 2 has `detail`: why providers before this one did not take it."""
+
     TOPIC: ClassVar[str] = "notification.sent"
+    class_version: ClassVar[int] = 2
     channel: str
     attempt: int
     provider: str
     provider_message_id: str | None
+    detail: str | None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        state["detail"] = None
 
     def apply(self, notification: Notification) -> None:
         step = notification.steps[self.channel]
-        step.end("sent")
+        step.end("sent", None, self.detail)
         step.attempts, step.provider, step.provider_message_id = self.attempt, self.provider, self.provider_message_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.errors import Refusal
@@ -30,6 +31,19 @@ class ResultTooLarge(Refusal):
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(f"the result has {size} bytes, at most {limit} are kept ({LIMIT_SETTING})")
         self.size, self.limit = size, limit
+
+
+class ResultIncomplete(Refusal):
+    """Raised when an attempt reports a result whose parts are not in the storage as it says; nothing was recorded."""
+
+    code: ClassVar[str] = "result-incomplete"
+
+    def __init__(self, missing: Sequence[str], of: int) -> None:
+        super().__init__(
+            f"{len(missing)} of the result's {of} parts are not in the storage in the size that is said, first "
+            f"{missing[0]}; upload them with this attempt, then report it again"
+        )
+        self.missing, self.of = tuple(missing), of
 
 
 class PartDamaged(Refusal):

@@ -60,6 +60,15 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def size(self, stored: StoredObject) -> int:
+        """How many bytes the object has where it is; its content is not looked at.
+
+        Raises:
+            ObjectMissing: there is no such object.
+            ObjectUnavailable: the storage does not answer.
+        """
+        ...
+
     async def delete(self, stored: StoredObject) -> None:
         """Removes the object; one that is not there is no error.
 

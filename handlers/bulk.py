@@ -61,7 +61,7 @@ class Bulk:
         Raises:
             StoreUnavailable: the rest was not done; repeating the call is harmless.
         """
-        after, until = _places(wish.cursor) if wish.cursor else (0, await self._finder.newest())
+        after, until = places(wish.cursor) if wish.cursor else (0, await self._finder.newest())
         filters = {**wish.model_dump(include=FILTERS, exclude_none=True), **self._always}
         if wish.dry_run:
             return await self._counted(wish, context.tenant, filters, after, until)
@@ -130,7 +130,8 @@ def operation_routes(finder: JobFinder, pipeline: Pipeline) -> dict[str, Operati
     }
 
 
-def _places(cursor: str) -> tuple[int, int]:
+def places(cursor: str) -> tuple[int, int]:
+    """Where a row of calls goes on, and where it ends."""
     after, _, until = cursor.partition("-")
     if not (cursor.isascii() and after.isdigit() and until.isdigit() and max(len(after), len(until)) <= 18):
         raise UnreadableBulkCursor

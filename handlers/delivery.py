@@ -21,9 +21,10 @@ from domain.retry import given_up, retry_delay
 from domain.subscription import KIND as SUBSCRIPTION
 from handlers.inbox import said_by
 from handlers.notification import OF_APPLICATION, NotificationPolicy
-from handlers.notification_steps import Collapse, Settle, Wake, line_of
+from handlers.notification_steps import Collapse, Settle, Wake
 from handlers.pipeline import Pipeline
 from handlers.slow_hosts import SlowHosts
+from millrace.contracts import digest_text
 from millrace.contracts.notification import DEFAULTS_USER
 from millrace.contracts.notification_plan import Said, objection, quiet_until
 from millrace.contracts.wire import Accepted, Context, Message
@@ -136,10 +137,11 @@ class Deliveries:
     def _settled(self, due: DueDelivery, outcome: Outcome, step: Step) -> Settle:
         attempt = step.attempts + 1
         match outcome:
-            case Sent(provider, message_id):
+            case Sent(provider, message_id, detail):
                 return self._outcome(
-                    due, outcome="sent", attempt=attempt, provider=provider, provider_message_id=message_id
-                )
+                    due, outcome="sent", attempt=attempt, provider=provider, provider_message_id=message_id,
+                    detail=detail or "",
+                )  # fmt: skip
             case NotConfigured(reason):
                 return self._outcome(due, outcome="suppressed", reason="not-configured", detail=reason)
             case Rejected(provider, reason):
@@ -208,7 +210,7 @@ class Deliveries:
             tenant=first.tenant,
             channel=first.channel,
             members=tuple(each.notification_id for each, _ in members),
-            lines=tuple(line_of(notification) for _, notification in members),
+            shown=tuple(digest_text.shown(vars(notification)) for _, notification in members[: digest_text.SHOWN]),
         )
         collapsed = await self._give("collapse", body, first.tenant, first.notification_id)
         return [collapsed, *await self._mark_members(first, body.members)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +22,8 @@ from millrace.contracts import job as contract
 from millrace.contracts.job_result import STORED
 from millrace.contracts.wire import Context, derived_id
 from projections.work import changed_work_of, work_of
+
+Verify = Callable[[contract.Report, Context], Awaitable[None] | None]
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,12 @@ def _derived(_: Any, context: Context) -> str:
     return derived_id(context.tenant, context.message_id, context.principal)
 
 
-def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
-    """Commands that the job aggregate decides."""
+def command_routes(policy: JobPolicy, verify: Verify) -> dict[str, CommandRoute]:
+    """Commands that the job aggregate decides.
+
+    Args:
+        verify: whether what a report says of a result that was uploaded is so.
+    """
     return {
         "job.enqueue": CommandRoute(
             contract.Enqueue,
@@ -159,7 +165,15 @@ def command_routes(policy: JobPolicy) -> dict[str, CommandRoute]:
         "job.remove": CommandRoute(contract.Remove, Job, remove, _named, work=work_of),
         # The attempt number makes a repeated report harmless, so its answer needs no inbox row.
         "job.report": CommandRoute(
-            contract.Report, Job, report, _named, remembered=False, continues=True, work=work_of, watched=True
+            contract.Report,
+            Job,
+            report,
+            _named,
+            remembered=False,
+            continues=True,
+            work=work_of,
+            watched=True,
+            verify=verify,
         ),
         # Its number does the same for a repeated checkpoint.
         "job.checkpoint": CommandRoute(

@@ -6,9 +6,11 @@ connection nor service, ever holds more than one part, however large the result 
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import hashlib
 from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -22,12 +24,15 @@ from domain.result_errors import (
     NoSuchJob,
     NoSuchPart,
     PartDamaged,
+    ResultIncomplete,
     ResultLost,
     ResultTooLarge,
 )
 from domain.storage import ObjectDamaged, ObjectMissing, ObjectStore, ObjectUnavailable, StoredObject
+from handlers.job import Verify
 from handlers.routes import OperationRoute, QueryRoute
 from millrace.contracts import job_result as contract
+from millrace.contracts.job import Report
 from millrace.contracts.wire import Context
 
 
@@ -70,6 +75,31 @@ def operation_routes(
         return {"sha256": command.sha256, "size": len(content)}
 
     return {"job.upload": OperationRoute(contract.Upload, upload)}
+
+
+def verified_by(store: EventStore, objects: ObjectStore | None) -> Verify:
+    """Looks whether the parts of a result that is reported as uploaded are in the storage, in the size they are said to
+    have: a job that has completed has its result."""
+
+    def verify(report: Report, context: Context) -> Awaitable[None] | None:
+        return None if report.stored is None else look(report, report.stored.parts, context.tenant)
+
+    async def look(report: Report, parts: Sequence[contract.Part], tenant: str) -> None:
+        stream = StreamName(KIND, tenant, report.job_id)
+        loaded = (await store.load([stream])).get(stream)
+        job = None if loaded is None else Job.replayed(loaded.events, loaded.snapshot)  # type: ignore[arg-type]
+        if job is None or job.status != "processing" or job.attempt != report.attempt:
+            # Whatever is told to it has nothing to do with the result.
+            return
+        if objects is None:
+            raise NoResultStorage
+        places = [object_of(tenant, report.job_id, report.attempt, part.sha256, part.size) for part in parts]
+        there = await asyncio.gather(*(_is_there(objects, place) for place in places))
+        missing = [place.sha256 for place, found in zip(places, there, strict=True) if not found]
+        if missing:
+            raise ResultIncomplete(missing, len(places))
+
+    return verify
 
 
 def query_routes(store: EventStore, objects: ObjectStore | None) -> dict[str, QueryRoute]:
@@ -117,6 +147,15 @@ async def _job(store: EventStore, tenant: str, job_id: str) -> Job:
     if job is None or job.removed:
         raise NoSuchJob(job_id)
     return job
+
+
+async def _is_there(objects: ObjectStore, stored: StoredObject) -> bool:
+    try:
+        return await objects.size(stored) == stored.size
+    except ObjectMissing:
+        return False
+    except ObjectUnavailable as error:
+        raise StoreUnavailable(str(error)) from error
 
 
 async def _fetched(objects: ObjectStore | None, stored: StoredObject) -> bytes:

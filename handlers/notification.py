@@ -35,6 +35,8 @@ from millrace.contracts.notification_plan import (
     locale_of,
     plan,
 )
+from millrace.contracts.notification_reports import Receipt, ReportDelivery
+from millrace.contracts.notification_resend import Resend
 from millrace.contracts.wire import Context, derived_id
 
 # How an application's subscription is called that sends through a channel.
@@ -162,12 +164,12 @@ def snooze(notification: Notification, command: contract.SnoozeNotification, at:
     return _told(notification, at)
 
 
-def resend(notification: Notification, command: contract.Resend, at: Moment) -> Decided:
+def resend(notification: Notification, command: Resend, at: Moment) -> Decided:
     notification.resend(command.channel, at.now)
     return _told(notification, at)
 
 
-def receipt(notification: Notification, command: contract.Receipt, at: Moment) -> Decided:
+def receipt(notification: Notification, command: Receipt, at: Moment) -> Decided:
     notification.acknowledge(
         command.channel, command.status, command.reason, at.now,
         provider=command.provider, provider_message_id=command.provider_message_id,
@@ -175,9 +177,7 @@ def receipt(notification: Notification, command: contract.Receipt, at: Moment) -
     return _told(notification, at)
 
 
-def report(
-    policy: NotificationPolicy, notification: Notification, command: contract.ReportDelivery, at: Moment
-) -> Decided:
+def report(policy: NotificationPolicy, notification: Notification, command: ReportDelivery, at: Moment) -> Decided:
     """What an application's own channel has made of an attempt; a report about another attempt is no news."""
     channel, attempt = command.channel, command.attempt
     match command.status:
@@ -234,7 +234,7 @@ def command_routes(policy: NotificationPolicy) -> dict[str, CommandRoute]:
         "notification.mark_read": CommandRoute(contract.MarkRead, Notification, mark_read, _named),
         "notification.cancel": CommandRoute(contract.CancelNotification, Notification, cancel, _named),
         "notification.snooze": CommandRoute(contract.SnoozeNotification, Notification, snooze, _named),
-        "notification.receipt": CommandRoute(contract.Receipt, Notification, receipt, _named),
-        "notification.report": CommandRoute(contract.ReportDelivery, Notification, partial(report, policy), _named),
-        "notification.resend": CommandRoute(contract.Resend, Notification, resend, _named),
+        "notification.receipt": CommandRoute(Receipt, Notification, receipt, _named),
+        "notification.report": CommandRoute(ReportDelivery, Notification, partial(report, policy), _named),
+        "notification.resend": CommandRoute(Resend, Notification, resend, _named),
     }

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, assert_never
 
+from domain.aggregate import Aggregate
+from domain.errors import TemplateUnfilled, UnknownTemplate
 from domain.notification import KIND, Notification
 from domain.ports import StreamName
+from domain.template import KIND as TEMPLATE
+from domain.template import Template
 from handlers.routes import Beside, CommandRoute, Decided, Moment
+from handlers.template import Folder, filled, stored_template
+from millrace.contracts import digest_text
+from millrace.contracts.rendering import Text, render
 from millrace.contracts.wire import Context, Identifier, Message, derived_id
 
 Outcome = Literal["queued", "deferred", "suppressed", "sent", "handed-over", "retry", "failed"]
-SHOWN_IN_DIGEST = 50
-SHOWN_CHARACTERS = 300
 
 
 class Settle(Message):
@@ -38,14 +44,14 @@ class Collapse(Message):
     """`notification.collapse`: the oldest of several deferred ones gives way to a digest of all of them.
 
     Attributes:
-        lines: one for each member, as the digest shows them.
+        shown: what the digest knows of the oldest members.
     """
 
     notification_id: Identifier
     tenant: str
     channel: str
     members: tuple[str, ...]
-    lines: tuple[str, ...]
+    shown: tuple[dict[str, Any], ...]
 
 
 class Wake(Message):
@@ -74,7 +80,9 @@ def settle(notification: Notification, command: Settle, at: Moment) -> Decided:
         case "suppressed":
             notification.suppress(channel, command.reason, command.detail, at.now)
         case "sent":
-            notification.sent(channel, command.attempt, command.provider, command.provider_message_id, at.now)
+            notification.sent(
+                channel, command.attempt, command.provider, command.provider_message_id, at.now, command.detail or None
+            )
         case "handed-over":
             notification.hand_over(channel, command.attempt, command.until or at.now, at.now)
         case "retry":
@@ -88,7 +96,7 @@ def settle(notification: Notification, command: Settle, at: Moment) -> Decided:
     return _told(notification, at)
 
 
-def collapse(notification: Notification, command: Collapse, at: Moment) -> Decided:
+def collapse(folder: Folder, notification: Notification, command: Collapse, at: Moment) -> Decided:
     """The digest is stored with the event that the oldest member gives way, or neither is; the other members follow."""
     channel, step = command.channel, notification.steps.get(command.channel)
     if step is None or step.status != "deferred" or step.address is None:
@@ -96,7 +104,9 @@ def collapse(notification: Notification, command: Collapse, at: Moment) -> Decid
     digest_id = digest_of(at.stream, channel)
     notification.suppress(channel, "digested", f"it is part of digest {digest_id}", at.now)
     stream = StreamName(KIND, command.tenant, digest_id)
-    digest = Notification.create(stream.text, at.now, _digest_content(notification, command))
+    text, template, problem = _digest_text(folder, notification, command, at)
+    content = _digest_content(notification, command, text, template, problem)
+    digest = Notification.create(stream.text, at.now, content)
     digest.queue(channel, step.address, derived_id(stream.text, channel), at.now)
     return _told(notification, at)._replace(beside=Beside(stream, digest))
 
@@ -106,23 +116,32 @@ def digest_of(stream: str, channel: str) -> str:
     return derived_id(stream, f"digest/{channel}")
 
 
-def line_of(notification: Notification) -> str:
-    """How a digest shows a notification."""
-    text = f"{notification.title}: {notification.message}" if notification.message else notification.title
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-
-
-def _digest_content(first: Notification, command: Collapse) -> dict[str, Any]:
-    count = len(command.members)
-    lines = [f"• {line}" for line in command.lines[:SHOWN_IN_DIGEST]]
-    if count > SHOWN_IN_DIGEST:
-        lines.append(f"… and {count - SHOWN_IN_DIGEST} more")
+def _digest_content(
+    first: Notification, command: Collapse, text: Text, template: dict[str, Any], problem: str | None
+) -> dict[str, Any]:
     return {
-        "user_id": first.user_id, "type": "info", "title": f"{count} notifications", "message": "\n".join(lines),
-        "html": None, "category": None, "action_url": None, "action_label": None, "metadata": {},
-        "channels": [command.channel], "critical": False, "in_inbox": False, "locale": first.locale, "template": None,
-        "throttle": None, "digest": None, "digest_of": list(command.members),
+        "user_id": first.user_id, "type": "info", "title": text.title, "message": text.message, "html": text.html,
+        "category": None, "action_url": None, "action_label": None,
+        "metadata": {} if problem is None else {"template_problem": problem}, "channels": [command.channel],
+        "critical": False, "in_inbox": False, "locale": first.locale, "template": template, "throttle": None,
+        "digest": None, "digest_of": list(command.members),
     }  # fmt: skip
+
+
+def _digest_text(
+    folder: Folder, first: Notification, command: Collapse, at: Moment
+) -> tuple[Text, dict[str, Any], str | None]:
+    """The text, the template that it is from, and why that is not the tenant's own where it should have been."""
+    context = digest_text.variables(first.user_id, command.channel, len(command.members), command.shown)
+    stored, problem = stored_template(at, digest_text.TEMPLATE), None
+    if digest_text.TEMPLATE in folder or (stored is not None and not stored.removed):
+        try:
+            return *filled(digest_text.TEMPLATE, stored, folder, first.locale, context), None
+        except (UnknownTemplate, TemplateUnfilled) as error:
+            # What was held back must go out all the same.
+            problem = str(error)
+    used = {"name": digest_text.TEMPLATE, "version": digest_text.BUILT_IN_VERSION, "locale": None}
+    return render(digest_text.BUILT_IN, context), used, problem
 
 
 def wake(notification: Notification, command: Wake, at: Moment) -> Decided:
@@ -143,15 +162,23 @@ def _named(command: Any, _: Context) -> str:
     return str(command.notification_id)
 
 
-def internal_routes() -> dict[str, CommandRoute]:
-    """Repeating any of them changes nothing."""
+def _digest_template(_: Any, context: Context) -> dict[StreamName, type[Aggregate]]:
+    return {StreamName(TEMPLATE, context.tenant, digest_text.TEMPLATE): Template}
 
-    def route(model: type[Message], decide: Any) -> CommandRoute:
-        return CommandRoute(model, Notification, decide, _named, remembered=False, continues=True)
+
+def internal_routes(folder: Folder) -> dict[str, CommandRoute]:
+    """Repeating any of them changes nothing.
+
+    Args:
+        folder: templates besides the stored ones.
+    """
+
+    def route(model: type[Message], decide: Any, reads: Any = None) -> CommandRoute:
+        return CommandRoute(model, Notification, decide, _named, remembered=False, continues=True, reads=reads)
 
     return {
         "notification.settle": route(Settle, settle),
-        "notification.collapse": route(Collapse, collapse),
+        "notification.collapse": route(Collapse, partial(collapse, folder), _digest_template),
         "notification.wake": route(Wake, wake),
         "notification.remove": route(Remove, remove),
     }

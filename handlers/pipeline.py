@@ -45,7 +45,7 @@ from domain.ports import (
 from domain.progress_children import MOST_WHOLES
 from handlers.aggregates import Aggregates, Held
 from handlers.decisions import Decisions, token
-from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy
+from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy, verified
 from handlers.problems import invalid, problem, refused
 from handlers.routes import CommandRoute
 from handlers.storable import Unstorable, storable
@@ -146,7 +146,7 @@ class Pipeline:
 
     async def _carry_out(self, items: Sequence[Item]) -> None:
         try:
-            waiting = list(items)
+            waiting = await verified(items)
             while waiting := [item for item in waiting if not self._glanced(item)]:
                 # Each round takes one command of each stream and of each lane, the oldest.
                 round_: dict[StreamName, Item] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from domain.aggregate import Aggregate
 from domain.errors import Refusal
 from domain.ports import CommandKey, StreamName
+from handlers.problems import problem
 from handlers.routes import CommandRoute
 from millrace.contracts.wire import Accepted, Context, Message, Refused
 
@@ -58,6 +60,26 @@ class InFlight:
     def end(self, answer: Answer) -> None:
         if self._done is not None:
             self._done.set_result(answer)
+
+
+async def verified(items: Sequence[Item]) -> list[Item]:
+    """The commands that may be decided as far as what lies outside is concerned; the others have their answer."""
+
+    async def look(item: Item, looking: Awaitable[None]) -> None:
+        try:
+            await looking
+        except Refusal as refusal:
+            item.answer = Refused(problem(refusal.code, str(refusal), **refusal.extra))
+
+    looks = [
+        (item, looking)
+        for item in items
+        if item.route.verify is not None and (looking := item.route.verify(item.command, item.context)) is not None
+    ]
+    if not looks:
+        return list(items)
+    await asyncio.gather(*(look(item, looking) for item, looking in looks))
+    return [item for item in items if item.answer is None]
 
 
 class OvertakenCopy(Exception):

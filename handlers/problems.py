@@ -6,7 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from millrace.contracts.wire import Problem, Refused
+from millrace.contracts.wire import Problem, Refused, excerpt
+
+# Characters of the name of a field, which the caller may have chosen.
+MOST_SHOWN = 128
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The message cannot be read"),
@@ -22,6 +25,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "duplicate-job": (409, "Another job has the unique key"),
     "batch-sealed": (409, "The batch takes no more jobs"),
     "no-storage": (409, "There is no storage for what is this large"),
+    "result-incomplete": (409, "Parts of the result are not in the storage"),
     "stale-attempt": (409, "The attempt is not valid any more"),
     "reset": (409, "The position belongs to another history"),
     "gone": (410, "That part of the log has been archived"),
@@ -71,7 +75,11 @@ def refused(code: str, detail: str, **extra: Any) -> Refused:
 def invalid(error: ValidationError) -> Refused:
     """What is wrong with a message, field by field, without repeating its values."""
     errors: list[dict[str, Any]] = [
-        {"loc": [str(part) for part in item["loc"]], "msg": item["msg"], "type": item["type"]}
+        {
+            "loc": [excerpt(str(part), MOST_SHOWN) for part in item["loc"]],
+            "msg": excerpt(item["msg"]),
+            "type": item["type"],
+        }
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ][:20]
     first = errors[0]

@@ -74,7 +74,7 @@ class Reactor:
         async with self._readers.leadership(self._reader):
             saved = scanned = await self._readers.position(self._reader)
             while True:
-                await self._doorbell.wait(scanned, POLL_SECONDS)
+                await self._doorbell.wait(scanned, POLL_SECONDS, self._reaction.kinds)
                 events = await self._store.read(scanned, PAGE)
                 own = self._shown(events)
                 if own:

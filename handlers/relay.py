@@ -12,7 +12,7 @@ NAME = "relay"
 PAGE = 1_000
 POLL_SECONDS = 1.0
 # Events of one moment travel together, and the answers of that moment before them.
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.01
 
 
 class Relay:

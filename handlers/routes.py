@@ -79,6 +79,8 @@ class CommandRoute:
         watched: the pipeline's watcher is told what was stored.
         reads: other aggregates that the decision is told of, as the store has them at this moment; it does not keep
             them from changing.
+        verify: looks outside, before anything is locked, whether the command may be decided; raises a `Refusal`, which
+            is not remembered. None is returned where there is nothing to look at.
         siblings: commands of one call may name each other; they are carried out in the order that follows.
     """
 
@@ -97,6 +99,7 @@ class CommandRoute:
     lane: Callable[[Any], str | None] | None = None
     glance: Callable[[Any, Any, Context, datetime], dict[str, Any] | None] | None = None
     reads: Callable[[Any, Context], Mapping[StreamName, type[Aggregate]]] | None = None
+    verify: Callable[[Any, Context], Awaitable[None] | None] | None = None
     siblings: bool = False
     watched: bool = False
 

@@ -1,4 +1,4 @@
-"""What happens because time passes: due jobs become ready, lapsed leases are recorded, old inbox rows go."""
+"""What happens because time passes: due jobs become ready, lapsed leases are recorded, old rows go."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Timers:
     """The four loops.
 
     Args:
-        forget: removes inbox rows that are older than the retention.
+        forget: removes rows of operational tables that nobody will ask for any more; returns how many.
     """
 
     def __init__(
@@ -113,5 +113,7 @@ class Timers:
 
     async def _forget_often(self) -> None:
         while True:
-            await self._forget()
+            rows = await self._forget()
+            if rows:
+                log.info("old rows removed", action="rows_forgotten", rows=rows)
             await asyncio.sleep(FORGET_SECONDS)

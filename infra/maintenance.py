@@ -171,7 +171,7 @@ class _Reading:
         self._connection = await self._database.connect(command_timeout=None)
         self._pool = await self._database.pool(size=2)
         tail = EventTail()
-        commits = GroupCommit(self._database.connect_writer, tail, lambda position: None)
+        commits = GroupCommit(self._database.connect_writer, tail, lambda position, kinds: None)
         return self._connection, PostgresEventStore(self._pool, commits, EventMapper(), tail)
 
     async def __aexit__(self, *_: object) -> None:

@@ -16,7 +16,7 @@ from handlers.notification_retention import NotificationRetention
 from handlers.pipeline import Pipeline
 from infra.settings import Settings
 from infra.storage import Storage
-from infra.template_folder import read_folders
+from infra.template_folder import read_folders, require_folder
 from millrace.contracts.notification import IN_APP
 from projections.notifications import NotificationsProjection
 
@@ -30,7 +30,11 @@ class Notifying:
 
 
 def notification_policy(settings: Settings, through: Iterable[str]) -> NotificationPolicy:
-    """How notifications are sent, given the channels that have a provider."""
+    """How notifications are sent, given the channels that have a provider.
+
+    Raises:
+        SettingsError: a folder of templates is not there, or one of them cannot be used.
+    """
     section = settings.modules.notifications
     inbox = section.channels.get("in-app")
     inboxes = {IN_APP} if inbox is None or inbox.enabled else set()
@@ -45,11 +49,20 @@ def notification_policy(settings: Settings, through: Iterable[str]) -> Notificat
 
 
 def _folders(settings: Settings) -> list[Path]:
-    """Where templates lie: those of the mails go before the others."""
+    """Where templates lie: those of the mails go before the others. Nobody has to have the folder that is the default.
+
+    Raises:
+        SettingsError: a folder that the settings name is not there.
+    """
     section = settings.modules.notifications
-    mail = section.channels.get("email")
-    named = [mail.template_dir] if mail is not None and mail.template_dir is not None else []
-    return [Path(each) for each in (*named, section.templates.dir)]
+    mail, shared = section.channels.get("email"), Path(section.templates.dir)
+    folders = []
+    if mail is not None and mail.template_dir is not None:
+        key = "modules.notifications.channels.email.template_dir"
+        folders.append(require_folder(key, Path(mail.template_dir)))
+    if "dir" in section.templates.model_fields_set:
+        require_folder("modules.notifications.templates.dir", shared)
+    return [*folders, shared]
 
 
 def notifying_of(

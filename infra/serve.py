@@ -106,7 +106,7 @@ def announce(settings: Settings) -> None:
     for notice in settings.modules.jobs.require_supported():
         log.info(notice, action="settings_notice")
     for key, reason in without_effect(settings):
-        log.warning(f"{key} has no effect: {reason}", action="setting_without_effect", key=key)
+        log.warning(f"{key} has no effect: {reason}", action="setting_without_effect", setting=key)
 
 
 def _calm_collector() -> None:

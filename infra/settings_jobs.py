@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -12,6 +11,7 @@ from millrace.contracts.circuit import CircuitPolicy
 from millrace.contracts.job import Retry
 from millrace.contracts.job_result import DEFAULT_MAX_BYTES, MAX_INLINE_BYTES, MAX_RESULT_BYTES
 from millrace.contracts.queue import Concurrency, Limit, Order, Rate, Weight
+from millrace.contracts.recurrence import known_zone
 from millrace.contracts.wire import Name
 
 DEFAULT_QUEUES: dict[str, dict[str, int]] = {
@@ -19,13 +19,6 @@ DEFAULT_QUEUES: dict[str, dict[str, int]] = {
     "high_priority": {"priority": 10, "workers": 2},
     "low_priority": {"priority": -10, "workers": 1},
 }
-
-
-def _known_zone(name: str) -> str:
-    # a minimal system has no list of time zones
-    if name != "UTC" and name not in available_timezones():
-        raise ValueError("is not an IANA time zone")
-    return name
 
 
 def _with_default_queues(value: Any) -> Any:
@@ -152,7 +145,7 @@ class Results(Section):
 class Scheduler(Switch):
     """Delayed and repeated jobs."""
 
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
 
 
 class Monitoring(Switch):

@@ -12,6 +12,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.job_logs import PostgresJobLogs
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.old_rows import OldRows
 from adapters.postgres.positions import ReaderPositions
 from adapters.postgres.readers import PostgresReaders
 from adapters.postgres.tail import EventTail
@@ -32,6 +33,7 @@ class Storage:
     positions: ReaderPositions
     clock: DatabaseClock
     job_logs: PostgresJobLogs
+    old_rows: OldRows
     epoch: str
 
     @classmethod
@@ -57,8 +59,8 @@ class Storage:
         store = PostgresEventStore(pool, commits, mapper, tail)
         doorbell.start(await store.head())
         commits.start(queue.claims)
-        job_logs, epoch = PostgresJobLogs(pool), await store.epoch()
-        return cls(pool, commits, store, queue, doorbell, readers, positions, clock, job_logs, epoch)
+        job_logs, old_rows, epoch = PostgresJobLogs(pool), OldRows(pool, database.connect_follower), await store.epoch()
+        return cls(pool, commits, store, queue, doorbell, readers, positions, clock, job_logs, old_rows, epoch)
 
     async def stop(self) -> None:
         await self.commits.stop()

@@ -15,11 +15,25 @@ from typing import Any
 from handlers.template import Folder, FolderTemplate
 from infra.settings_errors import SettingsError, SettingsProblem
 from millrace.contracts.rendering import TemplateProblem, Text, check
+from millrace.contracts.wire import excerpt
 
 FILE = re.compile(
     r"^(?P<name>[A-Za-z0-9_-]+)(?:\.(?P<locale>[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*))?(?P<part>\.title\.txt|\.txt|\.html)$"
 )
 PARTS = {".title.txt": "title", ".txt": "message", ".html": "html"}
+
+
+def require_folder(key: str, folder: Path) -> Path:
+    """The folder, where it is there.
+
+    Raises:
+        SettingsError: it is not, although the setting `key` names it.
+    """
+    if not folder.is_dir():
+        raise SettingsError(
+            SettingsProblem(key, f"there is no folder {excerpt(str(folder), 256)}; make it, or correct it")
+        )
+    return folder
 
 
 def read_folders(folders: Iterable[Path]) -> Folder:

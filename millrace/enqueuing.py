@@ -59,7 +59,7 @@ class Enqueuing:
             on_parent_failure: what follows where one of them fails: `cancel` (default), `run` or `wait`.
             key: whom the job is for, where its queue shares or limits by key.
             affinity: seconds, at most 300, for which it would rather wait for the worker that ran the last such job of
-                its `key`, while that has room; `True` for 5.
+                its `key`, while that has room; `True` for 5, `False` for none where the decorator has one.
             batch: id of the batch that it belongs to; see `batch`.
             ref: what siblings name it by; see `enqueue_graph`.
             message_id: makes a repeat of this call, from anywhere within 7 days, return the same job.

@@ -165,6 +165,12 @@ class IdempotencyMismatch(Refused):
     codes = ("idempotency-mismatch",)
 
 
+class ResultIncomplete(Refused):
+    """Raised when a report names parts of a result that its attempt has not uploaded, or in another size."""
+
+    codes = ("result-incomplete",)
+
+
 class StaleAttempt(Refused):
     """Raised when a report comes from an attempt that is no longer valid."""
 
@@ -366,7 +372,7 @@ BY_CODE: Mapping[str, type[Refused]] = {
     for kind in (
         NotFound, UnknownMessage, Invalid, TooLarge, Unauthorized, ClaimsNotAllowed, Conflict, AlreadyExists,
         DuplicateJob, UnknownParent, DependencyCycle, ProgressRing, UnknownBatch, BatchSealed,
-        IdempotencyMismatch, StaleAttempt, LogReset, LogGone, Behind,
+        IdempotencyMismatch, ResultIncomplete, StaleAttempt, LogReset, LogGone, Behind,
     )
     for code in kind.codes
 }  # fmt: skip

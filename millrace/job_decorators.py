@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overlo
 from millrace.binding import Binding
 from millrace.contracts.circuit import CircuitPolicy
 from millrace.contracts.job import Retry
+from millrace.contracts.job_enqueue import MOST_AFFINITY
 from millrace.job_function import JobFunction
 from millrace.job_versions import Upcast, Versions
 from millrace.registry import Backoff, JobDefinition
@@ -42,6 +43,7 @@ class JobDecorators:
         timeout: float | None = None,
         soft_timeout: float | None = None,
         retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
+        affinity: float | bool | None = None,
         pool: Literal["thread", "process"] = "thread",
         version: int = 1,
         upcast: Mapping[int, Upcast] | None = None,
@@ -59,6 +61,7 @@ class JobDecorators:
         timeout: float | None = None,
         soft_timeout: float | None = None,
         retry: Retry | Mapping[str, Any] | str | Backoff | None = None,
+        affinity: float | bool | None = None,
         pool: Literal["thread", "process"] = "thread",
         version: int = 1,
         upcast: Mapping[int, Upcast] | None = None,
@@ -76,6 +79,7 @@ class JobDecorators:
                 `job.soft_timed_out`; holds for all jobs of the name, whoever enqueued them.
             retry: a policy, the name of its kind, or a function of (job, error) that gives the seconds to wait for the
                 next attempt, None for the policy's, or False for no other one; it runs in the worker.
+            affinity: as in `enqueue`, for jobs that have a `key`; one that is enqueued with `affinity=False` has none.
             pool: where a plain function runs: `process` is for what computes, and must stand at the top of a module.
             version: of the arguments that the function takes.
             upcast: for each older version the function that makes its data that of the next one.
@@ -84,7 +88,8 @@ class JobDecorators:
             serializer: of arguments and result, in place of the application's; `json`, `typed` or an object.
 
         Raises:
-            ValueError: another function has the name, `soft_timeout` is not below `timeout`, or an upcast is missing.
+            ValueError: another function has the name, `soft_timeout` is not below `timeout`, `affinity` is no time that
+                the service takes, or an upcast is missing.
             TypeError: a parameter can only be given by position, or the function cannot run in a process.
         """
         options = {
@@ -93,10 +98,13 @@ class JobDecorators:
             "max_attempts": max_attempts,
             "timeout": timeout,
             "retry": None if callable(retry) else retry,
+            "affinity": affinity or None,
         }
         backoff = retry if callable(retry) else None
         if soft_timeout is not None and not 0 < soft_timeout < (timeout or math.inf):
             raise ValueError(f"soft_timeout must be above 0 and below the timeout, not {soft_timeout}")
+        if affinity is not None and not 0 <= affinity <= MOST_AFFINITY:
+            raise ValueError(f"affinity must be at most {MOST_AFFINITY} seconds, or True or False, not {affinity}")
         given = {key: value for key, value in options.items() if value is not None}
 
         versions = Versions(version, upcast or {})

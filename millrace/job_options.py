@@ -70,6 +70,9 @@ def enqueue_body(
     if definition is not None:
         body.update(definition.options)
     body.update((key, value) for key, value in given.items() if value is not None)
+    if not affinity and (affinity is not None or key is None):
+        # The decorator's is for jobs that have a key, and only where the call does not want none.
+        body.pop("affinity", None)
     return body
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.contracts.inbox import Contacts, NotificationPreferences, Preferences
 from millrace.contracts.notification import ChannelDelivery, Notification, NotificationChannel
-from millrace.contracts.wire import Token
-from millrace.errors import LogReset, MillraceError, NotFound, PartlyRefused
+from millrace.errors import MillraceError, NotFound, PartlyRefused
 from millrace.link import Answer
 from millrace.notification_channels import MAX_ATTEMPTS, PATTERN, ChannelSender, HandedOver, Sender
+from millrace.notification_link import without_none
 from millrace.notification_plugins import NotificationHooks
+from millrace.notification_preferences import UserPreferences
 from millrace.notification_subscription import Callback, InboxSubscription
 from millrace.templates import Templates
 
@@ -38,7 +38,7 @@ class NotificationPage:
     cursor: str | None
 
 
-class Notifications(NotificationHooks):
+class Notifications(UserPreferences, NotificationHooks):
     """Sends notifications, reads inboxes, and keeps what users have said about both.
 
     What this object has sent or changed, it sees when it reads.
@@ -106,7 +106,7 @@ class Notifications(NotificationHooks):
 
     async def get(self, notification_id: str, user_id: str | None = None) -> Notification | None:
         """The notification with what became of it in each channel, or None where there is none of this user."""
-        body = _without_none(notification_id=notification_id, user_id=user_id)
+        body = without_none(notification_id=notification_id, user_id=user_id)
         try:
             answer = await self._query("notification.get", body)
         except NotFound:
@@ -133,7 +133,7 @@ class Notifications(NotificationHooks):
             status: in the scope `all`, notifications of which some channel has come to this.
             cursor: that of the page before.
         """
-        body = _without_none(
+        body = without_none(
             user_id=user_id, unread_only=unread_only or None, type=type, category=category, scope=scope, status=status,
             limit=limit, cursor=cursor,
         )  # fmt: skip
@@ -225,54 +225,15 @@ class Notifications(NotificationHooks):
             since: by the time at which the channel was last heard of; with its zone.
             dry_run: only counts.
         """
-        count = 0
-        async for notification in self.iterate(user_id, scope="all"):
-            for each in notification.deliveries:
-                over = each.status in ("sent", "delivered", "failed") and each.delivery_id is not None
-                if each.channel == channel and over and each.updated_at is not None and each.updated_at >= since:
-                    count += 1
-                    if not dry_run:
-                        await self.resend(notification.id, channel)
-        return count
-
-    async def set_preferences(
-        self, user_id: str, preferences: NotificationPreferences | Mapping[str, Any] | None = None, **given: Any
-    ) -> None:
-        """Sets what the user wants to be told, and how: all of it. User `*` stands for the tenant's defaults.
-
-        Raises:
-            Invalid: something is not acceptable, such as a time zone that does not exist.
-        """
-        if isinstance(preferences, NotificationPreferences):
-            preferences = preferences.model_dump(mode="json", exclude_none=True)
-        await self._execute("set_preferences", **{**(preferences or {}), **given, "user_id": user_id})
-
-    async def get_preferences(self, user_id: str) -> Preferences:
-        """What the user has said; empty for one who has said nothing."""
-        return Preferences.model_validate(await self._query("notification.preferences", {"user_id": user_id}))
-
-    async def set_contact(self, user_id: str, channel: str, address: str | None, *, verified: bool = False) -> None:
-        """Says where the user is reached through a channel; None takes that away."""
-        contact = None if address is None else {"address": address, "verified": verified}
-        await self.set_contacts(user_id, {channel: contact})
-
-    async def set_contacts(
-        self, user_id: str, contacts: Mapping[str, Any] | None = None, *, locale: str | None = None,
-        timezone: str | None = None,
-    ) -> None:  # fmt: skip
-        """Changes the contact points that are given, the language (`de-CH`) and the time zone (`Europe/Zurich`).
-
-        Raises:
-            Invalid: nothing is given, or something is not acceptable.
-        """
-        settings = {"locale": locale, "timezone": timezone}
-        given = {key: value for key, value in settings.items() if value is not None}
-        body = {"user_id": user_id, **({} if contacts is None else {"contacts": dict(contacts)}), **given}
-        self._noted(await self._app.link.execute("notification.set_contacts", body))
-
-    async def get_contacts(self, user_id: str) -> Contacts:
-        """Where the user is reached."""
-        return Contacts.model_validate(await self._query("notification.contacts", {"user_id": user_id}))
+        body = {"channel": channel, "since": since.isoformat(), "user_id": user_id, "dry_run": dry_run or None}
+        count, cursor = 0, None
+        while True:
+            # What this object has sent is among what the service finds: its read model is waited for there.
+            answer = await self._app.link.execute("notification.resend_since", without_none(**body, cursor=cursor))
+            count += int(answer.result["matched" if dry_run else "changed"])
+            cursor = answer.result.get("cursor")
+            if cursor is None:
+                return count
 
     def subscribe(self, user_id: str, callback: Callback, after: str = "head") -> InboxSubscription:
         """Calls `callback(notification)` for whatever comes into the user's inbox, in order, each once.
@@ -302,25 +263,6 @@ class Notifications(NotificationHooks):
             raise ValueError(f"{name!r} is a channel of the service itself; nobody has to send anything there")
         self._app.on(PATTERN, name=f"channel:{name}", max_attempts=MAX_ATTEMPTS)(HandedOver(self._app, name, sender))
 
-    async def _execute(self, command: str, **body: Any) -> None:
-        self._noted(await self._app.link.execute(f"notification.{command}", _without_none(**body)))
-
-    async def _query(self, query: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return await self._app.link.query(query, body, min_position=self._seen)
-        except LogReset:
-            # The log is another one now, and nothing of what was sent before is to be waited for.
-            self._seen = None
-            return await self._app.link.query(query, body)
-
-    def _noted(self, answer: Answer) -> Answer:
-        """Remembers how far the log had come, so that what is read next is no older."""
-        if answer.position is not None:
-            new, seen = Token.parse(answer.position), self._seen and Token.parse(self._seen)
-            if not seen or seen.epoch != new.epoch or seen.position < new.position:
-                self._seen = answer.position
-        return answer
-
 
 def _body(notification: Notification | Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(notification, Notification):
@@ -338,7 +280,3 @@ def _accepted(body: Mapping[str, Any], answer: Answer) -> Notification:
         ChannelDelivery(channel=channel, status=status) for channel, status in answer.result["deliveries"].items()
     ]
     return Notification.model_validate({**known, "id": answer.result["notification_id"], "deliveries": deliveries})
-
-
-def _without_none(**body: Any) -> dict[str, Any]:
-    return {key: value for key, value in body.items() if value is not None}

@@ -80,12 +80,13 @@ def snoozed(job: JobContext, snooze: Snooze) -> bytes:
     return _report(job, b"returned", b',"delay":%b,"reason":%b' % (to_json(snooze.seconds), reason))
 
 
-def refused(job_id: str, attempt: int, reason: str) -> bytes:
-    """The report of an attempt whose outcome the service cannot take."""
+def refused(job_id: str, attempt: int, reason: str, final: bool = True) -> bytes:
+    """The report of an attempt whose outcome the service cannot take; unless that is `final`, another may try."""
     detail = {"type": "ResultRefused", "message": clean(reason)[:MAX_MESSAGE_CHARS]}
-    return b'{"job_id":%b,"attempt":%d,"outcome":"failed","retryable":false,"error":%b}' % (
+    return b'{"job_id":%b,"attempt":%d,"outcome":"failed","retryable":%b,"error":%b}' % (
         to_json(job_id),
         attempt,
+        to_json(not final),
         to_json(detail),
     )
 

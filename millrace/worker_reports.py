@@ -21,6 +21,8 @@ from millrace.worker_leases import Key
 log = structlog.get_logger("millrace.worker")
 
 UNSTORABLE = frozenset({"invalid", "malformed", "too-large"})
+# What was uploaded is gone; the next attempt makes it again.
+INCOMPLETE = "result-incomplete"
 MAX_ITEMS = 500
 MAX_BYTES = 524_288
 MAX_IN_FLIGHT = 4
@@ -136,14 +138,15 @@ class Reports:
         remaining: list[Report] = []
         for report, answer in zip(reports, replies_of(reply, len(reports)), strict=True):
             if not answer["ok"]:
-                error = error_from(answer["error"])
-                if answer["error"].get("code") in TEMPORARY or isinstance(error, Unauthorized):
+                error, code = error_from(answer["error"]), answer["error"].get("code")
+                if code in TEMPORARY or isinstance(error, Unauthorized):
                     remaining.append(report)
                     continue
                 log.warning("an outcome was refused", job_id=report.key[0], attempt=report.key[1], error=str(error))
-                if answer["error"].get("code") in UNSTORABLE and not report.replaced:
+                if code in (*UNSTORABLE, INCOMPLETE) and not report.replaced:
                     # The attempt must end all the same, and in a way that says why.
-                    instead = worker_outcomes.refused(*report.key, f"the outcome was refused: {error}")
+                    reason, final = f"the outcome was refused: {error}", code in UNSTORABLE
+                    instead = worker_outcomes.refused(*report.key, reason, final)
                     remaining.append(Report(report.key, instead, report.tenant, replaced=True))
                     continue
             self._unsettled -= 1

@@ -17,11 +17,14 @@ DEPENDENT = f"EXISTS (SELECT FROM dependents WHERE {OF_JOB})"
 # A job that has become due is still `delayed` until it starts; it does not wait for its time any more.
 NOT_DUE = f"status = 'delayed' AND run_at > clock_timestamp() AND NOT {DEPENDENT}"
 SET_ASIDE = f"EXISTS (SELECT FROM waiting WHERE {OF_JOB} AND reason = '{{}}')"
-# What holds these is not in the rows of the jobs: pausing a queue or a name moves none of them.
+# What holds these is not in the rows of the jobs: pausing a queue or a name moves none. Claims have set some aside.
+STANDING = """(SELECT stream, tenant, queue, name FROM ready UNION ALL
+SELECT stream, tenant, queue, name FROM waiting WHERE reason IN ('circuit_open', 'affinity'))"""
 PAUSED = f"""EXISTS (
-SELECT FROM ready r JOIN queue_rules q ON q.tenant = r.tenant AND q.queue = r.queue WHERE r.{OF_JOB} AND q.paused)"""
+SELECT FROM {STANDING} r JOIN queue_rules q ON q.tenant = r.tenant AND q.queue = r.queue
+ WHERE r.{OF_JOB} AND q.paused)"""
 BROKEN = f"""EXISTS (
-SELECT FROM ready r JOIN circuits c ON c.tenant = r.tenant AND c.name = r.name
+SELECT FROM {STANDING} r JOIN circuits c ON c.tenant = r.tenant AND c.name = r.name
  WHERE r.{OF_JOB} AND (c.state = 'open' OR c.state = 'half_open' AND c.trials <= 0))"""
 
 
@@ -95,8 +98,10 @@ def _waits(reason: WaitReason) -> str:
         case "paused":
             return PAUSED
         case "circuit-open":
-            return f"({SET_ASIDE.format('circuit_open')} OR ({BROKEN} AND NOT {PAUSED}))"
-        case "capped" | "affinity":
+            return f"({SET_ASIDE.format('circuit_open')} OR {BROKEN}) AND NOT {PAUSED}"
+        case "affinity":
+            return f"{SET_ASIDE.format(reason)} AND NOT {BROKEN} AND NOT {PAUSED}"
+        case "capped":
             return SET_ASIDE.format(reason)
         case "rate-limited":
             return SET_ASIDE.format("rate_limited")

@@ -83,7 +83,7 @@ class _Row:
             case events.Delivered() as event:
                 await self._step(event.channel, "delivered")
             case events.Sent() as event:
-                await self._step(event.channel, "sent", sent_at=at)
+                await self._step(event.channel, "sent", None, event.detail, sent_at=at)
                 await self._tried(event.channel, event.attempt, event.provider, event.provider_message_id)
             case events.HandedOver() as event:
                 await self._step(event.channel, "queued", events.HANDED_OVER, due_at=event.until)

@@ -9,9 +9,15 @@ from projections.projection import Connection
 
 MOST_NAMED = 100
 LEASE = "SELECT attempt, worker, expires_at FROM leases WHERE stream = $1"
+# What a claim has set aside waits for its queue first and for its circuit then, as if no claim had met it.
 WAITING = """
-SELECT w.reason, CASE w.reason WHEN 'circuit_open' THEN c.until ELSE w.due_at END AS due_at
-  FROM waiting w LEFT JOIN circuits c ON w.reason = 'circuit_open' AND c.tenant = w.tenant AND c.name = w.name
+SELECT CASE WHEN q.paused THEN 'paused' WHEN c.name IS NOT NULL THEN 'circuit_open' ELSE w.reason END AS reason,
+       CASE WHEN q.paused THEN NULL WHEN c.name IS NOT NULL OR w.reason = 'circuit_open' THEN c.until ELSE w.due_at END
+           AS due_at
+  FROM waiting w
+  LEFT JOIN queue_rules q ON w.reason IN ('circuit_open', 'affinity') AND q.tenant = w.tenant AND q.queue = w.queue
+  LEFT JOIN circuits c ON w.reason IN ('circuit_open', 'affinity') AND c.tenant = w.tenant AND c.name = w.name
+                      AND (c.state = 'open' OR c.state = 'half_open' AND c.trials <= 0)
  WHERE w.stream = $1
 """
 PARENTS = "SELECT parent_id FROM dependencies WHERE child = $1 ORDER BY parent_id LIMIT $2"

@@ -15,6 +15,7 @@ from adapters.amqp.errors import BrokerUnavailable, TopologyMismatch
 from adapters.amqp.publisher import BulkSender
 from adapters.amqp.topology import Queue, subscription_queue
 from domain.ports import Doorbell, Outgoing, PublishFailed, RecordedEvent, StoreUnavailable
+from domain.subscription import KIND
 from millrace.contracts.wire import matches
 
 log = structlog.get_logger(__name__)
@@ -23,9 +24,10 @@ WINDOW = 1_000
 PAGE = 1_000
 PAGES_PER_ROUND = 10
 ROUND_SECONDS = 1.0
-# While nobody has a queue to be filled, a new subscription is noticed after this; asking at every append would cost
-# the database a statement for each.
-QUIET_SECONDS = 0.1
+# While nobody has a queue to be filled, only new subscriptions are of interest: asking at every append would cost the
+# database a statement for each.
+SUBSCRIBED = frozenset({KIND})
+SETTLE_SECONDS = 0.1
 CONNECT_SECONDS = 5.0
 
 
@@ -99,14 +101,17 @@ class Feeder:
     async def run(self) -> None:
         """Fills queues until it is cancelled. A broker or store that is away is waited for."""
         seen = 0
+        concerned: frozenset[str] | None = None
         while True:
             try:
-                if not await self.fill_all():
-                    await asyncio.sleep(QUIET_SECONDS)
+                concerned = None if await self.fill_all() else SUBSCRIBED
             except (BrokerUnavailable, StoreUnavailable) as error:
                 log.info("feeder_waits", error=str(error))
                 await asyncio.sleep(ROUND_SECONDS)
-            seen = await self._doorbell.wait(seen, ROUND_SECONDS)
+            seen = await self._doorbell.wait(seen, ROUND_SECONDS, concerned, patience=ROUND_SECONDS)
+            if concerned is not None:
+                # The read model is written a moment after the event that wakes.
+                await asyncio.sleep(SETTLE_SECONDS)
 
     async def fill_all(self) -> int:
         """One round over all subscriptions. One that cannot be filled does not keep the others from it.

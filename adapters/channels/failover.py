@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -63,6 +63,8 @@ class Failover:
                 continue
             outcome = await self._through(seat, delivery)
             match outcome:
+                case Sent() if failed:
+                    return replace(outcome, detail=_reasons(failed))
                 case Sent() | Rejected() | Deferred():
                     return outcome
                 case NotConfigured():
@@ -115,5 +117,8 @@ def _all_failed(failed: Sequence[Unavailable]) -> Unavailable:
     waits = [each.retry_after for each in failed if each.retry_after is not None]
     if len(failed) == 1:
         return failed[0]
-    reason = "; ".join(f"{each.provider}: {each.reason}" for each in failed)
-    return Unavailable(", ".join(each.provider for each in failed), reason, min(waits) if waits else None)
+    return Unavailable(", ".join(each.provider for each in failed), _reasons(failed), min(waits) if waits else None)
+
+
+def _reasons(failed: Sequence[Unavailable]) -> str:
+    return "; ".join(f"{each.provider}: {each.reason}" for each in failed)

@@ -6,8 +6,10 @@ import hashlib
 import re
 from datetime import datetime
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, formataddr, parseaddr
+
+import idna
 
 from domain.channels import Delivery
 
@@ -30,16 +32,40 @@ class BadAddress(ValueError):
         self.address = address
 
 
-def recipient(address: str) -> str:
-    """The address itself.
+class NonAsciiAddress(BadAddress):
+    """Raised when the name before the @ has letters that this way of sending cannot carry."""
+
+    def __init__(self, address: str) -> None:
+        ValueError.__init__(
+            self,
+            "the name before the @ has other letters than ASCII, which this provider does not take; SMTP does where its"
+            " server has SMTPUTF8",
+        )
+        self.address = address
+
+
+def recipient(address: str, *, utf8: bool = False) -> str:
+    """The address itself, with its domain in ASCII.
+
+    Args:
+        utf8: whether the name before the @ may have other letters.
 
     Raises:
         BadAddress: it is something else, or more than one.
+        NonAsciiAddress: the name has other letters, and may not.
     """
     plain = address.strip()
     if not ADDRESS.fullmatch(plain) or ENCODED in plain:
         raise BadAddress(address)
-    return plain
+    name, _, domain = plain.rpartition("@")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError:
+            raise BadAddress(address) from None
+    if not utf8 and not name.isascii():
+        raise NonAsciiAddress(address)
+    return f"{name}@{domain}"
 
 
 def sender(text: str) -> tuple[str, str]:
@@ -99,9 +125,10 @@ def compose(delivery: Delivery, from_address: str, now: datetime) -> EmailMessag
     Raises:
         BadAddress: of the recipient or the sender.
     """
-    mail = EmailMessage(policy=SMTP)
+    to = recipient(delivery.address, utf8=True)
+    mail = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)
     mail["From"] = formatted_sender(from_address)
-    mail["To"] = recipient(delivery.address)
+    mail["To"] = to
     mail["Subject"] = subject(delivery)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = message_id(delivery, from_address)

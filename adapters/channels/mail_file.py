@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from adapters.channels.mail import BadAddress, compose, message_id, stable_id
 from adapters.channels.provider import reason_of
 from domain.channels import Delivery, Outcome, Rejected, Sent, Unavailable
+
+# As the programs that read maildirs do.
+LEFT_OVER_SECONDS = 36 * 3_600.0
 
 
 class MailFile:
@@ -55,6 +60,11 @@ class MailFile:
     def _make(self) -> None:
         for part in ("tmp", "new", "cur"):
             (self._folder / part).mkdir(parents=True, exist_ok=True)
+        # What a crash has left behind; a mail is written within seconds.
+        for path in (self._folder / "tmp").iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - LEFT_OVER_SECONDS:
+                    path.unlink()
 
     def _probe(self) -> None:
         self._make()

@@ -56,7 +56,7 @@ class Smtp:
 
     async def send(self, delivery: Delivery) -> Outcome:
         try:
-            mail, to = compose(delivery, self._from, self._now()), recipient(delivery.address)
+            mail, to = compose(delivery, self._from, self._now()), recipient(delivery.address, utf8=True)
             envelope_from = sender(self._from)[1]
         except BadAddress as error:
             return Rejected(self.name, str(error))

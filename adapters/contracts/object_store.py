@@ -31,6 +31,14 @@ class ObjectStoreSuite:
         with pytest.raises(ObjectMissing, match=stored.name):
             await objects.get(stored)
 
+    async def test_how_large_an_object_is_says_what_is_there(self, objects: ObjectStore) -> None:
+        empty = await objects.put("acme", "archive", b"")
+        stored = await objects.put("acme", "archive", b"\x00\xff" * 70_000)
+        assert [await objects.size(each._replace(size=7)) for each in (empty, stored)] == [0, 140_000]
+        await objects.delete(stored)
+        with pytest.raises(ObjectMissing, match=stored.name):
+            await objects.size(stored)
+
     async def test_another_content_than_was_stored_is_refused(self, objects: ObjectStore) -> None:
         stored = await objects.put("acme", "archive", b"right")
         with pytest.raises(ObjectDamaged, match=stored.name):
@@ -39,5 +47,6 @@ class ObjectStoreSuite:
     async def test_a_name_leads_nowhere_else(self, objects: ObjectStore) -> None:
         digest = hashlib.sha256(b"").hexdigest()
         for name in ("../../etc/passwd", "/etc/passwd", "acme/../../x"):
-            with pytest.raises(ObjectMissing):
-                await objects.get(StoredObject(name, digest, 0))
+            for read in (objects.get, objects.size):
+                with pytest.raises(ObjectMissing):
+                    await read(StoredObject(name, digest, 0))

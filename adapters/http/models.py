@@ -19,6 +19,7 @@ from millrace.contracts.job_logs import JobLog, Logged
 from millrace.contracts.job_result import ResultPart, Uploaded
 from millrace.contracts.log import CloudEvent, LogPage
 from millrace.contracts.notification import DeliveryStatus, Notification
+from millrace.contracts.notification_resend import Resent
 from millrace.contracts.progress import Outcome, Progress
 from millrace.contracts.queue import Drained, Queue
 from millrace.contracts.schedule import Schedule, Upcoming
@@ -417,6 +418,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "notification.receipt": NotificationChanged,
     "notification.report": NotificationChanged,
     "notification.resend": NotificationChanged,
+    "notification.resend_since": Resent,
     "notification.set_preferences": Preferences,
     "notification.set_contacts": Contacts,
     "event.publish": Published,

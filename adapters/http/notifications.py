@@ -20,6 +20,7 @@ from adapters.http.respond import respond
 from millrace.contracts.inbox import ContactChanges, Contacts, NotificationPreferences, Preferences
 from millrace.contracts.job import PositiveSeconds, Time
 from millrace.contracts.notification import ChannelName, ListNotifications, Notification, Send, UserId
+from millrace.contracts.notification_resend import ResendSince, Resent
 from millrace.contracts.wire import Batch, Message, Name
 
 
@@ -121,6 +122,18 @@ def notification_routes(door: Door) -> APIRouter:
         """Marks everything in the user's inbox as read."""
         done = await door.execute(request, "notification.mark_all_read", {"user_id": whose.user_id})
         return respond(call_of(request.scope), {"success": True}, position=done.position)
+
+    @router.post(
+        "/api/notifications/resend",
+        response_model=Resent,
+        operation_id="resend_notifications",
+        openapi_extra=takes(ResendSince),
+    )
+    async def resend(request: Request) -> Response:
+        """Sends once more what has gone out through a channel since a time, or counts it."""
+        call = call_of(request.scope)
+        done = await door.execute(request, "notification.resend_since", object_of(call))
+        return respond(call, Resent(**done.result).model_dump(mode="json"))
 
     @router.get("/api/notifications/preferences", response_model=Preferences, operation_id="get_preferences")
     async def preferences(request: Request, whose: Annotated[Whose, Query()]) -> Response:

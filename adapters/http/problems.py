@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from millrace.contracts.wire import Problem
+from millrace.contracts.wire import Problem, excerpt
 
+MOST_ERRORS, MOST_SHOWN = 20, 128
 CODES = {
     400: "malformed",
     401: "unauthorized",
@@ -89,5 +90,10 @@ def unavailable(detail: str, retry_after: float = 1.0) -> HttpProblem:
 def field_errors(errors: Sequence[Any]) -> list[dict[str, Any]]:
     """Validation errors without the input that caused them, which may hold a secret."""
     return [
-        {"loc": [str(part) for part in error["loc"]], "msg": error["msg"], "type": error["type"]} for error in errors
+        {
+            "loc": [excerpt(str(part), MOST_SHOWN) for part in error["loc"]],
+            "msg": excerpt(error["msg"]),
+            "type": error["type"],
+        }
+        for error in errors[:MOST_ERRORS]
     ]

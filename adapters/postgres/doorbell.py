@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import asyncpg
 import structlog
 
 from adapters.postgres.errors import CONNECTION_ERRORS
+from adapters.postgres.followers import Followers
 
 CHANNEL = "millrace"
 COALESCE_SECONDS = 0.005
+# Who has something to say says it; who has not says that it is there.
+SIGN_OF_LIFE_SECONDS = 5.0
+ALONE_AFTER_SECONDS = 15.0
 # Those who follow the log wait for a burst of commands to be accepted for at most this long, then take as long a turn.
 BURST_SECONDS = 0.5
 LOOK_SECONDS = 0.01
+PATIENCE_SECONDS = 0.05
 log = structlog.get_logger("store")
 
 
 class PostgresDoorbell:
     """Implements `domain.ports.Doorbell` on one connection of its own.
 
-    Rings are hints: they carry the newest position, once for many appends, and a lost one costs a polling interval.
-    Commands have the right of way: during a burst of them nobody is woken, for a bounded time.
+    Rings are hints: they carry the newest position and the kinds of what is new, once for many appends, and a lost one
+    costs a polling interval. Commands have the right of way: during a burst of them nobody is woken, for a bounded
+    time. Each process says every 5 s that it is there; one that hears of no other keeps its rings to itself.
 
     Args:
-        on_foreign_ring: called when another process has appended something.
+        on_foreign_ring: called when another process has appended something, or begins to listen.
         in_burst: whether commands are being accepted by the hundred right now.
         on_connected: told false when the connection is lost, and true when there is one again: what the server does in
             between, such as a crash, nobody here sees.
@@ -42,15 +48,15 @@ class PostgresDoorbell:
         self._on_connected = on_connected
         self._held_since: float | None = None
         self._open_until = 0.0
-        self._head = 0
-        self._announced = 0
+        self._followers = Followers()
+        self._unannounced: set[str] = set()
+        self._others_until = 0.0
         self._own_pid = 0
-        self._waiters: set[asyncio.Future[None]] = set()
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, head: int) -> None:
-        self._head = self._announced = head
+        self._followers.head = head
         self._task = asyncio.create_task(self._run(), name="doorbell")
 
     async def stop(self) -> None:
@@ -58,21 +64,24 @@ class PostgresDoorbell:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def ring(self, position: int) -> None:
-        """This process has committed up to `position`."""
-        self._rise(position)
-        self._due.set()
+    @property
+    def alone(self) -> bool:
+        """Whether no other process of the service was heard of lately."""
+        return asyncio.get_running_loop().time() >= self._others_until
 
-    async def wait(self, seen: int, timeout: float) -> int:
-        if self._head <= seen:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await asyncio.wait({waiter}, timeout=timeout)
-            finally:
-                self._waiters.discard(waiter)
+    def ring(self, position: int, kinds: Collection[str]) -> None:
+        """This process has committed up to `position`, events of `kinds`."""
+        self._followers.rise(position, kinds)
+        self._unannounced.update(kinds)
+        if not self.alone:
+            self._due.set()
+
+    async def wait(
+        self, seen: int, timeout: float, kinds: Collection[str] | None = None, patience: float = PATIENCE_SECONDS
+    ) -> int:
+        await self._followers.wait(seen, timeout, kinds, patience)
         await self._let_burst_pass()
-        return self._head
+        return self._followers.head
 
     async def _let_burst_pass(self) -> None:
         now = asyncio.get_running_loop().time
@@ -84,19 +93,16 @@ class PostgresDoorbell:
             await asyncio.sleep(LOOK_SECONDS)
         self._held_since = None
 
-    def _rise(self, position: int) -> None:
-        if position > self._head:
-            self._head = position
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
     def _heard(self, _: object, pid: int, __: str, payload: object) -> None:
-        position = int(str(payload))
-        self._announced = max(self._announced, position)
-        self._rise(position)
-        if pid != self._own_pid:
-            self._on_foreign_ring()
+        if pid == self._own_pid:
+            return
+        position, _space, kinds = str(payload).partition(" ")
+        self._followers.rise(int(position), kinds.split(",") if kinds else None)
+        if self.alone:
+            # It may have begun to listen just now: it has to hear at once that it is not alone either.
+            self._due.set()
+        self._others_until = asyncio.get_running_loop().time() + ALONE_AFTER_SECONDS
+        self._on_foreign_ring()
 
     def _lost(self, _: object) -> None:
         self._due.set()
@@ -122,18 +128,17 @@ class PostgresDoorbell:
 
     async def _announce(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         while True:
+            if connection.is_closed():
+                raise asyncpg.InterfaceError("the connection was closed by the server")
+            said = f"{self._followers.head} {','.join(sorted(self._unannounced))}"
+            self._unannounced.clear()
+            await connection.execute(f"SELECT pg_notify('{CHANNEL}', $1)", said, timeout=5)
             try:
                 # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(SIGN_OF_LIFE_SECONDS):
                     await self._due.wait()
             except TimeoutError:
-                await connection.execute("SELECT 1", timeout=5)
                 continue
             self._due.clear()
             # Other processes come after whoever waits for an answer of this one.
             await asyncio.sleep(COALESCE_SECONDS)
-            if connection.is_closed():
-                raise asyncpg.InterfaceError("the connection was closed by the server")
-            if self._head > self._announced:
-                self._announced = self._head
-                await connection.execute(f"SELECT pg_notify('{CHANNEL}', $1)", str(self._head), timeout=5)

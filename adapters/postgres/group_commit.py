@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import asyncpg
@@ -43,13 +43,13 @@ log = structlog.get_logger("store")
 
 
 class GroupCommit:
-    """The flusher. What it has committed joins the tail, and `on_commit` is told the newest position."""
+    """The flusher. What it has committed joins the tail, and `on_commit` is told the newest position and the kinds."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Connection]],
         tail: EventTail,
-        on_commit: Callable[[int], None],
+        on_commit: Callable[[int, Collection[str]], None],
     ) -> None:
         self._connect = connect
         self._tail, self._on_commit = tail, on_commit
@@ -237,7 +237,7 @@ class GroupCommit:
             sizes += [ENVELOPE_BYTES] * len(started)
         if events:
             self._tail.extend(events, sizes)
-            self._on_commit(events[-1].position)
+            self._on_commit(events[-1].position, {event.stream.kind for event in events})
 
     async def _bisect(self, batch: Batch, error: Exception) -> None:
         """A batch that fails for a reason of its own is halved until the one append that causes it is alone.

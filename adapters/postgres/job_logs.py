@@ -15,8 +15,6 @@ from domain.job_events import Removed, Started
 from domain.ports import JobLine, StreamName
 from millrace.contracts.job_logs import LINE_BYTES, MAX_BYTES, MAX_LINES
 
-KEEP_DAYS = 7
-
 # An attempt that never was gets no lines: nobody can fill the table for a job but who runs it.
 APPEND = """
 WITH given AS (
@@ -44,7 +42,6 @@ LINES = """
 SELECT n, at, level, message, fields::text AS fields FROM job_logs
  WHERE tenant = $1 AND job_id = $2 AND attempt = $3 ORDER BY n
 """
-FORGET = "DELETE FROM job_logs WHERE recorded_at < clock_timestamp() - make_interval(days => $1)"
 
 
 class PostgresJobLogs:
@@ -74,8 +71,3 @@ class PostgresJobLogs:
         lines = [{**row, "fields": from_json(row["fields"])} for row in rows]
         dropped = lines[-1]["n"] - len(lines) if lines else 0
         return {"attempt": wanted, "lines": lines, "dropped": dropped, "attempts": attempts}
-
-    @translated
-    async def forget(self) -> None:
-        """Deletes the lines that were kept for seven days."""
-        await self._pool.execute(FORGET, KEEP_DAYS)

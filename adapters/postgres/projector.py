@@ -74,7 +74,8 @@ class Projector:
             while True:
                 # At the end of what is known there is nothing to ask the store for; each second it is asked all the
                 # same, since a ring may be lost.
-                await self._doorbell.wait(scanned, POLL_SECONDS if scanned == place.position else SAVE_SECONDS)
+                timeout = POLL_SECONDS if scanned == place.position else SAVE_SECONDS
+                await self._doorbell.wait(scanned, timeout, self._projection.kinds)
                 if connection.is_closed():
                     # The server may have crashed and forgotten the newest rows, and a quiet log would never tell us.
                     raise ConnectionResetError(f"{name}: the connection is gone, so the place may be")

@@ -46,6 +46,12 @@ class LocalFolder:
             raise ObjectDamaged(stored.name, stored.sha256, found)
         return content
 
+    async def size(self, stored: StoredObject) -> int:
+        try:
+            return (await self._done(self._path(stored.name).stat)).st_size
+        except FileNotFoundError:
+            raise ObjectMissing(stored.name) from None
+
     async def delete(self, stored: StoredObject) -> None:
         path = self._path(stored.name)
         with suppress(FileNotFoundError):

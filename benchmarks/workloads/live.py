@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.arena import Arena, Contender, StepFailed, end, free_port
@@ -23,20 +25,31 @@ START_SECONDS = 30
 def live(contender: Contender, servers: Servers, options: Options) -> dict[str, float]:
     """Figures of ours and of the bare broadcast, and the ratio of what a delivery costs."""
     with Arena(contender, servers, 1) as arena:
-        ours = _measured("ours", arena.ports[0], arena.serving[0].pid, options)
+        ours = measured("ours", arena.ports[0], arena.serving[0].pid, CLIENTS, options.live_seconds)
+    with bare_broadcast() as (port, pid):
+        bare = measured("bare", port, pid, CLIENTS, options.live_seconds, ours.message)
+    return figures_of(ours.figures, bare.figures)
+
+
+@contextmanager
+def bare_broadcast() -> Iterator[tuple[int, int]]:
+    """The port and the process of a bare broadcast that listens, and ends with the block.
+
+    Raises:
+        StepFailed: it does not listen.
+    """
     port = free_port()
-    bare_server = subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.workloads.live_bare", str(port)],
         cwd=ROOT,
         start_new_session=True,  # what ends it ends its session
         preexec_fn=end_with_parent(),
     )
     try:
-        _until_listening(bare_server, port)
-        bare = _measured("bare", port, bare_server.pid, options, ours.message)
+        _until_listening(server, port)
+        yield port, server.pid
     finally:
-        end(bare_server)
-    return figures_of(ours.figures, bare.figures)
+        end(server)
 
 
 def figures_of(ours: dict[str, float], bare: dict[str, float]) -> dict[str, float]:
@@ -67,16 +80,24 @@ class Measured:
     message: str
 
 
-def _measured(kind: str, port: int, pid: int, options: Options, message: str = "") -> Measured:
+def measured(kind: str, port: int, pid: int, clients: int, seconds: float, message: str = "") -> Measured:
+    """What clients in a process of their own find, `RATE` messages a second each.
+
+    Args:
+        message: that the bare server sends, as `Measured.message` of ours is.
+
+    Raises:
+        StepFailed: clients were cut off, or it took too long; the text has their last words.
+    """
     command = [sys.executable, "-m", "benchmarks.workloads.live_load", kind, str(port), str(pid)]
-    command += [str(CLIENTS), str(RATE), str(options.live_seconds), message]
-    limit = options.live_seconds * 2 + EXTRA_SECONDS
+    command += [str(clients), str(RATE), str(seconds), message]
+    limit = seconds * 2 + EXTRA_SECONDS
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
-        raise StepFailed(f"the clients of {kind} had no result within {limit} s") from None
+        raise StepFailed(f"the clients of {kind} had no result within {limit:g} s") from None
     if done.returncode:
-        raise StepFailed(f"the clients of {kind} ended with {done.stderr.strip()[-300:]}")
+        raise StepFailed(f"the clients of {kind} ended with {done.stderr.strip()[-600:]}")
     return Measured(**json.loads(done.stdout))
 
 

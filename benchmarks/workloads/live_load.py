@@ -43,6 +43,7 @@ class Client(asyncio.Protocol):
         self._request, self._first, self._seen, self._lost = request, first, seen, lost
         self._rest = b""
         self._is_open = False
+        self._last_words = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -56,7 +57,8 @@ class Client(asyncio.Protocol):
                 self._rest = data
                 return
             if not data.startswith(b"HTTP/1.1 101"):
-                self._lost(data)
+                self._last_words = data
+                self._transport.close()
                 return
             self._is_open = True
             data = data[end + 4 :]
@@ -81,7 +83,7 @@ class Client(asyncio.Protocol):
         self._rest = data[start:]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost(repr(exc).encode())
+        self._lost(self._last_words or repr(exc).encode())
 
 
 def masked(payload: bytes, kind: int = TEXT) -> bytes:
@@ -121,7 +123,7 @@ class Load:
 
     def lose(self, last_words: bytes) -> None:
         self.lost += 1
-        self.last_words = last_words[:200]
+        self.last_words = self.last_words or last_words[:200]
         self.changed.set()
 
     def stamped(self) -> bytes:
@@ -169,7 +171,7 @@ class Load:
 
     def _failure(self, what: str) -> str:
         return (
-            f"{what}: of {self.clients} clients {self.ready} were connected, {self.lost} cut off (the last with "
+            f"{what}: of {self.clients} clients {self.ready} were connected, {self.lost} cut off (the first with "
             f"{self.last_words!r}), {self.delivered} messages arrived"
         )
 
@@ -227,4 +229,7 @@ async def measured(load: Load, rate: float, seconds: float) -> dict[str, object]
 if __name__ == "__main__":
     kind, port, pid, clients, rate, seconds, message = sys.argv[1:]
     load = Load(kind, int(port), int(pid), int(clients), message.encode())
-    sys.stdout.write(json.dumps(uvloop.run(measured(load, float(rate), float(seconds)))))
+    try:
+        sys.stdout.write(json.dumps(uvloop.run(measured(load, float(rate), float(seconds)))))
+    except ClientsFailed as error:
+        sys.exit(str(error))

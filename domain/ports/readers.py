@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -46,6 +47,11 @@ class Clock(Protocol):
 class Doorbell(Protocol):
     """Wakes whoever tails the store. Ringing carries no data, and a missed ring only costs the polling interval."""
 
-    async def wait(self, seen: int, timeout: float) -> int:
-        """Returns the newest known position once it exceeds `seen`, or after `timeout` seconds."""
+    async def wait(self, seen: int, timeout: float, kinds: Collection[str] | None = None, patience: float = ...) -> int:
+        """Returns the newest known position once there are events after `seen`, or after `timeout` seconds.
+
+        Args:
+            kinds: the kinds of aggregates whose events are waited for; None for all.
+            patience: for so many seconds events of other kinds are not worth coming back.
+        """
         ...

@@ -8,11 +8,14 @@ from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
 from handlers import archive, bulk, followups, job, job_logs, job_repair, timers
+from handlers.job_results import verified_by
 from handlers.retention import Retention
 from handlers.timers import Timers
 from infra.composition import Base, Loop, Module
 from infra.job_policy import job_policy
 from infra.storage import Storage
+
+LOG_SECONDS = 604_800.0
 
 
 def jobs(base: Base) -> Module:
@@ -20,7 +23,10 @@ def jobs(base: Base) -> Module:
     leases = settings.leases
     finder = PostgresJobFinder(storage.pool, storage.store, storage.positions)
     return Module(
-        commands={**job.command_routes(job_policy(settings)), **job_repair.command_routes()},
+        commands={
+            **job.command_routes(job_policy(settings), verified_by(storage.store, base.objects)),
+            **job_repair.command_routes(),
+        },
         internal={
             **timers.command_routes(),
             **followups.command_routes(),
@@ -53,10 +59,6 @@ def _loops(base: Base) -> list[Loop]:
 
 
 async def _forget(storage: Storage, kept: float) -> int:
-    """Drops what is too old to be asked for; returns how many answers to commands, those kept for so many seconds."""
+    """Removes what is too old to be asked for, answers to commands after `kept` seconds; returns how many rows."""
     await storage.queue.tidy()
-    status = await storage.pool.execute(
-        "DELETE FROM inbox WHERE recorded_at < clock_timestamp() - make_interval(secs => $1)", kept
-    )
-    await storage.job_logs.forget()
-    return int(status.rpartition(" ")[2])
+    return await storage.old_rows.remove("inbox", kept) + await storage.old_rows.remove("job_logs", LOG_SECONDS)

@@ -17,6 +17,8 @@ from millrace.contracts import (
     log,
     notification,
     notification_events,
+    notification_reports,
+    notification_resend,
     progress,
     queue,
     schedule,
@@ -39,6 +41,8 @@ MODULES: tuple[ModuleType, ...] = (
     schedule_events,
     progress,
     notification,
+    notification_reports,
+    notification_resend,
     inbox,
     notification_events,
     template,
@@ -55,4 +59,8 @@ QUERIES: dict[str, type[Message]] = {
 }
 EVENTS: dict[str, type[Fact]] = {
     name: model for module in MODULES for name, model in getattr(module, "EVENTS", {}).items()
+}
+# Of those that have had another shape before.
+VERSIONS: dict[str, int] = {
+    name: version for module in MODULES for name, version in getattr(module, "VERSIONS", {}).items()
 }

@@ -23,7 +23,7 @@ def _plain(value: str) -> str:
 
 
 ClockTime = Annotated[str, StringConstraints(pattern=CLOCK_TIME), AfterValidator(_plain)]
-Switches = dict[ChannelName, bool]
+Switches = Annotated[dict[ChannelName, bool], Field(max_length=16)]
 
 
 class QuietHours(Message):

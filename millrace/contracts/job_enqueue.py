@@ -27,6 +27,7 @@ Ref = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 
 # Seconds for which a job waits for a worker that is warm, where it does not say how many.
 AFFINITY = 5.0
+MOST_AFFINITY = 300
 
 
 class Unique(Message):
@@ -140,7 +141,7 @@ class Enqueue(Message):
         default_factory=Retry, validation_alias=AliasChoices("retry", "backoff")
     )
     key: Name | None = None
-    affinity: Annotated[Annotated[PositiveSeconds, Field(le=300)] | None, BeforeValidator(_affinity)] = None
+    affinity: Annotated[Annotated[PositiveSeconds, Field(le=MOST_AFFINITY)] | None, BeforeValidator(_affinity)] = None
 
     unique: Annotated[Unique | None, BeforeValidator(_unique)] = None
     after: Annotated[

@@ -186,48 +186,6 @@ class SnoozeNotification(Message):
         return self
 
 
-class Receipt(Message):
-    """`notification.receipt`: what a provider has told later about a message that it had taken.
-
-    Attributes:
-        status: `bounced` counts although it was `delivered` before; of the others the first one counts.
-        provider, provider_message_id: where they are given and another message was sent last, nothing changes.
-    """
-
-    notification_id: Identifier
-    channel: ChannelName
-    status: Literal["delivered", "bounced", "failed"]
-    reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
-    provider: Name | None = None
-    provider_message_id: Annotated[str, StringConstraints(max_length=500)] | None = None
-
-
-class ReportDelivery(Message):
-    """`notification.report`: what an application's own channel has made of an attempt that was handed over to it.
-
-    Attributes:
-        status: `rejected` is never tried again, `unavailable` is, after `retry_after` seconds at the earliest.
-    """
-
-    notification_id: Identifier
-    channel: ChannelName
-    attempt: Annotated[int, Field(ge=1, le=1_000_000)]
-    status: Literal["sent", "rejected", "unavailable"]
-    provider_message_id: Annotated[str, StringConstraints(max_length=500)] | None = None
-    reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
-    retry_after: Annotated[float, Field(ge=0, le=604_800)] | None = None
-
-
-class Resend(Message):
-    """`notification.resend`: once more through a channel in which it has ended, under the same delivery id.
-
-    What is still to be sent stays as it is. The user's preferences are not asked again.
-    """
-
-    notification_id: Identifier
-    channel: ChannelName
-
-
 class GetNotification(Message):
     """Query `notification.get`. With `user_id` it must be that user's."""
 
@@ -320,9 +278,6 @@ COMMANDS: dict[str, type[Message]] = {
     "notification.mark_all_read": MarkAllRead,
     "notification.cancel": CancelNotification,
     "notification.snooze": SnoozeNotification,
-    "notification.receipt": Receipt,
-    "notification.report": ReportDelivery,
-    "notification.resend": Resend,
 }
 QUERIES: dict[str, type[Message]] = {
     "notification.get": GetNotification,

@@ -61,12 +61,13 @@ class NotificationSuppressed(Fact):
 
 
 class NotificationSent(Fact):
-    """A provider has taken it."""
+    """A provider has taken it; `detail` says why those before it have not."""
 
     channel: str
     attempt: int
     provider: str
     provider_message_id: str | None = None
+    detail: str | None = None
 
 
 class NotificationDelivered(Fact):
@@ -133,6 +134,7 @@ class NotificationRemoved(Fact):
     reason: str
 
 
+VERSIONS: dict[str, int] = {"notification.sent": 2}
 EVENTS: dict[str, type[Fact]] = {
     "notification.created": NotificationCreated,
     "notification.queued": NotificationQueued,

@@ -17,6 +17,7 @@ OPERATIONS = frozenset(
         "deadletter.retry",
         "deadletter.purge",
         "queue.drain",
+        "notification.resend_since",
     }
 )
 

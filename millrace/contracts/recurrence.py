@@ -16,11 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from importlib import resources
 from itertools import islice, takewhile
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+
+from millrace.contracts.wire import excerpt
 
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -147,7 +150,7 @@ def normalized(expression: str) -> str:
 
 @lru_cache(maxsize=1_000)
 def zone_of(name: str) -> ZoneInfo:
-    """The IANA time zone.
+    """The IANA time zone, as it was recorded: it may be one that only the machine has.
 
     Raises:
         ValueError: there is no such zone.
@@ -155,7 +158,28 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone; write it like Europe/Berlin") from error
+        raise _no_zone(name) from error
+
+
+def known_zone(name: str) -> str:
+    """The name of an IANA time zone. Which there are does not depend on the machine.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    if name not in _zone_names():
+        raise _no_zone(name)
+    return name
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    # A machine's own folder may lack some, and may have others, such as `posixrules` or `localtime`.
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
+
+
+def _no_zone(name: str) -> ValueError:
+    return ValueError(f"{excerpt(name, 64)!r} is not an IANA time zone; write it like Europe/Berlin")
 
 
 def names_no_hour(expression: str) -> bool:

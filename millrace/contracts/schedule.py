@@ -9,19 +9,15 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, field
 from pydantic_core import to_json
 
 from millrace.contracts.job_fields import Attempts, PositiveSeconds, Priority, Retry, Time, as_retry
-from millrace.contracts.recurrence import normalized, zone_of
+from millrace.contracts.recurrence import known_zone, normalized
 from millrace.contracts.wire import Fact, Message, Name
 
 MAX_DATA_BYTES = 65_536
 
 
-def _zone(name: str) -> str:
-    return zone_of(name).key
-
-
 CronText = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(normalized)]
 Every = Annotated[float, Field(ge=1, le=31_536_000, allow_inf_nan=False)]
-Zone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)]
+Zone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(known_zone)]
 Missed = Literal["skip", "one", "all"]
 Grace = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 CatchUp = Annotated[int, Field(ge=1, le=1_000)]

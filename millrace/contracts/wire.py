@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 DEFAULT_TENANT = "default"
 ANONYMOUS = "anonymous"
@@ -37,6 +37,11 @@ class Fact(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+def excerpt(text: str, most: int = 1_000) -> str:
+    """The text, or so many characters of its beginning: what a caller has sent is not sent back whole."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 class Problem(BaseModel):
     """An error as it goes over the wire, after RFC 9457.
 
@@ -49,7 +54,7 @@ class Problem(BaseModel):
     title: str
     status: int
     code: str
-    detail: str
+    detail: Annotated[str, AfterValidator(excerpt)]
     errors: list[dict[str, Any]] = Field(default_factory=list)
     retry_after: float | None = None
 

@@ -25,6 +25,7 @@ from millrace.testing import (
     subscription_decisions,
 )
 from millrace.testing.bindings import Bindings
+from millrace.testing.job_results import MemoryResults
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.scheduler import Start
 from millrace.testing.states import Published
@@ -79,7 +80,7 @@ def _success(id: str, job: Any) -> dict[str, Any]:
     return {"job_id": id, "success": True}
 
 
-def job_routes(bindings: Bindings) -> dict[str, Route]:
+def job_routes(bindings: Bindings, results: MemoryResults) -> dict[str, Route]:
     """Commands that a job decides."""
     contract, decisions = job_contract, job_decisions
 
@@ -88,6 +89,9 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
 
     def admit_again(stream: Stream, job: Any, command: Any, context: Context) -> None:
         bindings.revive(stream, job)
+
+    def admit_report(stream: Stream, job: Any, command: Any, context: Context) -> None:
+        results.verify(stream, job, command)
 
     return {
         "job.enqueue": Route(
@@ -106,7 +110,14 @@ def job_routes(bindings: Bindings) -> dict[str, Route]:
         "job.retry": Route(contract.RetryDead, "job", _job_id, decisions.revive, _status, admit=admit_again),
         "job.remove": Route(contract.Remove, "job", _job_id, decisions.remove, _success),
         "job.report": Route(
-            contract.Report, "job", _job_id, decisions.report, _status, remembered=False, continues=True
+            contract.Report,
+            "job",
+            _job_id,
+            decisions.report,
+            _status,
+            remembered=False,
+            continues=True,
+            admit=admit_report,
         ),
         "job.checkpoint": Route(
             contract.Checkpoint, "job", _job_id, decisions.checkpoint, _status, remembered=False, continues=True
@@ -217,9 +228,8 @@ def schedule_routes() -> dict[str, Route]:
     }
 
 
-def internal_routes(bindings: Bindings) -> dict[str, Route]:
+def internal_routes(enqueuing: Route) -> dict[str, Route]:
     """The command that only the scheduler gives: a job under an id that a run has given it."""
-    enqueuing = job_routes(bindings)["job.enqueue"]
     return {"job.start": replace(enqueuing, model=Start, identify=_job_id)}
 
 

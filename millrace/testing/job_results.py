@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from millrace.contracts import job_result as contract
+from millrace.contracts.job import Report
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.queries import Query
@@ -63,6 +64,23 @@ class MemoryResults:
         self._check_size(sum(len(part) for sha256, part in parts.items() if sha256 != command.sha256) + len(content))
         parts[command.sha256] = content
         return {"sha256": command.sha256, "size": len(content)}
+
+    def verify(self, stream: Stream, job: JobState, report: Report) -> None:
+        """Looks whether what a valid attempt says to have uploaded is there.
+
+        Raises:
+            Refusal: parts are missing, or have another size.
+        """
+        if report.stored is None or job.status != "processing" or job.attempt != report.attempt:
+            return
+        held, parts = self._parts.get(stream, {}), report.stored.parts
+        missing = [part.sha256 for part in parts if len(held.get(part.sha256, b"")) != part.size]
+        if missing:
+            detail = (
+                f"{len(missing)} of the result's {len(parts)} parts are not in the storage in the size that is said, "
+                f"first {missing[0]}; upload them with this attempt, then report it again"
+            )
+            raise Refusal("result-incomplete", detail)
 
     def read(self, tenant: str, query: contract.GetResult) -> dict[str, Any]:
         """The answer to `job.result`.

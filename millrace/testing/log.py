@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from millrace.contracts.batch import EVENTS as BATCH_EVENTS
+from millrace.contracts.catalogue import VERSIONS
 from millrace.contracts.circuit import EVENTS as CIRCUIT_EVENTS
 from millrace.contracts.deadletter import EVENTS as DEAD_LETTER_EVENTS
 from millrace.contracts.event import EVENTS as SUBSCRIPTION_EVENTS
 from millrace.contracts.inbox import EVENTS as INBOX_EVENTS
 from millrace.contracts.job import EVENTS as JOB_EVENTS
-from millrace.contracts.job import VERSIONS
 from millrace.contracts.notification_events import EVENTS as NOTIFICATION_EVENTS
 from millrace.contracts.progress import EVENTS as PROGRESS_EVENTS
 from millrace.contracts.queue import EVENTS as QUEUE_EVENTS

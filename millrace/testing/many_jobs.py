@@ -24,7 +24,7 @@ def change_many(log: MemoryLog, execute: Execute, wish: Wish, context: Context) 
     Raises:
         Refusal: the cursor is not one that an answer carried.
     """
-    after, until = _places(wish.cursor) if wish.cursor else (0, log.head)
+    after, until = places(wish.cursor) if wish.cursor else (0, log.head)
     found = [job for job in _fitting(log, wish, context.tenant) if after < job.first_position <= until]
     page = found[: wish.limit]
     cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
@@ -81,7 +81,8 @@ def _fits(job: JobState, wish: contract.CancelMany | contract.RetryMany) -> bool
     )
 
 
-def _places(cursor: str) -> tuple[int, int]:
+def places(cursor: str) -> tuple[int, int]:
+    """Where a row of calls goes on, and where it ends. Raises `Refusal` for a cursor of nobody."""
     after, _, until = cursor.partition("-")
     if not (cursor.isascii() and after.isdigit() and until.isdigit()):
         raise Refusal("invalid", "cursor: take it from the answer before, as it is")

@@ -17,6 +17,7 @@ from millrace.contracts.deadletter import PurgeDeadLetters, RetryDeadLetters
 from millrace.contracts.event import Lease
 from millrace.contracts.job_logs import Log
 from millrace.contracts.job_result import Upload
+from millrace.contracts.notification_resend import ResendSince
 from millrace.contracts.operations import OPERATIONS
 from millrace.contracts.queue import Drain
 from millrace.contracts.siblings import name_siblings
@@ -92,9 +93,9 @@ class InMemory:
         self.templates = MemoryTemplates(self.log)
         self.notifications = MemoryNotifications(self.log, self.templates)
         self._progress = MemoryProgress(self.log, self.clock)
-        self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications)
+        self.deliveries = MemoryDeliveries(self.log, self.clock, self.notifications, self.templates)
         routes = {
-            **job_routes(self.claims.bindings),
+            **job_routes(self.claims.bindings, self.results),
             **repair_routes(),
             **batch_routes(self._progress.track),
             **queue_routes(),
@@ -107,9 +108,8 @@ class InMemory:
             **subscription_routes(self.log),
         }
         self._commands = routes
-        self._pipeline = Pipeline(
-            self.log, self.clock, {**routes, **internal_routes(self.claims.bindings), **circuit_steps()}, self._recorded
-        )
+        internal = {**internal_routes(routes["job.enqueue"]), **circuit_steps()}
+        self._pipeline = Pipeline(self.log, self.clock, {**routes, **internal}, self._recorded)
         self.circuits = self.claims.circuits = Circuits(self.log, self.clock, self._pipeline.execute)
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = {
@@ -251,6 +251,9 @@ class InMemory:
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             if (many := MANY.get(name)) is not None:
                 return Accepted(change_many(self.log, self._pipeline.execute, many.model_validate(body), context))
+            if name == "notification.resend_since":
+                wish = ResendSince.model_validate(body)
+                return Accepted(self.notifications.resend_since(wish, context, self._pipeline.execute))
             claim = contract.Claim.model_validate(body)
         except ValidationError as error:
             return invalid(error)

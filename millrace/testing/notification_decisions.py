@@ -11,6 +11,8 @@ from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
 from millrace.contracts import notification_events as events
 from millrace.contracts.notification_plan import Defer, Queue, Said, Show, Step, Suppress, channels_of, locale_of, plan
+from millrace.contracts.notification_reports import Receipt, ReportDelivery
+from millrace.contracts.notification_resend import Resend
 from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.refusals import Refusal
@@ -101,7 +103,7 @@ def snooze(notification: NotificationState, command: contract.SnoozeNotification
     return [] if notification.snoozed_until == until else [events.NotificationSnoozed(user_id=user_id, until=until)]
 
 
-def receipt(notification: NotificationState, command: contract.Receipt, now: datetime) -> list[Fact]:
+def receipt(notification: NotificationState, command: Receipt, now: datetime) -> list[Fact]:
     step = notification.steps.get(command.channel)
     known: list[Fact] = []
     if step is not None and step.status == "queued" and command.provider is not None:
@@ -127,7 +129,7 @@ def receipt(notification: NotificationState, command: contract.Receipt, now: dat
     return known
 
 
-def report(notification: NotificationState, command: contract.ReportDelivery, now: datetime) -> list[Fact]:
+def report(notification: NotificationState, command: ReportDelivery, now: datetime) -> list[Fact]:
     step = notification.steps.get(command.channel)
     if step is None or not step.pending or step.attempts != command.attempt - 1:
         return []
@@ -160,7 +162,7 @@ def _failed(channel: str, attempt: int, reason: str, detail: str, provider: str 
     )  # fmt: skip
 
 
-def resend(notification: NotificationState, command: contract.Resend, now: datetime) -> list[Fact]:
+def resend(notification: NotificationState, command: Resend, now: datetime) -> list[Fact]:
     guard(notification, None)
     step = notification.steps.get(command.channel)
     if step is None or step.address is None or step.delivery_id is None or notification.cancelled:

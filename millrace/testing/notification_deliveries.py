@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from millrace.contracts import digest_text
 from millrace.contracts import notification_events as events
 from millrace.contracts.notification_plan import BUILT_IN, objection, quiet_until
+from millrace.contracts.rendering import Text, render
 from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.clock import VirtualClock
 from millrace.testing.log import MemoryLog, Origin, Stream
 from millrace.testing.notification_decisions import unavailable
 from millrace.testing.notification_state import HANDED_OVER, NotificationState, Step
 from millrace.testing.notifications import KIND, MemoryNotifications
+from millrace.testing.refusals import Refusal
+from millrace.testing.templates import MemoryTemplates
 
 PROVIDER = "memory"
 SECONDS_ELSEWHERE = 60.0
-SHOWN_IN_DIGEST = 50
-SHOWN_CHARACTERS = 300
 Found = tuple[Stream, NotificationState]
 
 
@@ -29,8 +31,10 @@ class MemoryDeliveries:
         outbox: what was sent, oldest first: `channel, address, user_id, title, message, notification_id` and more.
     """
 
-    def __init__(self, log: MemoryLog, clock: VirtualClock, notifications: MemoryNotifications) -> None:
-        self._log, self._clock, self._notifications = log, clock, notifications
+    def __init__(
+        self, log: MemoryLog, clock: VirtualClock, notifications: MemoryNotifications, templates: MemoryTemplates
+    ) -> None:
+        self._log, self._clock, self._notifications, self._templates = log, clock, notifications, templates
         self.outbox: list[dict[str, Any]] = []
 
     def deliver_due(self) -> None:
@@ -165,13 +169,14 @@ class MemoryDeliveries:
         first, oldest = members[0]
         digest_id = derived_id(":".join(first), f"digest/{channel}")
         digest = Stream(KIND, first.tenant, digest_id)
-        lines = [f"• {_line(state.content)}" for _, state in members[:SHOWN_IN_DIGEST]]
-        if len(members) > SHOWN_IN_DIGEST:
-            lines.append(f"… and {len(members) - SHOWN_IN_DIGEST} more")
+        user_id, locale = oldest.content["user_id"], oldest.content["locale"]
+        shown = [digest_text.shown(state.content) for _, state in members[: digest_text.SHOWN]]
+        context = digest_text.variables(user_id, channel, len(members), shown)
+        text, used, metadata = self._digest_text(first.tenant, locale, context)
         created = events.NotificationCreated(
-            user_id=oldest.content["user_id"], type="info", title=f"{len(members)} notifications",
-            message="\n".join(lines), metadata={}, channels=[channel], critical=False, in_inbox=False,
-            locale=oldest.content["locale"], digest_of=[stream.id for stream, _ in members],
+            user_id=user_id, type="info", title=text.title, message=text.message, html=text.html, metadata=metadata,
+            channels=[channel], critical=False, in_inbox=False, locale=locale, template=used,
+            digest_of=[stream.id for stream, _ in members],
         )  # fmt: skip
         queued = events.NotificationQueued(
             channel=channel,
@@ -182,14 +187,22 @@ class MemoryDeliveries:
             self._suppress(stream, channel, "digested", f"it is part of digest {digest_id}")
         self._record(digest, [created, queued], self._log.streams[first][0].origin)
 
+    def _digest_text(
+        self, tenant: str, locale: str | None, context: dict[str, Any]
+    ) -> tuple[Text, dict[str, Any], dict[str, Any]]:
+        """The text, the template that it is from, and what is noted where the tenant's own cannot be used."""
+        metadata = {}
+        if self._templates.has(tenant, digest_text.TEMPLATE):
+            try:
+                return *self._templates.filled(tenant, digest_text.TEMPLATE, locale, context), {}
+            except Refusal as refusal:
+                metadata = {"template_problem": str(refusal)}
+        used = {"name": digest_text.TEMPLATE, "version": digest_text.BUILT_IN_VERSION, "locale": None}
+        return render(digest_text.BUILT_IN, context), used, metadata
+
     def _suppress(self, stream: Stream, channel: str, reason: str, detail: str) -> None:
         self._record(stream, [events.NotificationSuppressed(channel=channel, reason=reason, detail=detail)])
 
     def _record(self, stream: Stream, facts: list[Fact], origin: Origin | None = None) -> None:
         first = origin or self._log.streams[stream][0].origin
         self._log.append(stream, facts, first, self._clock.now())
-
-
-def _line(content: dict[str, Any]) -> str:
-    text = f"{content['title']}: {content['message']}" if content["message"] else str(content["title"])
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

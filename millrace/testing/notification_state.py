@@ -79,7 +79,7 @@ class NotificationState:
             case contract.NotificationDelivered():
                 self._end(fact.channel, "delivered")
             case contract.NotificationSent():
-                step = self._end(fact.channel, "sent")
+                step = self._end(fact.channel, "sent", None, fact.detail)
                 step.attempts, step.provider = fact.attempt, fact.provider
                 step.provider_message_id = fact.provider_message_id
                 self.sent_at[fact.channel] = at

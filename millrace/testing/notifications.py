@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
 from millrace.contracts.notification_plan import BUILT_IN, Said, locale_of
-from millrace.contracts.wire import Context, Fact, Message, derived_id
+from millrace.contracts.notification_reports import Receipt, ReportDelivery
+from millrace.contracts.notification_resend import Resend, ResendSince
+from millrace.contracts.wire import Accepted, Context, Fact, Message, Reply, derived_id
 from millrace.testing import notification_decisions as decisions
 from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Stream
+from millrace.testing.many_jobs import places
 from millrace.testing.notification_state import InboxState, NotificationState
 from millrace.testing.queries import Query, position_before
 from millrace.testing.refusals import Refusal
@@ -101,9 +104,9 @@ class MemoryNotifications:
             "notification.mark_read": Route(contract.MarkRead, KIND, named, decisions.read, changed),
             "notification.cancel": Route(contract.CancelNotification, KIND, named, decisions.cancel, changed),
             "notification.snooze": Route(contract.SnoozeNotification, KIND, named, decisions.snooze, changed),
-            "notification.receipt": Route(contract.Receipt, KIND, named, decisions.receipt, changed),
-            "notification.report": Route(contract.ReportDelivery, KIND, named, decisions.report, changed),
-            "notification.resend": Route(contract.Resend, KIND, named, decisions.resend, changed),
+            "notification.receipt": Route(Receipt, KIND, named, decisions.receipt, changed),
+            "notification.report": Route(ReportDelivery, KIND, named, decisions.report, changed),
+            "notification.resend": Route(Resend, KIND, named, decisions.resend, changed),
             "notification.mark_all_read": inbox(contract.MarkAllRead, decisions.read_all, ("success",)),
             "notification.set_preferences": inbox(
                 inbox_contract.SetPreferences,
@@ -114,6 +117,27 @@ class MemoryNotifications:
                 inbox_contract.SetContacts, decisions.set_contacts, ("contacts", "locale", "timezone")
             ),
         }
+
+    def resend_since(
+        self, wish: ResendSince, context: Context, execute: Callable[[str, object, Context], Reply]
+    ) -> dict[str, Any]:
+        """The answer to the command of that name. Raises `Refusal` for a cursor of nobody."""
+        after, until = places(wish.cursor) if wish.cursor else (0, self._log.head)
+        found = [
+            state
+            for _, state in sorted(self.all(context.tenant), key=lambda each: each[1].first_position)
+            if after < state.first_position <= until and _fits(state, wish)
+        ]
+        if wish.dry_run:
+            return {"matched": len(found)}
+        page = found[: wish.limit]
+        changed = 0
+        for state in page:
+            body = {"notification_id": state.id, "channel": wish.channel}
+            own = context._replace(message_id=f"{context.message_id}/{state.id}")
+            changed += isinstance(execute("notification.resend", body, own), Accepted)
+        cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
+        return {"matched": len(page), "changed": changed, "refused": len(page) - changed, "cursor": cursor}
 
     def query_routes(self) -> dict[str, Query]:
         """Questions to the inboxes."""
@@ -164,3 +188,15 @@ class MemoryNotifications:
             "locale": said.locale,
             "timezone": said.timezone,
         }
+
+
+def _fits(state: NotificationState, wish: ResendSince) -> bool:
+    step = state.steps.get(wish.channel)
+    return (
+        step is not None
+        and step.status in ("sent", "delivered", "failed")
+        and step.delivery_id is not None
+        and step.updated_at is not None
+        and step.updated_at >= wish.since
+        and wish.user_id in (None, state.content["user_id"])
+    )

@@ -18,6 +18,7 @@ STATUS = {
     "duplicate-job": 409,
     "batch-sealed": 409,
     "no-storage": 409,
+    "result-incomplete": 409,
     "stale-attempt": 409,
     "internal": 500,
     "reset": 409,

@@ -24,6 +24,11 @@ class MemoryTemplates:
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
+    def has(self, tenant: str, name: str) -> bool:
+        """Whether there is a template of that name, in some language."""
+        template = self._stored(tenant, name)
+        return template is not None and not template.removed
+
     def filled(
         self, tenant: str, name: str, locale: str | None, context: Mapping[str, Any]
     ) -> tuple[Text, dict[str, Any]]:

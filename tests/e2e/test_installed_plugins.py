@@ -91,8 +91,13 @@ async def worker(programs: Path, application: Path, url: str) -> AsyncIterator[a
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
-        assert "Traceback" not in errors.decode()
+        try:
+            _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
+            assert "Traceback" not in errors.decode()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 async def test_a_worker_tells_an_installed_plug_in_what_became_of_jobs(
@@ -116,14 +121,10 @@ async def test_a_plug_in_that_cannot_be_loaded_keeps_a_worker_from_starting(prog
     broken.mkdir()
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (broken / "entry_points.txt").write_text("[millrace.jobs]\nbroken = not_there:Plugin\n")
-    process = await asyncio.create_subprocess_exec(
-        *(str(programs / "millrace"), "worker", "tasks:app", "--url", "http://127.0.0.1:1"),
-        cwd=application,
-        env=clean_environment(programs),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
+    async with worker(programs, application, "http://127.0.0.1:1") as process:
+        assert await asyncio.wait_for(process.wait(), DEADLINE) == 2
+        assert process.stderr is not None
+        errors = await process.stderr.read()
     (line,) = errors.decode().splitlines()
-    assert process.returncode == 2
     assert "not_there:Plugin cannot be loaded" in line
     assert line.endswith("mend or uninstall its package")

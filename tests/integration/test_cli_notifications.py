@@ -13,6 +13,8 @@ import pytest
 
 from millrace import Millrace
 from millrace.ids import uuid7
+from tests.support.channels import Recorder
+from tests.support.eventually import eventually
 from tests.support.service import running_service
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -54,3 +56,36 @@ async def test_notifications_are_sent_listed_and_explained(app: Millrace) -> Non
     tree = await command(app, "why", notification_id)
     assert "notification.suppressed" in tree
     assert "there is no notification" in await command(app, "notifications", "why", "nobody", code=1)
+
+
+async def test_what_a_receiver_has_lost_is_sent_once_more(database_url: str) -> None:
+    email = Recorder("email")
+    async with (
+        running_service(database_url, channels=[email]) as service,
+        Millrace(service.http, tenant=f"t-{uuid7()}") as app,
+    ):
+        ids = []
+        for user in ("kim", "lee"):
+            sent = await app.notifications.send(user_id=user, title="t", channels=["email"], recipient="a@example.com")
+            ids.append(sent.id)
+
+        async def over() -> list[str]:
+            found = [await app.notifications.get(id) for id in ids]
+            return [each.deliveries[0].status for each in found if each is not None]
+
+        await eventually(over, lambda found: found == ["sent", "sent"], 30)
+        since = ("resend", "email", "--since", "2026-01-01T00:00:00Z")
+        assert await command(app, *since, "--dry-run") == "2 notification(s) fit\n"
+        assert len(email.taken) == 2
+        told = json.loads(await command(app, *since, "--user", "kim", "--json"))
+        assert told == {"channel": "email", "count": 1, "dry_run": False}
+
+        async def taken() -> list[str]:
+            return [each.delivery_id for each in email.taken]
+
+        names = await eventually(taken, lambda found: len(found) == 3, 30)
+        assert names.count(names[2]) == 2
+        assert await command(app, "resend", "email", "--since", "2999-01-01T00:00:00Z") == (
+            "0 notification(s) are sent once more\n"
+        )
+        assert "time" in await command(app, "resend", "email", "--since", "soon", code=2)

@@ -166,7 +166,38 @@ async def test_several_with_one_key_become_one_digest(database_url: str) -> None
         shown = await app.notifications.get(summary.notification_id)
         assert shown is not None
         assert shown.digest_of == tuple(ids)
+        assert shown.template == {"name": "digest", "version": "built-in", "locale": None}
         assert (await app.notifications.list("u"), await app.notifications.unread_count("u")) == ([], 0)
+
+
+async def test_a_digest_says_what_the_tenants_template_says_and_names_its_version(database_url: str) -> None:
+    email = Recorder("email")
+    async with sending(database_url, [email]) as (app, _):
+        templates = app.notifications.templates
+
+        async def summed_up(key: str) -> Notification:
+            before = len(email.taken)
+            for number in range(2):
+                await mail(app, f"{key} {number}", message="passed", digest={"key": key, "window": 3.0})
+            await eventually(lambda: _count(email), lambda count: count > before, DEADLINE)
+            found = await app.notifications.get(email.taken[-1].notification_id)
+            assert found is not None
+            return found
+
+        text = "{% for each in notifications %}<{{ each.title }}>{% endfor %}"
+        await templates.save("digest", title="{{ count }} builds for {{ user_id }}", message=text, html=text)
+        own = await summed_up("build")
+        assert (own.title, own.message) == ("2 builds for u", "<build 0><build 1>")
+        assert email.taken[-1].html == "<build 0><build 1>"
+        assert own.template == {"name": "digest", "version": 1, "locale": None}
+        await templates.save("digest", title="{{ nothing_of_this_name }}")
+        broken = await summed_up("test")
+        assert (broken.title, broken.message) == ("2 notifications", "• test 0: passed\n• test 1: passed")
+        assert broken.template == {"name": "digest", "version": "built-in", "locale": None}
+        assert broken.metadata is not None
+        assert "nothing_of_this_name" in broken.metadata["template_problem"]
+        await templates.remove("digest")
+        assert (await summed_up("deploy")).metadata == {}
 
 
 async def test_what_quiet_hours_held_back_goes_out_as_one_digest_without_what_is_unwanted_by_then(

@@ -12,12 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_core import to_json
 
 from adapters.postgres.result_parts import PostgresResultParts
 from adapters.storage.local_folder import LocalFolder
 from handlers.result_cleaner import ResultCleaner
 from infra.bootstrap import System
+from millrace import Millrace
 from millrace.contracts.wire import Refused
+from millrace.worker_reports import Reports
 from tests.integration.results_process import STEPS
 from tests.support.results import (
     CONTENT,
@@ -146,6 +149,36 @@ async def test_what_was_damaged_or_lost_is_not_read(running: System, tmp_path: P
         problem = await problem_of(running, part, job_id)
         assert problem.code == "internal"
         assert reason in problem.detail
+
+
+async def test_an_attempt_whose_upload_got_lost_ends_and_the_next_one_makes_it_again(
+    running: System, tmp_path: Path
+) -> None:
+    """A worker cannot know: it had been told that the part was stored."""
+    job_id = await enqueued(running, retry=SOON)
+    (grant,) = await claimed(running)
+    reference = await uploaded(running, grant)
+    lose(tmp_path, reference["parts"][1]["sha256"])
+    body = {"job_id": job_id, "attempt": 1, "outcome": "completed", "stored": reference}
+    async with listening(app_of(running)) as port, Millrace(f"http://127.0.0.1:{port}", tenant="acme") as app:
+        reports = Reports(app.link, lambda key: None)
+        reports.add((job_id, 1), to_json(body), None)
+        await asyncio.wait_for(reports.drained(), 30)
+        await reports.close()
+    (again,) = await claimed(running, wait=30)
+    assert (again["job_id"], again["attempt"]) == (job_id, 2)
+    [error] = (await job(running, job_id))["errors"]
+    assert (error["type"], "1 of the result's 3 parts" in error["message"]) == ("ResultRefused", True)
+    await reported(running, again, stored=await uploaded(running, again))
+    assert await result_of(running, job_id) == CONTENT
+
+
+async def test_a_report_of_a_stored_result_without_a_storage_is_refused(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        await enqueued(running)
+        (grant,) = await claimed(running)
+        body = {"job_id": grant["job_id"], "attempt": 1, "outcome": "completed", "stored": reference_to(CONTENT)}
+        assert await refused(running, "job.report", body) == "no-storage"
 
 
 async def test_without_a_storage_or_beyond_the_limit_an_upload_is_refused(

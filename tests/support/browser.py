@@ -30,7 +30,8 @@ def binary() -> str:
     for name in NAMES:
         if found := shutil.which(name):
             return found
-    message = "there is no Chromium: run scripts/browser.sh as root"
+    names = ", ".join(NAMES)
+    message = f"there is no Chromium: run scripts/browser.sh as root, or put one on PATH by one of the names {names}"
     if os.geteuid() == 0:
         pytest.fail(message, pytrace=False)
     pytest.skip(message)

@@ -23,6 +23,7 @@ from millrace.transport_http import read_reply
         ("conflict", errors.Conflict),
         ("idempotency-mismatch", errors.IdempotencyMismatch),
         ("stale-attempt", errors.StaleAttempt),
+        ("result-incomplete", errors.ResultIncomplete),
         ("reset", errors.LogReset),
         ("gone", errors.LogGone),
         ("behind", errors.Behind),

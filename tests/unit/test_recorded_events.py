@@ -12,8 +12,7 @@ from adapters.cloudevents import cloud_event
 from adapters.postgres.mapper import EventMapper
 from domain.aggregate import Event
 from domain.ports import Metadata, RecordedEvent, StreamName
-from millrace.contracts.catalogue import EVENTS
-from millrace.contracts.job import VERSIONS
+from millrace.contracts.catalogue import EVENTS, VERSIONS
 from millrace.contracts.log import CloudEvent
 from projections.registry import AGGREGATES
 from tests.controls.clock import NOW

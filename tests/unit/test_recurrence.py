@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from importlib import resources
 from itertools import islice
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -252,3 +257,21 @@ def test_around_a_change_of_the_clock_exactly_what_the_rules_say_is_due(
     assert list(upcoming(recurring, recurring.after(start), until)) == expected
     if expected:
         assert recurring.newest(expected[0], until, limit) == expected[-limit:]
+
+
+def test_which_zones_there_are_does_not_depend_on_the_machine(tmp_path: Path) -> None:
+    # A machine's folder may have other names besides, such as these.
+    (tmp_path / "Mine").write_bytes(resources.files("tzdata.zoneinfo").joinpath("UTC").read_bytes())
+    tried = "from millrace.contracts.recurrence import known_zone; import sys; print(known_zone(sys.argv[1]))"
+
+    def ask(name: str) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "PYTHONTZPATH": str(tmp_path)}
+        command = [sys.executable, "-c", tried, name]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ask("Europe/Zurich").stdout == "Europe/Zurich\n"
+    for name in ("Mine", "posixrules", "../UTC", "europe/zurich", "x" * 1_000):
+        refused = ask(name)
+        assert refused.returncode == 1
+        assert "is not an IANA time zone" in refused.stderr
+        assert len(refused.stderr.splitlines()[-1]) < 200

@@ -53,11 +53,11 @@ def test_each_is_one_warning_at_the_start() -> None:
     settings = load_settings(file, {"DATABASE_URL": DATABASE})
     with capture_logs() as lines:
         announce(settings)
-    assert [(line["log_level"], line["action"], line["key"]) for line in lines] == [
+    assert [(line["log_level"], line["action"], line["setting"]) for line in lines] == [
         ("warning", "setting_without_effect", "modules.progress.storage.table"),
         ("warning", "setting_without_effect", "modules.progress.cache"),
     ]
-    assert all(line["key"] in line["event"] and UNUSED[line["key"]].reason in line["event"] for line in lines)
+    assert all(line["setting"] in line["event"] and UNUSED[line["setting"]].reason in line["event"] for line in lines)
 
 
 def test_the_page_of_all_settings_marks_each() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from infra.settings import SettingsError
+from infra.notifying import notification_policy
+from infra.settings import SettingsError, load_settings
 from infra.template_folder import read_folders
 
 
@@ -49,3 +51,25 @@ def test_what_cannot_be_used_is_told_with_its_place(tmp_path: Path, file: str, t
     (tmp_path / file).write_text(text)
     with pytest.raises(SettingsError, match=why):
         read_folders([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"templates": {"dir": "/nowhere/at/all"}}, "templates.dir"),
+        ({"channels": {"email": {"template_dir": "/nowhere/at/all"}}}, "channels.email.template_dir"),
+    ],
+)
+def test_a_folder_that_is_named_and_not_there_stops_the_start(section: dict[str, Any], key: str) -> None:
+    settings = load_settings(environ={}, modules={"notifications": section})
+    with pytest.raises(SettingsError, match=f"modules.notifications.{key}.*there is no folder /nowhere/at/all"):
+        notification_policy(settings, ())
+
+
+def test_nobody_needs_the_folder_that_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert notification_policy(load_settings(environ={}), ()).folder == {}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "t.title.txt").write_text("mine")
+    named = load_settings(environ={}, modules={"notifications": {"templates": {"dir": "mine"}}})
+    assert notification_policy(named, ()).folder.keys() == {"t"}

@@ -288,3 +288,26 @@ async def test_a_wait_for_its_time_is_no_wait_for_a_worker() -> None:
     wait = (await app.jobs.stats(details=True)).wait
     assert wait is not None
     assert (wait.count, wait.longest) == (1, 0.0)
+
+
+async def test_a_digest_is_made_from_the_tenants_template_as_in_the_service(app: MillraceTest) -> None:
+    notifications = app.notifications
+    await notifications.set_contact("kim", "email", "kim@example.org")
+
+    async def summed_up(key: str) -> list[str]:
+        for number in range(2):
+            await notifications.send(
+                user_id="kim", title=f"{key} {number}", channels=["email"], digest={"key": key, "window": 60}
+            )
+        app.clock.advance(61)
+        await app.run_jobs()
+        digest = await notifications.get(app.outbox[-1]["notification_id"])
+        assert digest is not None
+        assert digest.template is not None
+        return [digest.title, digest.message, str(digest.template["version"]), *sorted(digest.metadata or {})]
+
+    assert await summed_up("build") == ["2 notifications", "• build 0\n• build 1", "built-in"]
+    await notifications.templates.save("digest", title="{{ count }} builds", message="{{ notifications[0].title }}")
+    assert await summed_up("test") == ["2 builds", "test 0", "1"]
+    await notifications.templates.save("digest", title="{{ nothing }}")
+    assert await summed_up("run") == ["2 notifications", "• run 0\n• run 1", "built-in", "template_problem"]

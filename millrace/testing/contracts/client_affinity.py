@@ -53,6 +53,32 @@ class AffinityContract:
         await bench.app.jobs.cancel(kept.id)
         assert await claimed(bench, "warm") == []
 
+    async def test_jobs_of_a_name_have_the_affinity_of_its_decorator_unless_they_say_otherwise(
+        self, bench: Bench
+    ) -> None:
+        @bench.app.job("n", affinity=300)
+        async def n() -> None: ...
+
+        enqueue = bench.app.jobs.enqueue
+        jobs = {
+            300: await enqueue("n", key="acme"),
+            20: await enqueue("n", key="acme", affinity=20),
+            5: await enqueue("n", key="acme", affinity=True),
+        }
+        none = [await enqueue("n", key="acme", affinity=False), await enqueue("n"), await enqueue("m", key="acme")]
+        for seconds, job in jobs.items():
+            assert await affinity_of(bench, job) == seconds
+        assert [await affinity_of(bench, job) for job in none] == [None] * 3
+        [many] = await bench.app.jobs.enqueue_many([{"name": "n", "key": "acme"}])
+        assert await affinity_of(bench, many) == 300
+        assert await affinity_of(bench, await n.options(key="acme").enqueue()) == 300
+        await bench.app.jobs.schedules.create("hourly", "n", every=3_600)
+
+    async def test_an_affinity_that_the_service_would_refuse_is_refused_at_the_declaration(self, bench: Bench) -> None:
+        for seconds in (301, -1):
+            with pytest.raises(ValueError, match="affinity must be at most 300 seconds"):
+                bench.app.job("n", affinity=seconds)
+
     async def test_an_affinity_to_no_key_is_refused(self, bench: Bench) -> None:
         with pytest.raises(Invalid, match="give the job a `key`"):
             await bench.app.jobs.enqueue("n", affinity=True)
@@ -60,6 +86,12 @@ class AffinityContract:
 
 async def keyed(bench: Bench, affinity: float = 300) -> Job:
     return await bench.app.jobs.enqueue("n", key="acme", affinity=affinity)
+
+
+async def affinity_of(bench: Bench, job: Job) -> float | None:
+    [enqueued, *_] = await bench.app.history("job", job.id)
+    seconds: float | None = enqueued.data["affinity"]
+    return seconds
 
 
 async def claimed(bench: Bench, worker: str, slots: int = 1) -> list[str]:

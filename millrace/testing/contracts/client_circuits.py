@@ -72,15 +72,15 @@ class CircuitsContract:
         assert await bench.app.circuits.get("n") is None
 
 
-async def failing(bench: Bench) -> Circuit:
+async def failing(bench: Bench, queue: str = "default") -> Circuit:
     """Has jobs of the name fail one after the other until its circuit is open."""
 
     async def fail() -> Circuit | None:
-        for grant in await claim(bench.app):
+        for grant in await claim(bench.app, 1, queue):
             failed = {"job_id": grant["job_id"], "attempt": grant["attempt"], "outcome": "failed", "error": ERROR}
             if grant["name"] == "n":
                 await bench.app.execute("job.report", failed)
-                await bench.app.jobs.enqueue("n", max_attempts=1)
+                await bench.app.jobs.enqueue("n", queue=queue, max_attempts=1)
             else:
                 await bench.app.execute("job.report", {**failed, "outcome": "returned", "error": None})
         return await bench.app.circuits.get("n")

@@ -37,6 +37,58 @@ async def reasons(bench: Bench, notification_id: str) -> dict[str, tuple[str, st
 
 
 class NotificationsContract:
+    async def test_what_a_provider_tells_later_counts_for_the_message_that_was_sent_last(self, bench: Bench) -> None:
+        notifications = bench.app.notifications
+        sent = await notifications.send(user_id=USER, title="t", channels=["email"], recipient="one@example.org")
+        await bench.until(lambda: reasons(bench, sent.id), lambda found: found == {"email": ("sent", None)})
+        [email] = (await found(bench, sent.id)).deliveries
+
+        async def tell(status: str, **more: str | None) -> dict[str, tuple[str, str | None]]:
+            body = {"notification_id": sent.id, "channel": "email", "status": status, "reason": "550", **more}
+            await bench.app.execute("notification.receipt", {key: each for key, each in body.items() if each})
+            return await reasons(bench, sent.id)
+
+        ours = {"provider": email.provider, "provider_message_id": email.provider_message_id}
+        assert await tell("bounced", provider="another") == {"email": ("sent", None)}
+        assert await tell("bounced", **{**ours, "provider_message_id": "another"}) == {"email": ("sent", None)}
+        assert await tell("delivered", **ours) == {"email": ("delivered", None)}
+        assert await tell("failed", **ours) == {"email": ("delivered", None)}
+        assert await tell("bounced", **ours) == {"email": ("failed", "bounced")}
+        assert await tell("delivered", **ours) == {"email": ("failed", "bounced")}
+        with pytest.raises(Refused):
+            await bench.app.execute(
+                "notification.receipt", {"notification_id": sent.id, "channel": "sms", "status": "delivered"}
+            )
+
+    async def test_what_has_gone_out_since_a_time_is_sent_once_more_in_pages(self, bench: Bench) -> None:
+        notifications = bench.app.notifications
+        ids = [
+            (await notifications.send(user_id=USER, title=title, channels=["email"], recipient="one@example.org")).id
+            for title in ("one", "two", "three")
+        ]
+
+        async def ends() -> list[tuple[str, str | None]]:
+            return [(await reasons(bench, id))["email"] for id in ids]
+
+        await bench.until(ends, lambda found: found == [("sent", None)] * 3)
+        [first] = (await found(bench, ids[0])).deliveries
+        assert first.updated_at is not None
+        wish = {"channel": "email", "since": (first.updated_at - timedelta(hours=1)).isoformat(), "user_id": USER}
+
+        async def ask(**more: object) -> dict[str, Any]:
+            return (await bench.app.execute("notification.resend_since", {**wish, **more})).result
+
+        assert (await ask(dry_run=True))["matched"] == 3
+        page = await ask(limit=2)
+        assert (page["matched"], page["changed"]) == (2, 2)
+        rest = await ask(limit=2, cursor=page["cursor"])
+        assert rest == {"matched": 1, "changed": 1, "refused": 0, "cursor": None}
+        assert (await ask(channel="sms"))["matched"] == 0
+        with pytest.raises(Invalid, match="cursor"):
+            await ask(cursor="nonsense")
+        with pytest.raises(Invalid, match="since"):
+            await ask(since="yesterday")
+
     async def test_what_is_sent_is_in_the_inbox_with_all_that_it_was_given(self, bench: Bench) -> None:
         notifications = bench.app.notifications
         sent = await notifications.send(

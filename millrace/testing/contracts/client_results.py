@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from millrace import Job, JobContext, JobFailed, Refused, StaleAttempt, TooLarge, TypedJson
+from millrace import (
+    Job,
+    JobContext,
+    JobFailed,
+    JobStatus,
+    Refused,
+    ResultIncomplete,
+    StaleAttempt,
+    TooLarge,
+    TypedJson,
+)
 from millrace.contracts.job_result import DEFAULT_MAX_BYTES, PART_BYTES, STORED
 from millrace.testing.contracts.bench import DEADLINE, Bench, claim, seen
 
@@ -66,6 +76,36 @@ class ResultsContract:
         async with bench.other("somebody-else") as other:
             with pytest.raises(Refused, match="there is no job"):
                 await other.execute("job.upload", part_of(job, b"[1]"))
+
+    async def test_a_result_that_was_not_uploaded_as_reported_is_refused_and_the_attempt_goes_on(
+        self, bench: Bench
+    ) -> None:
+        job = await bench.app.jobs.enqueue("n")
+        await claim(bench.app)
+        first, second = part_of(job, b"[1,"), part_of(job, b"2]")
+        named = {"job_id": job.id, "attempt": 1, "outcome": "completed"}
+
+        def report(*sizes: int) -> dict[str, Any]:
+            parts = [
+                {"sha256": part["sha256"], "size": size} for part, size in zip((first, second), sizes, strict=True)
+            ]
+            digest = hashlib.sha256(b"[1,2]").hexdigest()
+            return {**named, "stored": {"sha256": digest, "size": sum(sizes), "parts": parts}}
+
+        with pytest.raises(ResultIncomplete, match=f"2 of the result's 2 parts .* first {first['sha256']}"):
+            await bench.app.execute("job.report", report(3, 2))
+        await bench.app.execute("job.upload", first)
+        with pytest.raises(ResultIncomplete, match=f"1 of the result's 2 parts .* first {second['sha256']}"):
+            await bench.app.execute("job.report", report(3, 2))
+        await bench.app.execute("job.upload", second)
+        with pytest.raises(ResultIncomplete, match="1 of the result's 2 parts"):
+            await bench.app.execute("job.report", report(3, 1))
+        assert (await seen(bench.app, job.id)).status is JobStatus.PROCESSING
+        with pytest.raises(StaleAttempt):
+            await bench.app.execute("job.report", {**report(9, 9), "attempt": 2})
+        for _ in range(2):
+            await bench.app.execute("job.report", report(3, 2))
+        assert await bench.app.jobs.result(job.id, timeout=DEADLINE) == [1, 2]
 
     async def test_a_part_that_is_not_what_it_says_is_refused(self, bench: Bench) -> None:
         job = await bench.app.jobs.enqueue("n")

@@ -34,6 +34,7 @@ from millrace.testing.contracts.client_schedules import SchedulesContract
 from millrace.testing.contracts.client_serializers import SerializersContract
 from millrace.testing.contracts.client_subscriptions import SubscriptionsContract
 from millrace.testing.contracts.client_templates import TemplatesContract
+from millrace.testing.contracts.client_tenants import TenantsContract
 from millrace.testing.contracts.client_why import WhyContract
 
 
@@ -60,6 +61,7 @@ class ClientSuite(
     JobProgressContract,
     ProgressHooksContract,
     ReadingContract,
+    TenantsContract,
     EventsContract,
     SchedulesContract,
     NotificationsContract,

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from millrace import NotFound
-from millrace.testing.contracts.bench import Bench, claim
+from millrace import Millrace, NotFound
+from millrace.testing.contracts.bench import Bench, claim, head
+from millrace.testing.contracts.client_circuits import POLICY, failing
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 LATER = {"kind": "fixed", "delay": 600}
 
 
 class WhyContract:
+    async def test_a_pause_comes_before_an_open_circuit_and_that_before_a_worker_of_the_key(self, bench: Bench) -> None:
+        """Whether a claim has met the job already or not."""
+        app = bench.app
+        await app.circuits.configure("n", {**POLICY, "pause": 3_600})
+        warm: dict[str, Any] = {"key": "acme", "affinity": 300, "max_attempts": 1}
+        first = await app.jobs.enqueue("n", **warm)
+        [grant] = await claimed_by(bench, "warm")
+        await app.execute("job.report", {"job_id": first.id, "attempt": grant["attempt"], "outcome": "completed"})
+        jobs = {"kept": (await app.jobs.enqueue("n", **warm)).id}
+        assert await claimed_by(bench, "cold") == []
+        assert await reasons(app, jobs) == {"kept": "affinity"}
+        await app.queues.pause("default")
+        assert await reasons(app, jobs) == {"kept": "paused"}
+        await app.jobs.enqueue_many([{"name": "n", "max_attempts": 1, "queue": "bad"}] * 4)
+        await failing(bench, "bad")
+        jobs["new"] = (await app.jobs.enqueue("n")).id
+        assert await reasons(app, jobs) == {"kept": "paused", "new": "paused"}
+        await app.queues.resume("default")
+        assert await reasons(app, jobs) == {"kept": "circuit-open", "new": "circuit-open"}
+        assert await claimed_by(bench, "cold") == []
+        assert await reasons(app, jobs) == {"kept": "circuit-open", "new": "circuit-open"}
+        await app.queues.pause("default")
+        assert await reasons(app, jobs) == {"kept": "paused", "new": "paused"}
+
     async def test_nobody_is_there_to_run_it(self, bench: Bench) -> None:
         job = await bench.app.jobs.enqueue("n")
         found = await bench.app.jobs.why(job.id)
@@ -94,3 +121,20 @@ class WhyContract:
         async with bench.other("somebody-else") as other:
             with pytest.raises(NotFound):
                 await other.jobs.why(job.id)
+
+
+async def claimed_by(bench: Bench, worker: str) -> list[dict[str, Any]]:
+    """What a worker of its own name is granted at once, of all there is."""
+    body = {"worker": worker, "queues": ["default"], "slots": 1}
+    grants: list[dict[str, Any]] = (await bench.app.execute("job.claim", body)).result["grants"]
+    return grants
+
+
+async def reasons(app: Millrace, jobs: Mapping[str, str]) -> dict[str, str]:
+    """Why each of the jobs waits; lists by what jobs wait for tell the same."""
+    told = {name: (await app.jobs.why(job_id)).code for name, job_id in jobs.items()}
+    position = await head(app)
+    for reason in ("paused", "circuit-open", "affinity"):
+        found = {job.id for job in await app.jobs.list(queue="default", waiting=reason, min_position=position)}
+        assert found == {jobs[name] for name, code in told.items() if code == reason}, reason
+    return told

@@ -60,6 +60,7 @@ ROUTES: dict[str, str] = {
     "command_progress_checkpoint": HTTP_NAMES,
     "command_notification_send": HTTP_NAMES,
     "command_notification_mark_read": HTTP_NAMES,
+    "command_notification_resend_since": HTTP_NAMES,
     "command_notification_mark_all_read": HTTP_NAMES,
     "command_notification_cancel": HTTP_NAMES,
     "command_notification_snooze": HTTP_NAMES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -55,7 +55,9 @@ class MemorySource:
 class Quiet:
     """A doorbell that nobody rings: only the polling interval passes."""
 
-    async def wait(self, seen: int, timeout: float) -> int:
+    async def wait(
+        self, seen: int, timeout: float, kinds: Collection[str] | None = None, patience: float = 0.05
+    ) -> int:
         await asyncio.sleep(min(timeout, 0.05))
         return seen
 

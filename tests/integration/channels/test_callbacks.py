@@ -148,6 +148,14 @@ async def test_a_call_that_nobody_has_signed_is_refused(fresh_database_url: str)
         assert (await it.step(id))["status"] == "sent"
 
 
+async def test_an_address_that_the_provider_cannot_carry_is_rejected_with_its_reason(fresh_database_url: str) -> None:
+    vendor = SendGridServer()
+    async with bench(fresh_database_url, "email", "sendgrid", vendor, api_key=vendor.key) as it:
+        step = await it.step(await it.send("email", "jürgen@beispiel.example", status="failed"))
+        assert (step["reason"], vendor.taken) == ("rejected", [])
+        assert "other letters than ASCII" in step["detail"]
+
+
 async def test_mailgun_tells_that_a_mail_has_bounced(fresh_database_url: str) -> None:
     vendor = MailgunServer()
     keys = {"api_key": vendor.key, "domain": vendor.domain}

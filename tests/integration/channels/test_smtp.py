@@ -49,6 +49,15 @@ async def test_an_international_address_is_sent_as_it_is() -> None:
     assert server.taken[0].to == "jürgen@beispiel.example"
 
 
+async def test_a_server_that_takes_ascii_only_gets_no_other_address() -> None:
+    async with mail_server(utf8=False) as server:
+        refused = await smtp(server).send(a_delivery(address="jürgen@beispiel.example"))
+        assert isinstance(await smtp(server).send(a_delivery(address="kim@straße.example")), Sent)
+    assert isinstance(refused, Rejected)
+    assert "SMTPUTF8" in refused.reason
+    assert [each.to for each in server.taken] == ["kim@xn--strae-oqa.example"]
+
+
 @pytest.mark.parametrize("tls", [False, True])
 async def test_the_mail_is_encrypted(tls: bool) -> None:
     async with mail_server(starttls=not tls, tls=tls) as server:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from adapters.http.live_session import LiveLimits
 from tests.support.browser import Page, browsing
 from tests.support.eventually import eventually
 from tests.support.live import live
-from tests.support.running import Running, running
+from tests.support.running import Running, app_of, listening, running
+from tests.support.sse import DEADLINE, streaming, until
 from tests.support.systems import TENANT, enqueued, told
 
 AGE = -1.0  # seconds: whatever was removed is older
@@ -33,20 +36,23 @@ async def service(fresh_database_url: str, tmp_path: Path) -> AsyncIterator[Runn
         yield service
 
 
-async def archived(service: Running) -> Positions:
-    """Has the events of a job leave the log."""
+async def archived(service: Running, jobs: int = 1, **body: Any) -> Positions:
+    """Has the events of jobs leave the log."""
     system = service.system
     before = (await told(system, "event.publish", {"event_type": "shop.opened", "payload": {}})).position
-    job_id = await enqueued(system)
-    await told(system, "job.cancel", {"job_id": job_id})
-    last = (await told(system, "job.remove", {"job_id": job_id})).position
+    for _ in range(jobs):
+        job_id = await enqueued(system, **body)
+        await told(system, "job.cancel", {"job_id": job_id})
+        last = (await told(system, "job.remove", {"job_id": job_id})).position
     assert system.archiver is not None
-    archiver = system.archiver
+    archiver, moved = system.archiver, 0
 
     async def streams() -> int:
-        return (await archiver.sweep(AGE)).streams
+        nonlocal moved
+        moved += (await archiver.sweep(AGE)).streams
+        return moved
 
-    await eventually(streams, lambda moved: moved == 1)
+    await eventually(streams, lambda moved: moved == jobs)
     assert before is not None
     assert last is not None
     return Positions(before, last)
@@ -90,6 +96,28 @@ async def test_an_event_stream_is_answered_with_the_problem(service: Running) ->
             assert answer.json()["first"] == positions.first
         async with client.stream("GET", "/api/events", params={"after": positions.first}) as stream:
             assert stream.status_code == 200
+
+
+async def test_a_reader_that_was_overtaken_by_the_archive_is_told_in_its_stream(service: Running) -> None:
+    count = 60
+    limits = LiveLimits(patience=600)
+    async with (
+        listening(app_of(service.system, limits=limits)) as port,
+        streaming(f"http://127.0.0.1:{port}", TENANT, "job.#") as slow,
+    ):
+        await until(slow, "caught-up")
+        positions = await archived(service, count, data={"text": "x" * 250_000})
+        # Nothing was read until now, and more was said than the feed and the sockets hold.
+        got = await until(slow, "gone")
+        assert [one async for one in slow] == []
+    assert got[-1].name == "gone"
+    # A browser that comes back by itself begins at the end: it has no position any more.
+    assert got[-1].position == ""
+    assert got[-1].data["first"] == positions.first
+    seen = [one.data["subject"] for one in got if one.name == "job.enqueued"]
+    assert 0 < len(seen) < count
+    async with streaming(service.url, TENANT, "job.#", after=positions.first) as again, asyncio.timeout(DEADLINE):
+        assert [one.name for one in await until(again, "caught-up")] == ["caught-up"]
 
 
 async def test_a_page_is_told_and_shows_how_things_are(service: Running, tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
@@ -16,19 +14,11 @@ from adapters.http.live_session import LiveLimits
 from tests.support.eventually import eventually
 from tests.support.live import live
 from tests.support.running import Running, app_of, listening, running
+from tests.support.sse import DEADLINE, Told, streaming, until
 
-DEADLINE = 60.0
 COUNT = 60
 # More than the sockets between hold, sixty times.
 TEXT = "x" * 250_000
-
-
-class Told(NamedTuple):
-    """One whole server-sent event."""
-
-    name: str
-    position: str
-    data: Any
 
 
 @pytest.fixture
@@ -40,45 +30,6 @@ async def service(database_url: str) -> AsyncIterator[Running]:
 @pytest.fixture
 def tenant() -> str:
     return f"t-{uuid.uuid4().hex[:12]}"
-
-
-@asynccontextmanager
-async def streaming(url: str, tenant: str, after: str = "head") -> AsyncIterator[AsyncIterator[Told]]:
-    """The events of the tenant's shop as a browser would see them; nothing is read that is not asked for."""
-    headers = {"X-Tenant-Id": tenant, "Last-Event-ID": after}
-    async with (
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE, trust_env=False) as client,
-        client.stream("GET", "/api/events", params={"pattern": "shop.#"}) as response,
-    ):
-        response.raise_for_status()
-        yield told(response)
-
-
-async def told(response: httpx.Response) -> AsyncIterator[Told]:
-    """The whole events until the stream ends, however it does."""
-    fields: dict[str, str] = {}
-    try:
-        async for line in response.aiter_lines():
-            name, _, value = line.partition(": ")
-            if line:
-                fields[name] = value
-                continue
-            if "data" in fields:
-                yield Told(fields["event"], fields["id"], json.loads(fields["data"]))
-            fields = {}
-    except httpx.TransportError:
-        return
-
-
-async def until(stream: AsyncIterator[Told], name: str) -> list[Told]:
-    """The events up to the first of that name."""
-    found: list[Told] = []
-    async with asyncio.timeout(DEADLINE):
-        async for one in stream:
-            found.append(one)
-            if one.name == name:
-                break
-    return found
 
 
 async def publish(service: Running, tenant: str, event_type: str, **payload: Any) -> None:
@@ -97,8 +48,8 @@ async def test_a_reader_that_takes_nothing_is_cut_can_go_on_and_harms_nobody(ser
     async with listening(app_of(service.system, limits=limits)) as port:
         url = f"http://127.0.0.1:{port}"
         async with (
-            streaming(url, tenant) as stuck,
-            streaming(url, tenant) as healthy,
+            streaming(url, tenant, "shop.#") as stuck,
+            streaming(url, tenant, "shop.#") as healthy,
             live(url, f"/ws/socket?tenant={tenant}") as socket,
         ):
             await until(stuck, "caught-up")
@@ -127,15 +78,15 @@ async def test_a_reader_that_takes_nothing_is_cut_can_go_on_and_harms_nobody(ser
         seen = sold(got)
         assert seen == list(range(len(seen)))
         assert 0 < len(seen) < COUNT
-        async with streaming(url, tenant, after=got[-1].position) as again:
+        async with streaming(url, tenant, "shop.#", after=got[-1].position) as again:
             assert sold(await until(again, "caught-up")) == list(range(len(seen), COUNT))
 
 
 async def test_a_reader_that_is_merely_slow_is_not_cut(service: Running, tenant: str) -> None:
-    limits = LiveLimits(patience=DEADLINE)
+    limits = LiveLimits(patience=600)
     async with (
         listening(app_of(service.system, limits=limits)) as port,
-        streaming(f"http://127.0.0.1:{port}", tenant) as slow,
+        streaming(f"http://127.0.0.1:{port}", tenant, "shop.#") as slow,
     ):
         await until(slow, "caught-up")
         for n in range(COUNT):

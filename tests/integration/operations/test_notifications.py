@@ -37,6 +37,8 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     by_pigeon = {"notification_id": handed["result"]["notification_id"], "channel": "pigeon", "attempt": 1}
     await bench.ask("notification.report", {**by_pigeon, "status": "sent"})
     await bench.ask("notification.resend", by_mail)
+    since = {"channel": "email", "since": "2026-01-01T00:00:00Z", "user_id": user}
+    assert (await bench.ask("notification.resend_since", {**since, "dry_run": True}))["result"]["matched"] <= 1
     failing = {**send, "channels": ["sms", "push"], "recipient": "+1"}
     await bench.ask("notification.send", failing)
     await bench.ask("notification.send", {**send, "channels": ["email"], "digest": {"key": "d"}})
@@ -113,6 +115,9 @@ async def test_notifications_over_http(bench: Bench, prefix: str) -> None:
     await until(was_sent)
     receipt = {"channel": "email", "status": "delivered"}
     assert data_of(await client.post(f"{one}/receipt", json=receipt), prefix) == {"success": True}
+    since = {"channel": "email", "since": "2026-01-01T00:00:00Z", "user_id": body["user_id"]}
+    again = data_of(await client.post(f"{path}/resend", json=since), prefix)
+    assert (again["changed"], again["cursor"]) == (1, None)
 
 
 @versions

@@ -10,11 +10,19 @@ from infra.storage import Storage
 from tests.support.eventually import eventually
 from tests.support.stores import append, storing
 
-LISTENERS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+LISTENERS = """
+SELECT pid FROM pg_stat_activity
+ WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query LIKE 'SELECT pg_notify(%')
+"""
 
 
-async def listening(connection: asyncpg.Connection, count: int) -> None:
-    await eventually(lambda: connection.fetch(LISTENERS), lambda found: len(found) >= count)
+async def acquainted(*storages: Storage) -> None:
+    """Waits until each has heard of another."""
+
+    async def strangers() -> int:
+        return sum(each.doorbell.alone for each in storages)
+
+    await eventually(strangers, lambda found: not found, seconds=30)
 
 
 async def test_an_append_wakes_who_waits_in_the_same_process(storage: Storage) -> None:
@@ -27,7 +35,7 @@ async def test_an_append_wakes_who_waits_in_another_process(
     dsn: str, storage: Storage, connection: asyncpg.Connection
 ) -> None:
     async with storing(dsn) as other:
-        await listening(connection, 2)
+        await acquainted(storage, other)
         waiting = asyncio.create_task(other.doorbell.wait(0, 30))
         await storage.store.append([append("a", events=3)])
         assert await asyncio.wait_for(waiting, 5) == 3
@@ -42,7 +50,7 @@ async def test_a_doorbell_that_lost_its_connection_rings_again(
     dsn: str, storage: Storage, connection: asyncpg.Connection
 ) -> None:
     async with storing(dsn) as other:
-        await listening(connection, 2)
+        await acquainted(storage, other)
         before = {row["pid"] for row in await connection.fetch(LISTENERS)}
         await connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS}) AS listeners")
         await eventually(
@@ -51,3 +59,13 @@ async def test_a_doorbell_that_lost_its_connection_rings_again(
         waiting = asyncio.create_task(other.doorbell.wait(0, 30))
         await storage.store.append([append("a")])
         assert await asyncio.wait_for(waiting, 5) == 1
+
+
+async def test_who_is_alone_keeps_his_rings_to_himself_until_another_comes(dsn: str, storage: Storage) -> None:
+    await storage.store.append([append("a")])
+    assert storage.doorbell.alone
+    async with storing(dsn) as other:
+        await acquainted(storage, other)
+        waiting = asyncio.create_task(other.doorbell.wait(1, 30))
+        await storage.store.append([append("b")])
+        assert await asyncio.wait_for(waiting, 10) == 2

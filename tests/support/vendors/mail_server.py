@@ -111,10 +111,13 @@ class _Protocol(SMTP):
 
 
 @asynccontextmanager
-async def mail_server(*, starttls: bool = False, tls: bool = False, auth: bool = False) -> AsyncIterator[MailServer]:
+async def mail_server(
+    *, starttls: bool = False, tls: bool = False, auth: bool = False, utf8: bool = True
+) -> AsyncIterator[MailServer]:
     """A server on a free port.
 
     Args:
+        utf8: takes addresses in any letters.
         starttls: offered and required.
         tls: from the first byte.
         auth: wanted before any mail.
@@ -130,7 +133,7 @@ async def mail_server(*, starttls: bool = False, tls: bool = False, auth: bool =
         each = _Protocol(
             handler,
             hostname="localhost",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=utf8,
             tls_context=context if starttls else None,
             require_starttls=starttls,
             authenticator=handler.authenticate if auth else None,

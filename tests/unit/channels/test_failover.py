@@ -64,8 +64,8 @@ async def test_the_first_that_works_is_used_and_named(time: Time) -> None:
 async def test_the_next_one_helps_out_and_the_first_rests(time: Time) -> None:
     first, second = Scripted("first", DOWN), Scripted("second", SECOND)
     channel = Failover("email", [first, second], time)
-    assert await channel.send(a_delivery()) == SECOND
-    assert await channel.send(a_delivery()) == SECOND
+    assert await channel.send(a_delivery()) == Sent("second", detail="first: down")
+    assert await channel.send(a_delivery()) == Sent("second", detail="first: it rests after a failure")
     assert (first.calls, second.calls) == (1, 2)
 
 
@@ -78,7 +78,7 @@ async def test_after_its_rest_one_delivery_tries_it_while_the_others_pass_it_ove
     first.entered.clear()
     trial = asyncio.create_task(channel.send(a_delivery()))
     await first.entered.wait()
-    assert await channel.send(a_delivery()) == SECOND
+    assert await channel.send(a_delivery()) == Sent("second", detail="first: it rests after a failure")
     first.gate.set()
     assert await trial == Sent("first")
     assert await channel.send(a_delivery()) == Sent("first")
@@ -160,7 +160,8 @@ async def test_when_all_are_down_every_reason_is_told(time: Time) -> None:
 
 async def test_a_provider_that_raises_counts_as_down_and_its_text_is_not_told(time: Time) -> None:
     first, second = Scripted("first", RuntimeError("key=secret")), Scripted("second", SECOND)
-    assert await Failover("email", [first, second], time).send(a_delivery()) == SECOND
+    told = await Failover("email", [first, second], time).send(a_delivery())
+    assert told == Sent("second", detail="first: it raised RuntimeError")
     only = await Failover("email", [Scripted("first", RuntimeError("key=secret"))], time).send(a_delivery())
     assert only == Unavailable("first", "it raised RuntimeError")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.channels.mail import BadAddress, compose, message_id, recipient, sender
+from adapters.channels.mail import BadAddress, NonAsciiAddress, compose, message_id, recipient, sender
 from adapters.contracts.channels import a_delivery
 
 NOW = datetime(2026, 11, 25, 20, 30, tzinfo=UTC)
@@ -68,3 +68,18 @@ def test_an_encoded_word_in_a_title_is_shown_as_it_is_and_begins_no_header(word:
 )
 def test_a_sender_may_have_a_name(text: str, parts: tuple[str, str]) -> None:
     assert sender(text) == parts
+
+
+def test_a_domain_in_other_letters_is_named_in_ascii() -> None:
+    assert recipient("kim@straße.example") == "kim@xn--strae-oqa.example"
+    with pytest.raises(BadAddress):
+        recipient("kim@-\u00fc.example")
+
+
+def test_a_name_in_other_letters_is_refused_where_it_cannot_be_carried() -> None:
+    assert recipient("jürgen@beispiel.example", utf8=True) == "jürgen@beispiel.example"
+    with pytest.raises(NonAsciiAddress, match="SMTPUTF8") as error:
+        recipient("jürgen@beispiel.example")
+    assert error.value.address == "jürgen@beispiel.example"
+    mail = compose(a_delivery(address="jürgen@straße.example"), "noreply@example.com", NOW)
+    assert "To: jürgen@xn--strae-oqa.example\r\n".encode() in bytes(mail)

@@ -76,9 +76,9 @@ class JobLife(RuleBasedStateMachine):
     def a_worker_reports_failure(self, back: int, retryable: bool) -> None:
         self._try(lambda now: self.job.fail(self.job.attempt - back, BROKEN_PIPE, retryable, now), back)
 
-    @rule(back=st.integers(0, 3))
-    def a_worker_hands_it_back(self, back: int) -> None:
-        self._try(lambda now: self.job.give_back(self.job.attempt - back, "no room", now), back)
+    @rule(back=st.integers(0, 3), delay=st.sampled_from([0.0, 30.0]))
+    def a_worker_hands_it_back_or_snoozes_it(self, back: int, delay: float) -> None:
+        self._try(lambda now: self.job.give_back(self.job.attempt - back, "no room", now, delay), back)
 
     @rule(back=st.integers(0, 3))
     def a_lease_lapses(self, back: int) -> None:

@@ -34,7 +34,7 @@ def deferred(version: int = 2, step: int = 60) -> events.Deferred:
 
 
 def sent(version: int, attempt: int = 1) -> events.Sent:
-    return events.Sent(STREAM, version, later(1), "email", attempt, "smtp", "m-1")
+    return events.Sent(STREAM, version, later(1), "email", attempt, "smtp", "m-1", None)
 
 
 def test_an_attempt_that_succeeds_ends_the_channel() -> None:
@@ -55,7 +55,7 @@ def test_what_has_ended_is_sent_once_more_under_the_same_id() -> None:
     again = events.Queued(STREAM, 4, later(9), "email", ADDRESS, DELIVERY)
     given(created(), queued(), sent(3)).when(lambda it: it.resend("email", later(9))).then(again)
     given(created(), queued(), sent(3), again).when(lambda it: it.sent("email", 1, "smtp", "m-2", later(10))).then(
-        events.Sent(STREAM, 5, later(10), "email", 1, "smtp", "m-2")
+        events.Sent(STREAM, 5, later(10), "email", 1, "smtp", "m-2", None)
     )
 
 
@@ -121,7 +121,7 @@ def test_a_provider_may_tell_later_what_became_of_it() -> None:
 
 
 def test_what_is_told_of_another_message_than_the_last_changes_nothing() -> None:
-    history = given(created(), queued(), events.Sent(STREAM, 3, later(1), "email", 1, "smtp", "m-2"))
+    history = given(created(), queued(), events.Sent(STREAM, 3, later(1), "email", 1, "smtp", "m-2", None))
     for provider, message_id in (("sendgrid", "m-2"), ("smtp", "m-1")):
         history.when(
             lambda it, provider=provider, message_id=message_id: it.acknowledge(
@@ -137,7 +137,7 @@ def test_what_a_provider_tells_before_it_is_recorded_as_sent_records_both() -> N
     given(created(), queued()).when(
         lambda it: it.acknowledge("email", "delivered", "", later(2), provider="sendgrid", provider_message_id="m-1")
     ).then(
-        events.Sent(STREAM, 3, later(2), "email", 1, "sendgrid", "m-1"),
+        events.Sent(STREAM, 3, later(2), "email", 1, "sendgrid", "m-1", None),
         events.Delivered(STREAM, 4, later(2), "kim", "email"),
     )
 

@@ -1,4 +1,4 @@
-"""Answers to commands are kept for as long as the settings say, and then go, from a running service."""
+"""Answers to commands and the logs of jobs go from a running service when they are old, and no sooner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from infra.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.service import running_service
-from tests.support.systems import context, enqueued, system
+from tests.support.systems import asked, claimed, context, enqueued, system, told
 
 DAY = 86_400
 
@@ -52,6 +52,25 @@ async def test_a_service_forgets_what_is_older_than_its_retention_and_nothing_el
         for message_id in ("m-young", "m-new"):
             again = await service.system.gateway.execute("job.enqueue", {"name": "transcribe"}, context(message_id))
             assert again.to_wire()["result"]["job_id"] == jobs[message_id]
+
+
+async def test_what_a_job_has_logged_goes_after_seven_days(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        job_id = await enqueued(running)
+        await claimed(running)
+        lines = [{"n": n, "at": "2026-02-03T04:05:06Z", "message": f"page {n}"} for n in (1, 2)]
+        told_lines = {"job_id": job_id, "attempt": 1, "lines": lines}
+        assert (await told(running, "job.log", {"attempts": [told_lines]})).result == {"kept": 2}
+        for n, days in ((1, 8), (2, 6)):
+            age = "UPDATE job_logs SET recorded_at = clock_timestamp() - make_interval(days => $2) WHERE n = $1"
+            assert await running.storage.pool.execute(age, n, days) == "UPDATE 1"
+
+    async def messages() -> list[str]:
+        found = await asked(running, "job.logs", {"job_id": job_id})
+        return [line["message"] for line in found["lines"]]
+
+    async with system(fresh_database_url) as running:
+        await eventually(messages, lambda found: found == ["page 2"])
 
 
 async def test_a_process_without_the_timers_forgets_nothing(fresh_database_url: str) -> None:
