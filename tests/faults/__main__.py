@@ -61,6 +61,9 @@ async def _run(phases: list[Phase], seed: int, console: Console, profile: str, c
             outcomes.append(outcome)
             verdict = f"broken: {', '.join(outcome.findings)}" if outcome.findings else "kept"
             progress.update(tasks[phase.name], description=f"{phase.name}: {verdict}")
+            if not console.is_terminal:
+                # Bars are shown at the end only there.
+                console.print(f"{phase.name}: {verdict} after {outcome.seconds:.0f} s")
             report = written(profile, seed, command, began, outcomes, known)
             if not outcome.findings:
                 shutil.rmtree(outcome.folder, ignore_errors=True)
