@@ -15,6 +15,7 @@ from domain.ports import RecordedEvent, StreamName
 from projections import dead_letters, job_links
 from projections import jobs_schema as sql
 from projections.projection import Connection, Statement, events_of
+from projections.tables import VersionedTables
 
 REMEMBERED = 20_000
 ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -96,27 +97,16 @@ class _Page:
     parents: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-class JobsProjection:
+class JobsProjection(VersionedTables):
     """Implements `projections.projection.Projection`."""
 
     name = "jobs"
     kinds = frozenset({job.KIND, archive.KIND})
     views: tuple[str, ...] = sql.TABLES
+    definition = sql.CREATE
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, JobRow] = OrderedDict()
-
-    async def create(self, connection: Connection, version: int) -> None:
-        await connection.execute(sql.CREATE.format(v=version))
-
-    async def publish(self, connection: Connection, version: int) -> None:
-        await connection.execute(sql.PUBLISH.format(v=version))
-
-    async def drop(self, connection: Connection, version: int) -> None:
-        await connection.execute(sql.DROP.format(v=version))
-
-    def tables(self, version: int) -> Sequence[str]:
-        return [f"{table}_v{version}" for table in sql.TABLES]
 
     def forget(self) -> None:
         self._rows.clear()
