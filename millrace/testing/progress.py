@@ -15,7 +15,7 @@ from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Origin, Stream
 from millrace.testing.progress_jobs import count_jobs, rule_of_jobs
 from millrace.testing.progress_state import ProgressState
-from millrace.testing.queries import Query, position_before
+from millrace.testing.query import Query, position_before
 from millrace.testing.refusals import Refusal
 
 KIND = "progress"
