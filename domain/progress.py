@@ -281,6 +281,18 @@ class Progress(Aggregate):
         if self.status not in OPEN:
             self.remove("retention", now)
 
+    def end_with_job(self, status: str, reason: str | None, now: datetime) -> None:
+        """Ends as its job has, unless it has ended before."""
+        if self.removed or self.status not in OPEN:
+            return
+        match status:
+            case "completed":
+                self.complete(None, now)
+            case "cancelled":
+                self.cancel(reason, now)
+            case _:
+                self.fail(reason or "its job failed", None, now)
+
     def start(self, at: datetime) -> None:
         if self.status == "pending":
             self.status = "processing"
