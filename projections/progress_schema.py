@@ -66,8 +66,6 @@ CREATE TABLE IF NOT EXISTS progress_children_v{v} (
 );
 """
 TABLES = ("progress", "progress_stages", "progress_children")
-PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
-DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 
 # Rows travel as rows of the tables' own types, which is cheaper than an array for each column.
 _INSERT = "INSERT INTO progress_v{v} SELECT n.* FROM {rows}"
