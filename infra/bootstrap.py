@@ -21,7 +21,7 @@ from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.channels import Channel
 from domain.live import Samples
-from domain.progress import Window
+from domain.progress_samples import Window
 from domain.tickets import Tickets
 from handlers.aggregates import Aggregates
 from handlers.archive import Archiver

@@ -43,6 +43,8 @@ CREATE INDEX IF NOT EXISTS progress_v{v}_parent_idx ON progress_v{v} (tenant, pa
 CREATE INDEX IF NOT EXISTS progress_v{v}_stalls_idx ON progress_v{v} (stalls_at) WHERE stalls_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS progress_v{v}_ended_idx ON progress_v{v} (status, updated_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX IF NOT EXISTS progress_v{v}_job_idx ON progress_v{v} (tenant, (metadata ->> 'job_id'))
+    WHERE status IN ('pending', 'processing') AND metadata ->> 'job_id' IS NOT NULL;
 CREATE TABLE IF NOT EXISTS progress_stages_v{v} (
     tenant       text             NOT NULL,
     id           text             NOT NULL,

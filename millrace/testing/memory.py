@@ -204,6 +204,10 @@ class InMemory:
         if isinstance(state, JobState):
             self.circuits.recorded(stream, state)
             self.results.recorded(stream, state)
+            if state.ended:
+                error = state.errors[-1]["message"] if state.errors else None
+                reason = state.cancel_reason if state.status == "cancelled" else error
+                self._progress.end_with_job(stream, state.status, reason)
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)

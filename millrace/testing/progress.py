@@ -125,6 +125,18 @@ class MemoryProgress:
         assert isinstance(state, ProgressState)
         self.recorded(stream, state)
 
+    def end_with_job(self, job: Stream, status: str, reason: str | None) -> None:
+        """Ends what the job has left open."""
+        for stream, state in list(self._log.states.items()):
+            if stream.tenant != job.tenant or not isinstance(state, ProgressState) or state.removed:
+                continue
+            own = stream.id == job.id or stream.id.startswith(f"{job.id}.")
+            if not own or state.metadata.get("job_id") != job.id:
+                continue
+            if facts := decisions.end_with_job(state, status, reason):
+                self._log.append(stream, facts, self._origin(stream, job.id), self._clock.now())
+                self.recorded(stream, state)
+
     def count_jobs(self, batch: Stream, counts: Mapping[str, Any]) -> None:
         """Tells the batch's progress, if it has one, where the jobs have got to."""
         stream = Stream(KIND, batch.tenant, batch.id)
