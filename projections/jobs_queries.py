@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asyncpg import Record
 from pydantic_core import from_json
 
 from millrace.contracts.job import ListJobs
@@ -14,6 +15,11 @@ COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, ma
        started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, key,
        position"""
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
+NEWEST = f"""
+{ONE} AND version = (
+    SELECT originator_version FROM stored_events WHERE originator_id = $3 ORDER BY originator_version DESC LIMIT 1
+)
+"""
 HEARTBEAT = """
 SELECT details::text AS details, details_at AS at FROM leases
  WHERE tenant = $1 AND job_id = $2 AND details IS NOT NULL
@@ -35,9 +41,18 @@ SELECT count(DISTINCT worker) FROM workers
 
 async def one_job(connection: Connection, tenant: str, job_id: str) -> dict[str, Any] | None:
     """A job with the errors of its attempts and what the running one last told of itself, or None."""
-    row = await connection.fetchrow(ONE, tenant, job_id)
+    return await _whole(connection, tenant, await connection.fetchrow(ONE, tenant, job_id))
+
+
+async def one_current_job(connection: Connection, tenant: str, job_id: str, stream: str) -> dict[str, Any] | None:
+    """A job as `one_job` has it, if its row follows from the newest event of its stream; else None."""
+    return await _whole(connection, tenant, await connection.fetchrow(NEWEST, tenant, job_id, stream))
+
+
+async def _whole(connection: Connection, tenant: str, row: Record | None) -> dict[str, Any] | None:
     if row is None:
         return None
+    job_id = row["id"]
     job = (await with_errors(connection, tenant, [dict(row)]))[0]
     beat = await connection.fetchrow(HEARTBEAT, tenant, job_id) if job["status"] == "processing" else None
     job["heartbeat"] = None if beat is None else {"at": beat["at"], "details": from_json(beat["details"])}

@@ -1,4 +1,4 @@
-"""The tables of the `progress` read model, and what each event does to them."""
+"""The tables of the `progress` read model, and how rows get into them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ CREATE INDEX IF NOT EXISTS progress_v{v}_parent_idx ON progress_v{v} (tenant, pa
 CREATE INDEX IF NOT EXISTS progress_v{v}_stalls_idx ON progress_v{v} (stalls_at) WHERE stalls_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS progress_v{v}_ended_idx ON progress_v{v} (status, updated_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX IF NOT EXISTS progress_v{v}_job_idx ON progress_v{v} (tenant, (metadata ->> 'job_id'))
+    WHERE status IN ('pending', 'processing') AND metadata ->> 'job_id' IS NOT NULL;
 CREATE TABLE IF NOT EXISTS progress_stages_v{v} (
     tenant       text             NOT NULL,
     id           text             NOT NULL,
@@ -64,74 +66,52 @@ CREATE TABLE IF NOT EXISTS progress_children_v{v} (
 );
 """
 TABLES = ("progress", "progress_stages", "progress_children")
-PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
-DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 
-INSERT = """
-INSERT INTO progress_v{v} (tenant, id, version, company, type, status, progress, metadata, user_id, parent_id, weight,
-                           rule, stall_after, created_at, updated_at, position)
-VALUES ($1, $2, $3, $4, $5, 'pending', 0, $6, $7, $8, $9, $10, $11, $12, $12, $13)
+# Rows travel as rows of the tables' own types, which is cheaper than an array for each column.
+_INSERT = "INSERT INTO progress_v{v} SELECT n.* FROM {rows}"
+_UPDATE = """
+UPDATE progress_v{v} p
+   SET version = u.version, status = u.status, progress = u.progress, stage = u.stage,
+       stage_progress = u.stage_progress, rule = u.rule, checkpoint = u.checkpoint, result = u.result,
+       error = u.error, error_detail = u.error_detail, rate = u.rate, stalls_at = u.stalls_at,
+       stalled_at = u.stalled_at, started_at = u.started_at, updated_at = u.updated_at,
+       completed_at = u.completed_at, failed_at = u.failed_at, cancelled_at = u.cancelled_at
+  FROM {rows}
+ WHERE p.tenant = u.tenant AND p.id = u.id
 """
-INSERT_STAGES = """
-INSERT INTO progress_stages_v{v} (tenant, id, n, name, weight)
-SELECT $1, $2, n, name, weight FROM unnest($3::text[], $4::float8[]) WITH ORDINALITY AS s (name, weight, n)
+_PUT_STAGES = """
+INSERT INTO progress_stages_v{v} SELECT s.* FROM {rows}
+    ON CONFLICT (tenant, id, n) DO UPDATE
+   SET status = excluded.status, progress = excluded.progress, started_at = excluded.started_at,
+       completed_at = excluded.completed_at
 """
-# What every event but a stall does: it is a sign of life.
-TOUCH = """version = $3, updated_at = $4::timestamptz, stalled_at = NULL,
-    stalls_at = CASE WHEN {processing} THEN $4 + make_interval(secs => stall_after) END"""
-GOES_ON = TOUCH.format(processing="true")
-ENDS = TOUCH.format(processing="false")
-STAYS = TOUCH.format(processing="status = 'processing'")
-ONE = "WHERE tenant = $1 AND id = $2"
-UPDATE = f"""
-UPDATE progress_v{{v}} SET {GOES_ON}, status = 'processing', started_at = coalesce(started_at, $4), progress = $5,
-       rate = $6, stage = coalesce($7, stage), stage_progress = coalesce($8, stage_progress) {ONE}
+_PUT_CHILDREN = """
+INSERT INTO progress_children_v{v} SELECT c.* FROM {rows}
+    ON CONFLICT (tenant, id, child_id) DO UPDATE SET status = excluded.status
 """
-ENTER_STAGE = f"""
-UPDATE progress_stages_v{{v}} s
-   SET status = CASE WHEN s.n < c.n OR $4::float8 = 100 THEN 'completed' ELSE 'processing' END,
-       progress = CASE WHEN s.n < c.n THEN 100 ELSE $4 END,
-       started_at = coalesce(s.started_at, $5::timestamptz),
-       completed_at = CASE WHEN s.n < c.n OR $4 = 100 THEN coalesce(s.completed_at, $5) END
-  FROM (SELECT n FROM progress_stages_v{{v}} {ONE} AND name = $3) c
- WHERE s.tenant = $1 AND s.id = $2 AND s.n <= c.n AND (s.n = c.n OR s.status <> 'completed')
+INSERT = _INSERT.replace("{rows}", "unnest($1::progress_v{v}[]) AS n")
+UPDATE = _UPDATE.replace("{rows}", "unnest($1::progress_v{v}[]) AS u")
+PUT_STAGES = _PUT_STAGES.replace("{rows}", "unnest($1::progress_stages_v{v}[]) AS s")
+PUT_CHILDREN = _PUT_CHILDREN.replace("{rows}", "unnest($1::progress_children_v{v}[]) AS c")
+REMOVE = [
+    f"DELETE FROM {table}_v{{v}} WHERE (tenant, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+    for table in TABLES
+]
+# All of it where the reader has moved. A page has a progress as new or as changed, never as both.
+AT_ONCE = (
+    ", added AS (" + _INSERT.replace("{rows}", "moved, unnest($5::progress_v{v}[]) AS n") + ")"
+    ", changed AS (" + _UPDATE.replace("{rows}", "moved, unnest($6::progress_v{v}[]) AS u") + ")"
+    ", staged AS (" + _PUT_STAGES.replace("{rows}", "moved, unnest($7::progress_stages_v{v}[]) AS s") + ")"
+    ", parted AS (" + _PUT_CHILDREN.replace("{rows}", "moved, unnest($8::progress_children_v{v}[]) AS c") + ")"
+    " SELECT FROM moved"
+)
+FETCH = """
+SELECT p.tenant, p.id, p.version, p.status, p.progress, p.stage, p.rule::text, p.checkpoint::text, p.result::text,
+       p.error, p.error_detail::text, p.rate, p.stall_after, p.stalled_at, p.started_at, p.updated_at,
+       p.completed_at, p.failed_at, p.cancelled_at
+  FROM progress_v{v} p JOIN unnest($1::text[], $2::text[]) AS k(tenant, id) ON p.tenant = k.tenant AND p.id = k.id
 """
-COMPLETE = f"""
-UPDATE progress_v{{v}} p SET {ENDS}, status = 'completed', progress = $5, result = $6, completed_at = $4,
-       started_at = coalesce(started_at, $4),
-       stage = coalesce((SELECT name FROM progress_stages_v{{v}} {ONE} ORDER BY n DESC LIMIT 1), stage),
-       stage_progress = (SELECT 100 FROM progress_stages_v{{v}} {ONE} LIMIT 1) {ONE}
+FETCH_STAGES = """
+SELECT s.* FROM progress_stages_v{v} s
+  JOIN unnest($1::text[], $2::text[]) AS k(tenant, id) ON s.tenant = k.tenant AND s.id = k.id ORDER BY s.n
 """
-COMPLETE_STAGES = f"""
-UPDATE progress_stages_v{{v}}
-   SET status = 'completed', progress = 100, started_at = coalesce(started_at, $3::timestamptz),
-       completed_at = $3 {ONE} AND status <> 'completed'
-"""
-FAIL = f"UPDATE progress_v{{v}} SET {ENDS}, status = 'failed', failed_at = $4, error = $5, error_detail = $6 {ONE}"
-CANCEL = f"UPDATE progress_v{{v}} SET {ENDS}, status = 'cancelled', cancelled_at = $4, error = $5 {ONE}"
-RESUME = f"""
-UPDATE progress_v{{v}} SET {GOES_ON}, status = 'processing', failed_at = NULL, cancelled_at = NULL, error = NULL,
-       error_detail = NULL, rate = NULL {ONE}
-"""
-MARK_STAGE = f"""
-UPDATE progress_stages_v{{v}} SET status = $3 {ONE} AND status <> 'completed'
-   AND name = (SELECT stage FROM progress_v{{v}} {ONE})
-"""
-HEAR_CHILD = f"""
-UPDATE progress_v{{v}} SET version = $3, updated_at = $4::timestamptz, stalled_at = NULL, progress = $5, rate = $6,
-       status = CASE WHEN status = 'pending' AND $7 <> 'pending' THEN 'processing' ELSE status END,
-       started_at = CASE WHEN $7 <> 'pending' THEN coalesce(started_at, $4) ELSE started_at END,
-       stalls_at = CASE WHEN status = 'processing' OR $7 <> 'pending'
-                        THEN $4 + make_interval(secs => stall_after) END {ONE}
-"""
-PUT_CHILD = """
-INSERT INTO progress_children_v{v} VALUES ($1, $2, $3, $4) ON CONFLICT (tenant, id, child_id)
-    DO UPDATE SET status = excluded.status
-"""
-COUNT_JOBS = f"""
-UPDATE progress_v{{v}} SET version = $3, updated_at = $4::timestamptz, stalled_at = NULL, progress = $5, rate = $6,
-       status = $7, started_at = CASE WHEN $7 <> 'pending' THEN coalesce(started_at, $4) ELSE started_at END,
-       stalls_at = CASE WHEN $7 = 'processing' THEN $4 + make_interval(secs => stall_after) END, rule = $8 {ONE}
-"""
-CHECKPOINT = f"UPDATE progress_v{{v}} SET {STAYS}, checkpoint = $5 {ONE}"
-STALL = f"UPDATE progress_v{{v}} SET version = $3, stalled_at = $4, stalls_at = NULL {ONE}"

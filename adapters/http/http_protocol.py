@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from adapters.http.one_write import OneWrite
 
 HEAD_BYTES = 32_768
 HEAD_SECONDS = 20.0
@@ -26,7 +28,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._impatience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, OneWrite(transport, self.loop)))
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

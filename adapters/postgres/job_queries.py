@@ -21,7 +21,7 @@ from millrace.contracts import why as why_contract
 from millrace.contracts.job_graph import GetGraph
 from millrace.contracts.wire import Context
 from projections.job_links import job_graph
-from projections.jobs_queries import listed_jobs, one_job
+from projections.jobs_queries import listed_jobs, one_current_job, one_job
 from projections.why_queries import standing_of
 
 READER = "jobs"
@@ -86,6 +86,10 @@ class JobQueries:
             NoSuchAggregate: the tenant has no such job, or it was removed.
             BehindPosition: the read model has not come to its newest event in time.
         """
+        async with self._pool.acquire() as connection:
+            current = await one_current_job(connection, tenant, job_id, StreamName(KIND, tenant, job_id).text)
+        if current is not None:
+            return current
         await self._caught_up(tenant, job_id)
         async with self._pool.acquire() as connection:
             job = await one_job(connection, tenant, job_id)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from pydantic import SecretStr
 
 from adapters.postgres.due_progress import PostgresDueProgress
 from domain.live import Sample
+from handlers.progress_samples import HOLD_SECONDS, LOOK_SECONDS
 from handlers.progress_timers import ProgressTimers
 from infra.bootstrap import System, build
 from infra.composition import ROLES, Role
@@ -18,7 +20,7 @@ from infra.settings import Settings
 from millrace import Millrace, Progress
 from tests.support.eventually import eventually
 from tests.support.running import until
-from tests.support.systems import asked, batch, history, system, told
+from tests.support.systems import asked, batch, claimed, enqueued, history, reported, system, told
 
 OLD = -1.0  # seconds: whatever has ended is older
 
@@ -90,6 +92,43 @@ async def test_a_sample_is_not_shown_before_it_is_recorded(fresh_database_url: s
         assert (first.result["outcome"], second.result["outcome"]) == ("recorded", "sampled")
         assert (first.position is not None, second.position) == (True, None)
         assert second.result["progress"]["progress"] == 10
+
+
+async def test_the_last_sample_is_recorded_by_the_timer_when_nothing_follows(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        await told(running, "progress.create", {"id": "p"})
+        await told(running, "progress.update", {"progress_id": "p", "progress": 10, "seq": 1})
+        for seq in range(2, 20):
+            sampled = await told(
+                running, "progress.update", {"progress_id": "p", "progress": 10 + seq / 10, "seq": seq}
+            )
+        assert sampled.result["outcome"] == "sampled"
+        found = await eventually(lambda: shown(running, "p"), lambda found: found["progress"] > 10)
+        assert found["progress"] == 11.9
+        events = (await asked(running, "log.history", {"kind": "progress", "id": "p"}))["events"]
+        _, first, last = events
+        assert [event["data"]["seq"] for event in (first, last)] == [1, 19]
+        # No command brought it: the first of those after the recorded one had waited for as long as samples are held.
+        waited: timedelta = last["time"] - first["time"]
+        assert waited.total_seconds() >= HOLD_SECONDS
+    assert HOLD_SECONDS + LOOK_SECONDS < 1
+
+
+async def test_what_is_held_is_recorded_from_its_time_on_and_not_before(fresh_database_url: str) -> None:
+    # Without the loop that does it by the clock.
+    async with system(fresh_database_url, ["projector"]) as running:
+        await told(running, "progress.create", {"id": "p"})
+        await told(running, "progress.update", {"progress_id": "p", "progress": 10})
+        before = asyncio.get_running_loop().time()
+        await told(running, "progress.update", {"progress_id": "p", "progress": 11})
+        held = asyncio.get_running_loop().time()
+        await told(running, "progress.update", {"progress_id": "p", "progress": 12})
+        await running.progress_samples.record(running.pipeline, before)
+        assert (await shown(running, "p"))["progress"] == 10
+        await running.progress_samples.record(running.pipeline, held)
+        assert (await shown(running, "p"))["progress"] == 12
+        await running.progress_samples.record(running.pipeline)
+        assert await recorded(running, "p") == [0, 10, 12]
 
 
 async def test_a_process_that_stops_records_what_it_kept(fresh_database_url: str) -> None:
@@ -176,3 +215,26 @@ async def test_a_client_on_the_broker_sees_samples_between_the_events(
 
         await eventually(sampled)
     assert [each.progress for each in seen] == sorted(each.progress for each in seen)
+
+
+async def test_what_a_lost_attempt_has_left_open_fails_with_its_job_and_goes_on_with_it(
+    fresh_database_url: str,
+) -> None:
+    async with system(fresh_database_url, lease=0.5, unconfirmed=0.5) as running:
+        job_id = await enqueued(running, max_attempts=1)
+        [grant] = await claimed(running)
+        body = {"id": job_id, "metadata": {"job_id": job_id}}
+        await told(running, "progress.create", body)
+        await told(running, "progress.create", {"id": "other", "metadata": {"job_id": job_id}})
+        attempt = {"job_id": job_id, "attempt": grant["attempt"]}
+        await told(running, "job.renew", {"worker": "w-5", "attempts": [attempt]})
+        await told(running, "progress.update", {"progress_id": job_id, "progress": 40})
+        # The worker says nothing any more.
+        found = await eventually(lambda: shown(running, job_id), lambda found: found["status"] == "failed", 20.0)
+        assert "stopped renewing" in found["error"]
+        await told(running, "job.retry", {"job_id": job_id})
+        await told(running, "progress.resume", {"progress_id": job_id})
+        [grant] = await claimed(running)
+        await reported(running, grant)
+        await eventually(lambda: shown(running, job_id), lambda found: found["status"] == "completed", 20.0)
+        assert (await shown(running, "other"))["status"] == "pending"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
 from typing import Any
 
 import pytest
 
 from millrace import JobContext, JobStatus, Progress, ProgressRing, ProgressStatus, Snooze
-from millrace.testing.contracts.bench import Bench
+from millrace.testing.contracts.bench import DEADLINE, Bench, working
 from millrace.testing.contracts.client_progress import seen
+from millrace.testing.contracts.eventually import eventually
 
 AT_ONCE = {"kind": "fixed", "delay": 0.05, "jitter": 0}
 
@@ -112,6 +114,72 @@ class JobProgressContract:
         await tracker.complete("p2")
         await standing(bench, "album", 100, ProgressStatus.COMPLETED)
         assert {each.id for each in await tracker.list(parent_id="month")} == {"p1", "p2"}
+
+    async def test_the_progress_of_a_job_that_is_cancelled_while_it_waits_is_too(self, bench: Bench) -> None:
+        @bench.app.job
+        async def later(job: JobContext) -> None:
+            async with job.progress() as progress, job.progress(name="part"):
+                await progress.update(30)
+                raise Snooze(3600)
+
+        job = await bench.app.jobs.enqueue("later")
+        async with working(bench.app), asyncio.timeout(DEADLINE):
+            await eventually(lambda: bench.app.jobs.get(job.id), lambda found: found and found.status == "delayed")
+        assert (await seen(bench, job.id)).status is ProgressStatus.PROCESSING
+        await bench.app.jobs.cancel(job.id)
+        for id in (job.id, f"{job.id}.part"):
+            ended = await bench.until(lambda id=id: seen(bench, id), lambda read: read.status != "processing")  # type: ignore[misc]
+            assert ended.status is ProgressStatus.CANCELLED
+
+    async def test_a_whole_is_followed_live_while_its_parts_fail_and_go_on(self, bench: Bench) -> None:
+        tracker, told = bench.app.progress, list[Progress]()
+        await tracker.create(id="album", children={"mode": "mean", "expected": 2})
+        tracker.subscribe("album", told.append)
+        await bench.until(lambda: asyncio.sleep(0, len(told)), lambda count: count)
+        for photo in ("p1", "p2"):
+            await tracker.create(id=photo, parent_id="album")
+        await tracker.update("p1", 60)
+        await standing(bench, "album", 30)
+        await tracker.complete("p2")
+        await standing(bench, "album", 80)
+        await tracker.fail("p1", "disk full")
+        await standing(bench, "album", 80, ProgressStatus.FAILED)
+        await tracker.resume("p1")
+        await tracker.update("p1", 10)
+        await standing(bench, "album", 80)
+        await tracker.complete("p1")
+        await standing(bench, "album", 100, ProgressStatus.COMPLETED)
+        await bench.until(lambda: asyncio.sleep(0, told[-1].status), lambda status: status == "completed")
+        assert [each.progress for each in told] == sorted(each.progress for each in told)
+        statuses = [status for status, _ in groupby(each.status for each in told)]
+        assert statuses == ["pending", "processing", "failed", "processing", "completed"]
+        failed = next(each for each in told if each.status is ProgressStatus.FAILED)
+        assert failed.children is not None
+        assert (failed.children.completed, failed.children.failed, failed.children.open) == (1, 1, 0)
+
+    async def test_the_progress_of_a_job_is_cancelled_with_it(self, bench: Bench) -> None:
+        begun, over = asyncio.Event(), asyncio.Event()
+
+        @bench.app.job
+        async def endless(job: JobContext) -> None:
+            try:
+                async with job.progress(["load", "write"]) as progress:
+                    await progress.update(40, "write")
+                    begun.set()
+                    await asyncio.Event().wait()
+            finally:
+                over.set()
+
+        job = await bench.app.jobs.enqueue("endless")
+        async with working(bench.app), asyncio.timeout(DEADLINE):
+            await begun.wait()
+            await bench.app.jobs.cancel(job.id, "not needed any more")
+            await over.wait()
+        ended = await seen(bench, job.id)
+        assert (ended.status, ended.error, ended.progress) == (ProgressStatus.CANCELLED, "not needed any more", 70)
+        assert ended.stages is not None
+        assert [stage.status for stage in ended.stages] == ["completed", "cancelled"]
+        assert ended.cancelled_at is not None
 
     async def test_no_progress_is_a_part_of_itself(self, bench: Bench) -> None:
         tracker = bench.app.progress
