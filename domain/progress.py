@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from domain.aggregate import Aggregate
 from domain.errors import (
@@ -29,35 +29,13 @@ from domain.progress_events import (
     Stalled,
     Updated,
 )
-from domain.progress_stages import WHOLE, close
+from domain.progress_samples import Reached
+from domain.progress_stages import WHOLE, enter, index_of, mark, share_of
 
 KIND = "progress"
 OPEN = ("pending", "processing")
-Outcome = Literal["recorded", "sampled"]
 # `type` is a field of the aggregate.
 Moving: TypeAlias = type[Moved]
-
-
-class Window(NamedTuple):
-    """When an update is worth an event: after so many seconds, or so many percent, since the last one."""
-
-    seconds: float | None = 1.0
-    percent: float | None = None
-
-
-class Reached(NamedTuple):
-    """Where an update leads to.
-
-    Attributes:
-        turns: whether it begins the work or a stage, ends one, or ends a stall: that is never left out.
-        news: whether it leads any further.
-    """
-
-    stage: str | None
-    stage_progress: float | None
-    progress: float
-    turns: bool
-    news: bool
 
 
 class Progress(Aggregate):
@@ -138,28 +116,15 @@ class Progress(Aggregate):
             if percent <= self.progress:
                 return here
             return Reached(None, None, percent, turns or percent == WHOLE, True)
-        current, target = self._index(self.stage), self._target(stage)
+        current = index_of(self.stages, self.stage)
+        target = max(current, 0) if stage is None else index_of(self.stages, stage)
         if target < current:
             return here
         if target == current and percent <= self.stages[current]["progress"]:
             return here
-        overall = max(self.progress, self._weighted(target, percent))
+        overall = max(self.progress, share_of(self.stages, target, percent))
         turns = turns or target > current or percent == WHOLE
         return Reached(self.stages[target]["name"], percent, overall, turns, True)
-
-    def weigh(self, reached: Reached, now: datetime, window: Window) -> Outcome:
-        """Whether an update is to be recorded, by what was recorded before. One that leads nowhere is, now and then,
-        where somebody waits for signs of life."""
-        if reached.turns:
-            return "recorded"
-        silence = (now - self.updated_at).total_seconds()
-        if not reached.news:
-            awaited = self.status == "processing" and self.stall_after is not None
-            return "recorded" if awaited and silence >= (self.stall_after or 0.0) / 2 else "sampled"
-        if window.seconds is not None and silence >= window.seconds:
-            return "recorded"
-        grown = reached.progress - self.progress
-        return "recorded" if window.percent is not None and grown >= window.percent else "sampled"
 
     def update(self, reached: Reached, seq: int | None, now: datetime) -> None:
         """Records where an update leads to."""
@@ -200,10 +165,10 @@ class Progress(Aggregate):
         names = [each["name"] for each in self.stages]
         if stage is not None and stage not in names:
             raise UnknownStage(stage, names)
-        current = self._index(self.stage)
-        if stage is not None and self._index(stage) <= current:
+        current = index_of(self.stages, self.stage)
+        if stage is not None and index_of(self.stages, stage) <= current:
             raise NotFurther(stage, str(self.stage))
-        target = self._index(stage) if stage is not None else current + 1
+        target = index_of(self.stages, stage) if stage is not None else current + 1
         return self.reach(0.0, names[target]) if target < len(names) else self.reach(WHOLE, None)
 
     def complete(self, result: Any, now: datetime) -> None:
@@ -281,6 +246,18 @@ class Progress(Aggregate):
         if self.status not in OPEN:
             self.remove("retention", now)
 
+    def end_with_job(self, status: str, reason: str | None, now: datetime) -> None:
+        """Ends as its job has, unless it has ended before."""
+        if self.removed or self.status not in OPEN:
+            return
+        match status:
+            case "completed":
+                self.complete(None, now)
+            case "cancelled":
+                self.cancel(reason, now)
+            case _:
+                self.fail(reason or "its job failed", None, now)
+
     def start(self, at: datetime) -> None:
         if self.status == "pending":
             self.status = "processing"
@@ -291,21 +268,12 @@ class Progress(Aggregate):
 
     def enter(self, name: str, percent: float, at: datetime) -> None:
         """Makes a stage the current one, which completes those before it."""
-        for stage in self.stages:
-            if stage["name"] == name:
-                stage["status"] = "completed" if percent == WHOLE else "processing"
-                stage["progress"] = percent
-                stage["started_at"] = stage["started_at"] or at.isoformat()
-                stage["completed_at"] = at.isoformat() if percent == WHOLE else None
-                break
-            close(stage, at)
+        enter(self.stages, name, percent, at)
         self.stage = name
 
     def mark(self, status: str) -> None:
         """Gives the current stage a status, unless it is completed."""
-        for stage in self.stages:
-            if stage["name"] == self.stage and stage["status"] != "completed":
-                stage["status"] = status
+        mark(self.stages, self.stage, status)
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -360,21 +328,8 @@ class Progress(Aggregate):
         if self.status not in OPEN:
             raise ProgressEnded(self.status)
 
-    def _index(self, name: str | None) -> int:
-        """The place of a stage; -1 where none has begun."""
-        return next((n for n, stage in enumerate(self.stages) if stage["name"] == name), -1)
-
-    def _target(self, stage: str | None) -> int:
-        return self._index(stage) if stage is not None else max(self._index(self.stage), 0)
-
     def _stage_progress(self) -> float | None:
-        return None if self.stage is None else float(self.stages[self._index(self.stage)]["progress"])
-
-    def _weighted(self, target: int, percent: float) -> float:
-        """The overall percent once the stage `target` has `percent` and those before it are completed."""
-        done = sum(stage["weight"] for stage in self.stages[:target]) * WHOLE
-        done += self.stages[target]["weight"] * percent
-        return min(WHOLE, float(done / sum(stage["weight"] for stage in self.stages)))
+        return None if self.stage is None else float(self.stages[index_of(self.stages, self.stage)]["progress"])
 
     def rate_at(self, percent: float, now: datetime) -> float | None:
         """Percent a second since the work began or was resumed; None while that says nothing."""

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from domain.errors import Refusal
 from domain.live import Sample, Samples
-from domain.progress import Progress, Reached, Window
+from domain.progress import Progress
+from domain.progress_samples import Reached, Window, weigh
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from millrace.contracts.progress import UpdateProgress, shown
@@ -51,7 +52,7 @@ class ProgressSamples:
             reached = progress.reach(command.progress, command.stage)
         except Refusal:
             return None
-        if progress.weigh(reached, now, self._window) == "recorded":
+        if weigh(progress, reached, now, self._window) == "recorded":
             self._held.pop((context.tenant, command.progress_id), None)
             return None
         if reached.news and not self._hold(command, context, reached):

@@ -21,7 +21,7 @@ from adapters.samples import LocalSamples
 from adapters.tracing import Tracing
 from domain.channels import Channel
 from domain.live import Samples
-from domain.progress import Window
+from domain.progress_samples import Window
 from domain.tickets import Tickets
 from handlers.aggregates import Aggregates
 from handlers.archive import Archiver
@@ -43,6 +43,7 @@ from infra.migrate import migrate
 from infra.modules.circuits import circuit_watch
 from infra.modules.queues import store_settings
 from infra.modules.registry import build_modules
+from infra.notifying import require_notification_settings
 from infra.objects import archiver_of, object_store
 from infra.readers import projector_loops, reaction_loops, relay_loops
 from infra.settings import Settings
@@ -117,6 +118,7 @@ async def build(
         tracing: puts spans around commands, appends, the relay and projections.
     """
     configured = build_channels(settings)
+    require_notification_settings(settings)
     mapper = mapper or EventMapper()
     jobs = settings.modules.jobs
     storage = await Storage.started(await _migrated(dsn), mapper, jobs.leases)

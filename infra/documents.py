@@ -11,10 +11,10 @@ from uuid import UUID
 
 from adapters.amqp import asyncapi
 from adapters.http.access import Access
+from adapters.http.answers import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.app import create_app
 from adapters.http.health import Part
 from adapters.http.live_asyncapi import with_live_feed
-from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.samples import LocalSamples
 from domain.presence import Connected, Present
 from domain.tickets import Grant

@@ -14,6 +14,7 @@ from handlers.delivery import Deliveries
 from handlers.notification import NotificationPolicy
 from handlers.notification_retention import NotificationRetention
 from handlers.pipeline import Pipeline
+from infra.channel_callbacks import build_callbacks
 from infra.settings import Settings
 from infra.storage import Storage
 from infra.template_folder import read_folders, require_folder
@@ -33,7 +34,7 @@ def notification_policy(settings: Settings, through: Iterable[str]) -> Notificat
     """How notifications are sent, given the channels that have a provider.
 
     Raises:
-        SettingsError: a folder of templates is not there, or one of them cannot be used.
+        SettingsError: a template cannot be used.
     """
     section = settings.modules.notifications
     inbox = section.channels.get("in-app")
@@ -48,21 +49,30 @@ def notification_policy(settings: Settings, through: Iterable[str]) -> Notificat
     )
 
 
-def _folders(settings: Settings) -> list[Path]:
-    """Where templates lie: those of the mails go before the others. Nobody has to have the folder that is the default.
+def require_notification_settings(settings: Settings) -> None:
+    """Return where the service can start with them; asked before it connects to anything.
 
     Raises:
-        SettingsError: a folder that the settings name is not there.
+        SettingsError: a folder of templates that they name is not there, or a key for the calls of a provider is none.
     """
     section = settings.modules.notifications
-    mail, shared = section.channels.get("email"), Path(section.templates.dir)
-    folders = []
+    if not section.enabled:
+        return
+    mail = section.channels.get("email")
     if mail is not None and mail.template_dir is not None:
-        key = "modules.notifications.channels.email.template_dir"
-        folders.append(require_folder(key, Path(mail.template_dir)))
+        require_folder("modules.notifications.channels.email.template_dir", Path(mail.template_dir))
+    # Nobody has to have the folder that is the default.
     if "dir" in section.templates.model_fields_set:
-        require_folder("modules.notifications.templates.dir", shared)
-    return [*folders, shared]
+        require_folder("modules.notifications.templates.dir", Path(section.templates.dir))
+    build_callbacks(settings)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """Where templates lie: those of the mails go before the others."""
+    section = settings.modules.notifications
+    mail = section.channels.get("email")
+    named = [mail.template_dir] if mail is not None and mail.template_dir is not None else []
+    return [Path(each) for each in (*named, section.templates.dir)]
 
 
 def notifying_of(

@@ -64,8 +64,6 @@ CREATE INDEX IF NOT EXISTS jobs_v{{v}}_created_idx ON jobs_v{{v}} USING brin (cr
     + job_links.CREATE
     + dead_letters.CREATE
 )
-PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
-DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 
 # Rows travel as rows of the table's own type, which is cheaper than an array for each column.
 INSERT = "INSERT INTO jobs_v{v} SELECT * FROM unnest($1::jobs_v{v}[])"

@@ -11,8 +11,9 @@ from domain import inbox, template
 from domain import notification_events as events
 from domain.notification import KIND
 from domain.ports import RecordedEvent
-from projections.notifications_schema import CREATE, DROP, PUBLISH, TABLES
+from projections.notifications_schema import CREATE, TABLES
 from projections.projection import Connection, events_of
+from projections.tables import VersionedTables
 
 STEP = """
 INSERT INTO {table} (tenant, notification_id, channel, user_id, position, throttle_key, digest_key, is_digest, status,
@@ -26,27 +27,13 @@ ON CONFLICT (tenant, notification_id, channel) DO UPDATE
 """
 
 
-class NotificationsProjection:
+class NotificationsProjection(VersionedTables):
     """Implements `projections.projection.Projection`."""
 
     name = "notifications"
     kinds = frozenset({KIND, inbox.KIND, template.KIND})
     views: tuple[str, ...] = TABLES
-
-    async def create(self, connection: Connection, version: int) -> None:
-        await connection.execute(CREATE.format(v=version))
-
-    async def publish(self, connection: Connection, version: int) -> None:
-        await connection.execute(PUBLISH.format(v=version))
-
-    async def drop(self, connection: Connection, version: int) -> None:
-        await connection.execute(DROP.format(v=version))
-
-    def tables(self, version: int) -> Sequence[str]:
-        return [f"{table}_v{version}" for table in TABLES]
-
-    def forget(self) -> None:
-        """Nothing is remembered between pages."""
+    definition = CREATE
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
         own = [recorded for kind in self.kinds for recorded in events_of(kind, events)]

@@ -87,5 +87,3 @@ CREATE TABLE IF NOT EXISTS templates_v{v} (
 );
 """
 TABLES = ("notifications", "notification_deliveries", "inboxes", "templates")
-PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
-DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)

@@ -13,6 +13,7 @@ from domain.progress_events import Created, ProgressEvent, Removed
 from projections import progress_schema as sql
 from projections.progress_rows import Fixed, ProgressRow
 from projections.projection import Connection, Statement, events_of
+from projections.tables import VersionedTables
 
 REMEMBERED = 10_000
 ENDED = frozenset({"completed", "cancelled"})
@@ -35,27 +36,16 @@ class _Page:
         return [added, changed, stages, [child for row in self.touched.values() for child in row.children()]]
 
 
-class ProgressProjection:
+class ProgressProjection(VersionedTables):
     """Implements `projections.projection.Projection` and `AtOnce`."""
 
     name = "progress"
     kinds = frozenset({KIND})
     views: tuple[str, ...] = sql.TABLES
+    definition = sql.CREATE
 
     def __init__(self) -> None:
         self._rows: OrderedDict[Key, ProgressRow] = OrderedDict()
-
-    async def create(self, connection: Connection, version: int) -> None:
-        await connection.execute(sql.CREATE.format(v=version))
-
-    async def publish(self, connection: Connection, version: int) -> None:
-        await connection.execute(sql.PUBLISH.format(v=version))
-
-    async def drop(self, connection: Connection, version: int) -> None:
-        await connection.execute(sql.DROP.format(v=version))
-
-    def tables(self, version: int) -> Sequence[str]:
-        return [f"{table}_v{version}" for table in sql.TABLES]
 
     def forget(self) -> None:
         self._rows.clear()

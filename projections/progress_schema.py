@@ -43,6 +43,8 @@ CREATE INDEX IF NOT EXISTS progress_v{v}_parent_idx ON progress_v{v} (tenant, pa
 CREATE INDEX IF NOT EXISTS progress_v{v}_stalls_idx ON progress_v{v} (stalls_at) WHERE stalls_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS progress_v{v}_ended_idx ON progress_v{v} (status, updated_at)
     WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX IF NOT EXISTS progress_v{v}_job_idx ON progress_v{v} (tenant, (metadata ->> 'job_id'))
+    WHERE status IN ('pending', 'processing') AND metadata ->> 'job_id' IS NOT NULL;
 CREATE TABLE IF NOT EXISTS progress_stages_v{v} (
     tenant       text             NOT NULL,
     id           text             NOT NULL,
@@ -64,8 +66,6 @@ CREATE TABLE IF NOT EXISTS progress_children_v{v} (
 );
 """
 TABLES = ("progress", "progress_stages", "progress_children")
-PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
-DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 
 # Rows travel as rows of the tables' own types, which is cheaper than an array for each column.
 _INSERT = "INSERT INTO progress_v{v} SELECT n.* FROM {rows}"

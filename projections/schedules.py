@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from domain import schedule, schedule_events
 from domain.ports import RecordedEvent
 from projections.projection import Connection, events_of
+from projections.tables import VersionedTables
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS schedules_v{v} (
@@ -49,27 +50,13 @@ SELECT {SHOWN} FROM schedules
 """
 
 
-class SchedulesProjection:
+class SchedulesProjection(VersionedTables):
     """Implements `projections.projection.Projection`."""
 
     name = "schedules"
     kinds = frozenset({schedule.KIND})
     views: tuple[str, ...] = ("schedules",)
-
-    async def create(self, connection: Connection, version: int) -> None:
-        await connection.execute(CREATE.format(v=version))
-
-    async def publish(self, connection: Connection, version: int) -> None:
-        await connection.execute(f"CREATE OR REPLACE VIEW schedules AS SELECT * FROM schedules_v{version}")
-
-    async def drop(self, connection: Connection, version: int) -> None:
-        await connection.execute(f"DROP TABLE IF EXISTS schedules_v{version}")
-
-    def tables(self, version: int) -> Sequence[str]:
-        return [f"schedules_v{version}"]
-
-    def forget(self) -> None:
-        """Nothing is remembered between pages."""
+    definition = CREATE
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
         for event in events_of(schedule.KIND, events):

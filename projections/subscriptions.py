@@ -8,6 +8,7 @@ from typing import Any
 from domain import subscription
 from domain.ports import RecordedEvent
 from projections.projection import Connection, events_of
+from projections.tables import VersionedTables
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS subscriptions_v{v} (
@@ -33,35 +34,19 @@ CREATE TABLE IF NOT EXISTS parked_events_v{v} (
 );
 """
 TABLES = ("subscriptions", "parked_events")
-PUBLISH = "".join(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM {table}_v{{v}};\n" for table in TABLES)
-DROP = "".join(f"DROP TABLE IF EXISTS {table}_v{{v}};\n" for table in TABLES)
 SELECT = "SELECT tenant, name, pattern, delivery, priority, max_attempts, is_active, position FROM subscriptions"
 PARKED = """
 SELECT event_id, position, error, attempts, at FROM parked_events WHERE tenant = $1 AND name = $2 ORDER BY position
 """
 
 
-class SubscriptionsProjection:
+class SubscriptionsProjection(VersionedTables):
     """Implements `projections.projection.Projection`."""
 
     name = "subscriptions"
     kinds = frozenset({subscription.KIND})
     views: tuple[str, ...] = TABLES
-
-    async def create(self, connection: Connection, version: int) -> None:
-        await connection.execute(CREATE.format(v=version))
-
-    async def publish(self, connection: Connection, version: int) -> None:
-        await connection.execute(PUBLISH.format(v=version))
-
-    async def drop(self, connection: Connection, version: int) -> None:
-        await connection.execute(DROP.format(v=version))
-
-    def tables(self, version: int) -> Sequence[str]:
-        return [f"{table}_v{version}" for table in TABLES]
-
-    def forget(self) -> None:
-        """Nothing is remembered between pages."""
+    definition = CREATE
 
     async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
         for event in events_of(subscription.KIND, events):

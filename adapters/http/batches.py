@@ -12,7 +12,7 @@ from starlette.responses import Response
 from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models import BatchChanged
+from adapters.http.models.batch import BatchChanged
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond

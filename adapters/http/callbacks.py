@@ -13,7 +13,7 @@ from starlette.responses import Response
 from adapters.channels.callback import BadSignature, Callback, CallbackReader, Told, UnreadableCallback
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models import Success
+from adapters.http.models.success import Success
 from adapters.http.operations import errors
 from adapters.http.problems import HttpProblem, invalid, problem
 from adapters.http.respond import respond

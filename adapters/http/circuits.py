@@ -10,7 +10,7 @@ from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
 from adapters.http.jobs import Reason
-from adapters.http.models import CircuitReply
+from adapters.http.models.circuit import CircuitReply
 from adapters.http.operations import errors, takes
 from adapters.http.respond import respond
 from millrace.contracts.circuit import Circuit, CircuitPolicy

@@ -12,7 +12,7 @@ from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
 from adapters.http.jobs import Reason, view
-from adapters.http.models import DeadLetterView, JobChanged, Undone
+from adapters.http.models.job import DeadLetterView, JobChanged, Undone
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond

@@ -21,8 +21,8 @@ from adapters.http import (
     subscriptions,
     templates,
 )
+from adapters.http.answers import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.call import REPLY_PREFIXES
-from adapters.http.models import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.operations import ERRORS, PROBLEM_REF
 from millrace.contracts import circuit, inbox, job, progress, queue, schedule, template
 from millrace.contracts.catalogue import COMMANDS, QUERIES

@@ -15,7 +15,7 @@ from adapters.http.call import call_of
 from adapters.http.door import Door, shutdown_of
 from adapters.http.live_formats import SseFormat
 from adapters.http.live_handshake import LiveFeeds
-from adapters.http.models import Published
+from adapters.http.models.event import Published
 from adapters.http.operations import errors, takes
 from adapters.http.problems import HttpProblem
 from adapters.http.respond import respond

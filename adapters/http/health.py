@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from adapters.http.access import Access
 from adapters.http.call import call_of
-from adapters.http.models import Healthy, Readiness
+from adapters.http.models.health import Healthy, Readiness
 from adapters.http.operations import errors
 from adapters.http.respond import encode
 

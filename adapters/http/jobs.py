@@ -12,7 +12,9 @@ from starlette.responses import Response
 from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models import AggregateState, JobChanged, JobCreated, JobView, Success
+from adapters.http.models.job import JobChanged, JobCreated, JobView
+from adapters.http.models.log import AggregateState
+from adapters.http.models.success import Success
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond

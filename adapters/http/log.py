@@ -12,7 +12,7 @@ from starlette.responses import Response
 from adapters.http.call import call_of
 from adapters.http.door import Door
 from adapters.http.jobs import StateAt
-from adapters.http.models import AggregateState
+from adapters.http.models.log import AggregateState
 from adapters.http.operations import errors
 from adapters.http.paging import next_page
 from adapters.http.respond import respond

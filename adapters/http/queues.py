@@ -12,7 +12,7 @@ from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
 from adapters.http.jobs import Reason
-from adapters.http.models import QueueReply
+from adapters.http.models.queue import QueueReply
 from adapters.http.operations import errors, takes
 from adapters.http.respond import respond
 from millrace.contracts.queue import Drained, Queue, QueueSettings

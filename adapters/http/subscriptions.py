@@ -10,7 +10,7 @@ from starlette.responses import Response
 from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models import SubscriptionReply
+from adapters.http.models.event import SubscriptionReply
 from adapters.http.operations import errors, takes
 from adapters.http.respond import respond
 from millrace.contracts.event import Subscribe, Subscription

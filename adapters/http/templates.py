@@ -10,7 +10,8 @@ from starlette.responses import Response
 from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models import Success, TemplateReply
+from adapters.http.models.success import Success
+from adapters.http.models.template import TemplateReply
 from adapters.http.operations import errors, takes
 from adapters.http.respond import respond
 from millrace.contracts.notification import Bag

@@ -65,11 +65,36 @@ class Operation:
 
 @dataclass(slots=True)
 class Batch:
-    """What goes into one transaction; without `claims` no claim is served in it."""
+    """What goes into one transaction.
+
+    Attributes:
+        claims: whether claims may be served in it.
+        checked: whether every append is judged first; else only those that may be stored under a condition.
+    """
 
     units: list[Unit] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     claims: bool = True
+    checked: bool = False
+
+    def smaller(self) -> list[Batch]:
+        """What to try one after the other where the batch fails for a reason of its own: its halves, until the one
+        append that causes it is alone; nothing where it is alone already.
+
+        The claims are left out first: trouble with them must not keep anybody's append from being stored. The halves
+        are checked, for an append that stands on one that has failed must conflict.
+        """
+        pieces = len(self.units) + len(self.operations)
+        if self.claims and pieces:
+            return [Batch(self.units, self.operations, claims=False, checked=True)]
+        if pieces <= 1:
+            return []
+        half = pieces // 2
+        halves = (self.units,) if self.operations else (self.units[:half], self.units[half:])
+        return [
+            *(Batch(operations=[operation], claims=False) for operation in self.operations),
+            *(Batch(units, claims=False, checked=True) for units in halves if units),
+        ]
 
 
 def next_batch(waiting: deque[Unit], operations: list[Operation]) -> Batch:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -24,13 +25,7 @@ from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_AND_GRANT, APPEND_BATCH, ENVELOPE_BYTES, BatchRows
 from adapters.postgres.tail import EventTail
 from adapters.postgres.verdicts import Verdicts, is_guarded, verdicts
-from domain.ports import (
-    Append,
-    Appended,
-    Outcome,
-    StoreOverloaded,
-    StoreUnavailable,
-)
+from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable
 
 MAX_WAITING = 50_000
 ANSWER_SECONDS = 2.0
@@ -128,7 +123,7 @@ class GroupCommit:
                 log.error("a batch failed unexpectedly", action="batch_failed", error=repr(error), exc_info=True)
                 self._lost(batch, error)
 
-    async def _commit(self, batch: Batch, checked: bool = False) -> None:
+    async def _commit(self, batch: Batch) -> None:
         try:
             connection = await self._connected()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
@@ -139,22 +134,19 @@ class GroupCommit:
             self._try_again_for_claims()
             return
         try:
-            await self._transaction(connection, batch, checked)
+            await self._transaction(connection, batch)
         except asyncpg.UniqueViolationError as error:
             # Somebody was faster with a version or a command: look first who it is, under the lock.
-            await (self._bisect(batch, error) if checked else self._commit(batch, checked=True))
+            await (self._try_smaller(batch, error) if batch.checked else self._commit(replace(batch, checked=True)))
         except (*CONNECTION_ERRORS, asyncpg.LockNotAvailableError) as error:
             self._lost(batch, error)
         except Exception as error:
-            await self._bisect(batch, error)
+            await self._try_smaller(batch, error)
 
-    async def _transaction(self, connection: Connection, batch: Batch, checked: bool) -> None:
-        """A flush is one statement and a transaction by itself, unless something else has to run under the lock too.
-
-        Where `checked`, every append is judged first; else only those that may be stored under a condition.
-        """
+    async def _transaction(self, connection: Connection, batch: Batch) -> None:
+        """A flush is one statement and a transaction by itself, unless something else has to run under the lock too."""
         rows = BatchRows()
-        judged = checked or any(is_guarded(unit.append) for unit in batch.units)
+        judged = batch.checked or any(is_guarded(unit.append) for unit in batch.units)
         if not judged and not batch.operations:
             lasts = [rows.add(unit.append, unit.stored) for unit in batch.units]
             claims = self._served(batch, rows)
@@ -172,7 +164,7 @@ class GroupCommit:
                 for operation in batch.operations:
                     results.append(await operation.run(connection))
                 if judged:
-                    found = await verdicts(connection, [unit.append for unit in batch.units], all_of_them=checked)
+                    found = await verdicts(connection, [unit.append for unit in batch.units], all_of_them=batch.checked)
                 lasts = [
                     None if outcome is not None else rows.add(unit.append, unit.stored, found.links.get(number, ()))
                     for number, (unit, outcome) in enumerate(zip(batch.units, found.outcomes, strict=True))
@@ -239,27 +231,13 @@ class GroupCommit:
             self._tail.extend(events, sizes)
             self._on_commit(events[-1].position, {event.stream.kind for event in events})
 
-    async def _bisect(self, batch: Batch, error: Exception) -> None:
-        """A batch that fails for a reason of its own is halved until the one append that causes it is alone.
-
-        The claims are left out first: trouble with them must not keep anybody's append from being stored. The halves
-        are checked, for an append that stands on one that has failed must conflict.
-        """
-        pieces = len(batch.units) + len(batch.operations)
-        if batch.claims and pieces:
-            await self._commit(Batch(batch.units, batch.operations, claims=False), checked=True)
-        elif pieces <= 1:
+    async def _try_smaller(self, batch: Batch, error: Exception) -> None:
+        smaller = batch.smaller()
+        for each in smaller:
+            await self._commit(each)
+        if not smaller:
             log.error("append failed", action="append_failed", error=repr(error))
             self._fail([*batch.units, *batch.operations], error)
-        elif batch.operations:
-            for operation in batch.operations:
-                await self._commit(Batch(operations=[operation], claims=False))
-            if batch.units:
-                await self._commit(Batch(units=batch.units, claims=False), checked=True)
-        else:
-            half = pieces // 2
-            await self._commit(Batch(units=batch.units[:half], claims=False), checked=True)
-            await self._commit(Batch(units=batch.units[half:], claims=False), checked=True)
 
     def _lost(self, batch: Batch, error: Exception) -> None:
         log.warning("connection to PostgreSQL lost during an append", action="store_connection_lost", error=repr(error))

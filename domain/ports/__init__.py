@@ -23,7 +23,7 @@ from domain.ports.appends import (
     Work,
 )
 from domain.ports.circuits import AttemptCount, CircuitBook, CircuitRow, CircuitSum
-from domain.ports.due import DueProgress, DueSchedule, DueSchedules
+from domain.ports.due import DueProgress, DueSchedule, DueSchedules, LeftBehind
 from domain.ports.jobs import (
     BatchCounts,
     BatchTally,
@@ -75,6 +75,7 @@ __all__ = [
     "JobLogs",
     "KeyTaken",
     "LapsedLease",
+    "LeftBehind",
     "Loaded",
     "Metadata",
     "Orphan",

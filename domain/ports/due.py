@@ -35,11 +35,23 @@ class DueSchedules(Protocol):
         ...
 
 
+class LeftBehind(NamedTuple):
+    """An open progress of a job that has ended."""
+
+    tenant: str
+    id: str
+    job_id: str
+
+
 class DueProgress(Protocol):
     """Finds progress in the read model by what time has done to it, by the database's clock."""
 
     async def silent(self, limit: int) -> list[tuple[str, str]]:
         """(tenant, id) of those of which nothing was heard for as long as they say is too long."""
+        ...
+
+    async def left_behind(self, limit: int) -> list[LeftBehind]:
+        """Those that jobs have made which ended without them: while they waited, or with their worker."""
         ...
 
     async def expired(self, status: str, age: float, limit: int) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from millrace.contracts.failures import Failure, failure_of
 from millrace.contracts.json_patch import PatchFailed, patched
 from millrace.testing.job_state import JobState
 from millrace.testing.log import TYPES, MemoryLog, Recorded, Stream
-from millrace.testing.queries import Query, position_before
+from millrace.testing.query import Query, position_before
 from millrace.testing.refusals import Refusal
 
 REPAIRS = ("job.revived", "job.edited", "job.edit_undone", "job.retry_undone")

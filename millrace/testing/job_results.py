@@ -12,7 +12,7 @@ from millrace.contracts import job_result as contract
 from millrace.contracts.job import Report
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Stream
-from millrace.testing.queries import Query
+from millrace.testing.query import Query
 from millrace.testing.refusals import Refusal
 
 NOT_WHAT_IT_SAYS = "content: it is not base64 of at most 512 KiB that has the SHA-256 it is said to have; send it again"

@@ -39,9 +39,11 @@ from millrace.testing.commands import (
 )
 from millrace.testing.dead_letters import DeadLetterQueries
 from millrace.testing.job_logs import MemoryJobLogs
+from millrace.testing.job_queries import JobQueries
 from millrace.testing.job_results import MemoryResults
 from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog, Stream
+from millrace.testing.log_queries import LogQueries
 from millrace.testing.many_jobs import Wish, change_many
 from millrace.testing.notification_deliveries import MemoryDeliveries
 from millrace.testing.notifications import MemoryNotifications
@@ -113,7 +115,9 @@ class InMemory:
         self.circuits = self.claims.circuits = Circuits(self.log, self.clock, self._pipeline.execute)
         self.scheduler = Scheduler(self.log, self.clock, self._pipeline.execute)
         self._queries = {
-            **Queries(self.log, self.claims, self.job_logs, self.circuits).routes(),
+            **JobQueries(self.log, self.claims, self.job_logs, self.circuits).routes(),
+            **Queries(self.log, self.claims, self.circuits).routes(),
+            **LogQueries(self.log).routes(),
             **DeadLetterQueries(self.log).routes(),
             **self.results.query_routes(),
             **self._progress.queries(),
@@ -200,6 +204,10 @@ class InMemory:
         if isinstance(state, JobState):
             self.circuits.recorded(stream, state)
             self.results.recorded(stream, state)
+            if state.ended:
+                error = state.errors[-1]["message"] if state.errors else None
+                reason = state.cancel_reason if state.status == "cancelled" else error
+                self._progress.end_with_job(stream, state.status, reason)
         self.notifications.recorded(stream, state)
         if isinstance(state, ScheduleState):
             self.scheduler.recorded(stream, state)

@@ -17,7 +17,7 @@ from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.many_jobs import places
 from millrace.testing.notification_state import InboxState, NotificationState
-from millrace.testing.queries import Query, position_before
+from millrace.testing.query import Query, position_before
 from millrace.testing.refusals import Refusal
 from millrace.testing.states import State
 from millrace.testing.templates import MemoryTemplates

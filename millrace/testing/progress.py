@@ -15,7 +15,7 @@ from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Origin, Stream
 from millrace.testing.progress_jobs import count_jobs, rule_of_jobs
 from millrace.testing.progress_state import ProgressState
-from millrace.testing.queries import Query, position_before
+from millrace.testing.query import Query, position_before
 from millrace.testing.refusals import Refusal
 
 KIND = "progress"
@@ -124,6 +124,18 @@ class MemoryProgress:
         state = self._log.append(stream, [fact], Origin.of(context, None), self._clock.now())
         assert isinstance(state, ProgressState)
         self.recorded(stream, state)
+
+    def end_with_job(self, job: Stream, status: str, reason: str | None) -> None:
+        """Ends what the job has left open."""
+        for stream, state in list(self._log.states.items()):
+            if stream.tenant != job.tenant or not isinstance(state, ProgressState) or state.removed:
+                continue
+            own = stream.id == job.id or stream.id.startswith(f"{job.id}.")
+            if not own or state.metadata.get("job_id") != job.id:
+                continue
+            if facts := decisions.end_with_job(state, status, reason):
+                self._log.append(stream, facts, self._origin(stream, job.id), self._clock.now())
+                self.recorded(stream, state)
 
     def count_jobs(self, batch: Stream, counts: Mapping[str, Any]) -> None:
         """Tells the batch's progress, if it has one, where the jobs have got to."""

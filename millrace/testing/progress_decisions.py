@@ -102,6 +102,18 @@ def stall(progress: ProgressState, now: datetime) -> list[Fact]:
     return [contract.ProgressStalled(after=progress.stall_after, since=progress.updated_at)]
 
 
+def end_with_job(progress: ProgressState, status: str, reason: str | None) -> list[Fact]:
+    """The job that made it has ended."""
+    if progress.status not in OPEN:
+        return []
+    if status == "completed":
+        return [contract.ProgressCompleted(**kin(progress), status="completed", progress=WHOLE)]
+    if status == "cancelled":
+        told = {**kin(progress), "status": "cancelled", "progress": progress.progress}
+        return [contract.ProgressCancelled(**told, reason=reason)]
+    return [_failed(progress, progress.progress, reason or "its job failed", None)]
+
+
 def hear_child(progress: ProgressState, child: ProgressState, now: datetime) -> list[Fact]:
     """A child stands somewhere else now."""
     if progress.removed or progress.rule is None or progress.status in ("completed", "cancelled"):

@@ -12,7 +12,7 @@ from millrace.contracts.wire import Context, Fact
 from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Stream
 from millrace.testing.notification_state import TemplateState
-from millrace.testing.queries import Query
+from millrace.testing.query import Query
 from millrace.testing.refusals import Refusal
 
 KIND = "template"

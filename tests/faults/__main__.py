@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import shutil
 import sys
-import traceback
-from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tests.faults.attempt import attempted
 from tests.faults.cleanly import run_cleanly
 from tests.faults.figures import figures
 from tests.faults.harness.folders import temporary
 from tests.faults.harness.phase import Outcome, Phase
-from tests.faults.harness.phase_run import Progress as Shown
-from tests.faults.harness.phase_run import run_phase
 from tests.faults.profiles import PROFILES, left_out
 from tests.faults.report import table, written
-
-# Start, settling, the consumers' patience and the last rebuild together, beside what the nemesis may take.
-AROUND_SECONDS = 360.0
 
 
 def main() -> int:
@@ -65,10 +57,13 @@ async def _run(phases: list[Phase], seed: int, console: Console, profile: str, c
             progress.update(tasks[name], completed=done, total=of)
 
         for phase in phases:
-            outcome = await _attempted(phase, seed, folder / phase.name.replace(" ", "-"), show)
+            outcome = await attempted(phase, seed, folder / phase.name.replace(" ", "-"), show)
             outcomes.append(outcome)
             verdict = f"broken: {', '.join(outcome.findings)}" if outcome.findings else "kept"
             progress.update(tasks[phase.name], description=f"{phase.name}: {verdict}")
+            if not console.is_terminal:
+                # Bars are shown at the end only there.
+                console.print(f"{phase.name}: {verdict} after {outcome.seconds:.0f} s")
             report = written(profile, seed, command, began, outcomes, known)
             if not outcome.findings:
                 shutil.rmtree(outcome.folder, ignore_errors=True)
@@ -76,23 +71,6 @@ async def _run(phases: list[Phase], seed: int, console: Console, profile: str, c
         shutil.rmtree(folder, ignore_errors=True)
     print(table(report))
     return outcomes
-
-
-async def _attempted(phase: Phase, seed: int, folder: Path, show: Shown) -> Outcome:
-    """Runs a phase; one that breaks off or hangs is an outcome too, so that the others still have their time."""
-    try:
-        async with asyncio.timeout(phase.limit + AROUND_SECONDS):
-            return await run_phase(phase, seed, folder, show)
-    except Exception as error:
-        return _broken_off(phase, seed, folder, error)
-
-
-def _broken_off(phase: Phase, seed: int, folder: Path, error: Exception) -> Outcome:
-    folder.mkdir(exist_ok=True)
-    told = folder / "broken-off"
-    told.write_text("".join(traceback.format_exception(error)))
-    found = {"C10 no recovery": [f"the phase broke off, see {told}: {error!r}"]}
-    return Outcome(phase.name, seed, found, Counter(), folder=str(folder))
 
 
 def _arguments() -> argparse.Namespace:

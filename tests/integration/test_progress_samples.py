@@ -20,7 +20,7 @@ from infra.settings import Settings
 from millrace import Millrace, Progress
 from tests.support.eventually import eventually
 from tests.support.running import until
-from tests.support.systems import asked, batch, history, system, told
+from tests.support.systems import asked, batch, claimed, enqueued, history, reported, system, told
 
 OLD = -1.0  # seconds: whatever has ended is older
 
@@ -215,3 +215,26 @@ async def test_a_client_on_the_broker_sees_samples_between_the_events(
 
         await eventually(sampled)
     assert [each.progress for each in seen] == sorted(each.progress for each in seen)
+
+
+async def test_what_a_lost_attempt_has_left_open_fails_with_its_job_and_goes_on_with_it(
+    fresh_database_url: str,
+) -> None:
+    async with system(fresh_database_url, lease=0.5, unconfirmed=0.5) as running:
+        job_id = await enqueued(running, max_attempts=1)
+        [grant] = await claimed(running)
+        body = {"id": job_id, "metadata": {"job_id": job_id}}
+        await told(running, "progress.create", body)
+        await told(running, "progress.create", {"id": "other", "metadata": {"job_id": job_id}})
+        attempt = {"job_id": job_id, "attempt": grant["attempt"]}
+        await told(running, "job.renew", {"worker": "w-5", "attempts": [attempt]})
+        await told(running, "progress.update", {"progress_id": job_id, "progress": 40})
+        # The worker says nothing any more.
+        found = await eventually(lambda: shown(running, job_id), lambda found: found["status"] == "failed", 20.0)
+        assert "stopped renewing" in found["error"]
+        await told(running, "job.retry", {"job_id": job_id})
+        await told(running, "progress.resume", {"progress_id": job_id})
+        [grant] = await claimed(running)
+        await reported(running, grant)
+        await eventually(lambda: shown(running, job_id), lambda found: found["status"] == "completed", 20.0)
+        assert (await shown(running, "other"))["status"] == "pending"

@@ -12,7 +12,8 @@ from domain.aggregate import Event, Unreadable
 from domain.errors import UnreadableHistory
 from domain.job import Job
 from domain.ports import Metadata, RecordedEvent, StreamName
-from projections.jobs import JobsProjection, _Page
+from projections.jobs import JobsProjection
+from projections.jobs_page import Page
 from projections.projection import events_of
 from tests.controls.clock import NOW
 from tests.controls.declared import recorded_streams
@@ -47,7 +48,7 @@ def from_corpus() -> tuple[Event, ...]:
 
 @pytest.mark.parametrize("life", [*LIVES, from_corpus()])
 def test_the_row_agrees_with_the_aggregate_after_each_event(life: tuple[Event, ...]) -> None:
-    projection, page = JobsProjection(), _Page()
+    projection, page = JobsProjection(), Page()
     for count, event in enumerate(recorded(life), 1):
         projection._fold(page, event)
         row = page.touched[event.event.originator_id]
@@ -58,7 +59,7 @@ def test_the_row_agrees_with_the_aggregate_after_each_event(life: tuple[Event, .
 
 
 def test_an_event_seen_before_changes_nothing() -> None:
-    projection, page = JobsProjection(), _Page()
+    projection, page = JobsProjection(), Page()
     for event in recorded(LIVES[0]):
         projection._fold(page, event)
         for again in recorded(LIVES[0][1 : event.version]):

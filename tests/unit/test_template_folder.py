@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.notifying import notification_policy
+from infra.notifying import notification_policy, require_notification_settings
 from infra.settings import SettingsError, load_settings
 from infra.template_folder import read_folders
 
@@ -63,7 +63,9 @@ def test_what_cannot_be_used_is_told_with_its_place(tmp_path: Path, file: str, t
 def test_a_folder_that_is_named_and_not_there_stops_the_start(section: dict[str, Any], key: str) -> None:
     settings = load_settings(environ={}, modules={"notifications": section})
     with pytest.raises(SettingsError, match=f"modules.notifications.{key}.*there is no folder /nowhere/at/all"):
-        notification_policy(settings, ())
+        require_notification_settings(settings)
+    module_off = load_settings(environ={}, modules={"notifications": {"enabled": False, **section}})
+    require_notification_settings(module_off)
 
 
 def test_nobody_needs_the_folder_that_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from millrace import JobContext, JobStatus, Progress, ProgressRing, ProgressStatus, Snooze
 from millrace.testing.contracts.bench import DEADLINE, Bench, working
 from millrace.testing.contracts.client_progress import seen
+from millrace.testing.contracts.eventually import eventually
 
 AT_ONCE = {"kind": "fixed", "delay": 0.05, "jitter": 0}
 
@@ -113,6 +114,22 @@ class JobProgressContract:
         await tracker.complete("p2")
         await standing(bench, "album", 100, ProgressStatus.COMPLETED)
         assert {each.id for each in await tracker.list(parent_id="month")} == {"p1", "p2"}
+
+    async def test_the_progress_of_a_job_that_is_cancelled_while_it_waits_is_too(self, bench: Bench) -> None:
+        @bench.app.job
+        async def later(job: JobContext) -> None:
+            async with job.progress() as progress, job.progress(name="part"):
+                await progress.update(30)
+                raise Snooze(3600)
+
+        job = await bench.app.jobs.enqueue("later")
+        async with working(bench.app), asyncio.timeout(DEADLINE):
+            await eventually(lambda: bench.app.jobs.get(job.id), lambda found: found and found.status == "delayed")
+        assert (await seen(bench, job.id)).status is ProgressStatus.PROCESSING
+        await bench.app.jobs.cancel(job.id)
+        for id in (job.id, f"{job.id}.part"):
+            ended = await bench.until(lambda id=id: seen(bench, id), lambda read: read.status != "processing")  # type: ignore[misc]
+            assert ended.status is ProgressStatus.CANCELLED
 
     async def test_a_whole_is_followed_live_while_its_parts_fail_and_go_on(self, bench: Bench) -> None:
         tracker, told = bench.app.progress, list[Progress]()

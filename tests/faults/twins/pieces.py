@@ -10,7 +10,7 @@ from typing import Any
 
 from domain.ports import EventPublisher, Outgoing, PublishFailed, RecordedEvent
 from infra.bootstrap import System
-from projections.projection import Connection, Projection
+from projections.projection import AtOnce, Connection, Projection, Statement
 from tests.faults.twins.doors import BACKGROUND
 from tests.faults.twins.twin import Twin
 
@@ -50,7 +50,7 @@ class PublishesOutOfOrder(Twin):
 
 
 class Wrapped:
-    """A projection that is the real one; a bad one overrides `apply`."""
+    """A projection that is the real one; a bad one overrides `apply`, and `at_once` where that is bad too."""
 
     def __init__(self, projection: Projection) -> None:
         self._inner = projection
@@ -81,13 +81,21 @@ class SavesItsPositionFirst(Twin):
 
 
 class SkipsEvents(Twin):
-    """A projection overlooks an event now and then."""
+    """A projection overlooks an event now and then, however it writes its rows."""
 
     def projection(self, projection: Projection) -> Projection:
         class Bad(Wrapped):
             async def apply(self, connection: Connection, version: int, events: Sequence[RecordedEvent]) -> None:
-                kept = [event for event in events if event.position % SKIPPED_EACH]
-                await self._inner.apply(connection, version, kept)
+                await self._inner.apply(connection, version, self._kept(events))
+
+            async def at_once(
+                self, connection: Connection, version: int, events: Sequence[RecordedEvent]
+            ) -> Statement | None:
+                assert isinstance(self._inner, AtOnce)
+                return await self._inner.at_once(connection, version, self._kept(events))
+
+            def _kept(self, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+                return [event for event in events if event.position % SKIPPED_EACH]
 
         return Bad(projection) if projection.name == "jobs" else projection
 

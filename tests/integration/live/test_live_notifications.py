@@ -71,6 +71,36 @@ async def test_what_one_device_reads_is_read_on_all(service: Running, tenant: st
         assert (await again.told("notifications.unread"))["data"]["unread"] == 0
 
 
+async def test_a_whole_inbox_that_was_read_counts_the_same_on_all_devices_before_and_after_each_is_told(
+    service: Running, tenant: str
+) -> None:
+    ids = {await send(service, tenant, title) for title in ("one", "two", "three")}
+    async with live(service.url, at(tenant)) as phone, live(service.url, at(tenant)) as laptop:
+        for device in (phone, laptop):
+            await device.told("caught-up")
+        async with service.client(tenant) as client:
+            marked = await client.post("/api/notifications/read", params={"user_id": "ann"})
+            seen = {"X-Min-Position": marked.headers["x-position"]}
+            counted = await client.get("/api/notifications/unread", params={"user_id": "ann"}, headers=seen)
+        assert counted.json()["unread"] == 0
+        positions = [(await device.told("notification.all_read"))["position"] for device in (phone, laptop)]
+        assert positions[0] == positions[1]
+        for device in (phone, laptop):
+            await device.say(action="unread", id="before")
+            read: set[str] = set()
+            counts: list[int] = []
+            # What each notification records comes after, and tells of nothing that was not counted.
+            while read != ids or not counts:
+                told = await device.read()
+                if told["event"] == "notification.read":
+                    read.add(told["data"]["id"])
+                elif told["event"] == "notifications.unread":
+                    counts = [told["data"]["unread"]]
+            await device.say(action="unread", id="after")
+            counts.append((await device.told("notifications.unread"))["data"]["unread"])
+            assert counts == [0, 0]
+
+
 async def test_nobody_marks_what_is_another_users(service: Running, tenant: str) -> None:
     one = await send(service, tenant, "one")
     async with live(service.url, at(tenant, "bob")) as bob:

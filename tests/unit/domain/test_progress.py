@@ -17,8 +17,9 @@ from domain.errors import (
     ProgressExists,
     UnknownStage,
 )
-from domain.progress import Progress, Reached, Window
+from domain.progress import Progress
 from domain.progress_children import hear_child
+from domain.progress_samples import Reached, Window, weigh
 from tests.controls.clock import NOW, later
 from tests.support.spec import given, replayed
 
@@ -130,7 +131,7 @@ def test_what_is_recorded_follows_from_the_last_event(
 ) -> None:
     it = replayed(BEGUN)
     assert isinstance(it, Progress)
-    assert it.weigh(it.reach(percent, None), later(2 + seconds), window) == outcome
+    assert weigh(it, it.reach(percent, None), later(2 + seconds), window) == outcome
 
 
 def test_the_end_of_work_without_stages_is_recorded_at_once() -> None:
@@ -143,8 +144,8 @@ def test_the_end_of_work_without_stages_is_recorded_at_once() -> None:
 def test_a_sign_of_life_is_recorded_where_somebody_waits_for_it() -> None:
     it = replayed((created(stall_after=10.0), *BEGUN[1:]))
     assert isinstance(it, Progress)
-    assert it.weigh(it.reach(50.0, None), later(6), Window()) == "sampled"
-    assert it.weigh(it.reach(50.0, None), later(7), Window()) == "recorded"
+    assert weigh(it, it.reach(50.0, None), later(6), Window()) == "sampled"
+    assert weigh(it, it.reach(50.0, None), later(7), Window()) == "recorded"
 
 
 def test_silence_is_noted_once_and_ended_by_the_next_update() -> None:
@@ -206,7 +207,7 @@ def test_it_ends_once_and_only_what_has_failed_or_was_cancelled_is_resumed() -> 
 def test_an_ended_one_takes_no_update_and_keeps_quiet_about_it() -> None:
     it = replayed((*BEGUN, FAILED))
     assert isinstance(it, Progress)
-    assert it.weigh(it.reach(99.0, "index"), later(99), Window()) == "sampled"
+    assert weigh(it, it.reach(99.0, "index"), later(99), Window()) == "sampled"
     given(*BEGUN, FAILED).when(lambda it: it.store_checkpoint({"row": 1}, later(9))).refused(ProgressEnded)
 
 

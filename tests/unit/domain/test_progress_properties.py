@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.progress import Progress, Window
+from domain.progress import Progress
 from domain.progress_children import hear_child, share_of
+from domain.progress_samples import Window, weigh
 from tests.controls.clock import NOW
 
 STREAM = "progress:acme:p-1"
@@ -39,7 +40,7 @@ def test_no_order_of_updates_lowers_what_is_recorded(
         now += timedelta(seconds=passed)
         reached = progress.reach(percent, stage)
         assert reached.progress >= progress.progress
-        if progress.weigh(reached, now, window) == "recorded":
+        if weigh(progress, reached, now, window) == "recorded":
             progress.update(reached, None, now)
     for event in progress.collected():
         recorded.append(vars(event)["progress"])
