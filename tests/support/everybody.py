@@ -122,7 +122,12 @@ class Tenant:
         await self._called_back()
 
     async def archived(self) -> None:
-        """Archives what has been removed, once every reader has passed it."""
+        """Archives what has been removed, once every reader has passed it.
+
+        Readers save their place when it is quiet, or after many events: nothing may be due every second meanwhile.
+        """
+        for schedule in SCHEDULES:
+            await self.asked("schedule.pause", {"name": schedule})
         pool, head = self.running.storage.pool, await self.running.storage.store.head()
         await eventually(lambda: pool.fetchval(SLOWEST), lambda reached: reached >= head)
         assert self.running.archiver is not None
