@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import structlog
-from pydantic import ValidationError
 from pydantic_core import from_json
 
 from domain.aggregate import Aggregate, Event
@@ -27,7 +25,6 @@ from domain.ports import (
     Appended,
     BatchClosed,
     Clock,
-    CommandKey,
     Conflict,
     Duplicate,
     EventStore,
@@ -45,10 +42,9 @@ from domain.ports import (
 from domain.progress_children import MOST_WHOLES
 from handlers.aggregates import Aggregates, Held
 from handlers.decisions import Decisions, token
-from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy, verified
-from handlers.problems import invalid, problem, refused
+from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy, item_of, next_round, verified
+from handlers.problems import problem, refused
 from handlers.routes import CommandRoute
-from handlers.storable import Unstorable, storable
 from millrace.contracts.wire import Accepted, Context, Message, Problem, Refused
 
 MAX_DECISIONS = 10
@@ -88,7 +84,7 @@ class Pipeline:
         items: list[tuple[int, Item]] = []
         followers: list[tuple[int, asyncio.Future[Answer]]] = []
         for index, (body, context) in enumerate(bodies):
-            made = self._item(name, body, context)
+            made = item_of(name, self._routes[name], body, context)
             if isinstance(made, Refused):
                 answers[index] = made
                 continue
@@ -119,50 +115,22 @@ class Pipeline:
         self, name: str, body: Message, context: Context, lapsed_attempt: int | None = None
     ) -> Answer:
         """One command from inside the service; with `lapsed_attempt` it only holds while that lease has lapsed."""
-        made = self._item(name, body, context)
+        made = item_of(name, self._routes[name], body, context)
         if isinstance(made, Refused):
             return made
         made.lapsed_attempt = lapsed_attempt
         await self._carry_out([made])
         return made.answer or refused("internal", "no answer was made")
 
-    def _item(self, name: str, body: object, context: Context) -> Item | Refused:
-        route = self._routes[name]
-        try:
-            command = body if isinstance(body, Message) else route.model.model_validate(body)
-        except ValidationError as error:
-            return invalid(error)
-        try:
-            encoded = storable(command, context)
-        except Unstorable as error:
-            return refused("invalid", str(error))
-        key = None
-        if route.remembered:
-            digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
-            key = CommandKey(context.tenant, context.principal, context.message_id, digest)
-        stream = StreamName(route.aggregate.KIND, context.tenant, route.identify(command, context))
-        lane = None if route.lane is None else route.lane(command)
-        return Item(name, route, command, context, key, stream, lane=lane)
-
     async def _carry_out(self, items: Sequence[Item]) -> None:
         try:
             waiting = await verified(items)
             while waiting := [item for item in waiting if not self._glanced(item)]:
-                # Each round takes one command of each stream and of each lane, the oldest.
-                round_: dict[StreamName, Item] = {}
-                rest = []
-                lanes = set()
-                for item in waiting:
-                    if item.stream in round_ or (item.lane is not None and item.lane in lanes):
-                        rest.append(item)
-                    else:
-                        round_[item.stream] = item
-                        if item.lane is not None:
-                            lanes.add(item.lane)
-                changing = {stream for stream, item in round_.items() if not item.route.creates}
-                changing.update(item.rival for item in round_.values() if item.rival is not None)
+                oldest, rest = next_round(waiting)
+                changing = {item.stream for item in oldest if not item.route.creates}
+                changing.update(item.rival for item in oldest if item.rival is not None)
                 async with self._aggregates.locked(changing):
-                    again = await self._round(list(round_.values()))
+                    again = await self._round(oldest)
                 waiting = again + rest
                 if again:
                     await asyncio.sleep(random.uniform(0, 0.002) * again[0].decisions)

@@ -1,16 +1,20 @@
-"""A command on its way through the pipeline, and the answer that its copies wait for."""
+"""A command on its way through the pipeline: what it is made from, when its turn is, and who waits for its answer."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+
+from pydantic import ValidationError
 
 from domain.aggregate import Aggregate
 from domain.errors import Refusal
 from domain.ports import CommandKey, StreamName
-from handlers.problems import problem
+from handlers.problems import invalid, problem, refused
 from handlers.routes import CommandRoute
+from millrace.contracts.storable import Unstorable, storable
 from millrace.contracts.wire import Accepted, Context, Message, Refused
 
 Answer = Accepted | Refused
@@ -60,6 +64,42 @@ class InFlight:
     def end(self, answer: Answer) -> None:
         if self._done is not None:
             self._done.set_result(answer)
+
+
+def item_of(name: str, route: CommandRoute, body: object, context: Context) -> Item | Refused:
+    """The command of a body, or what is wrong with it."""
+    try:
+        command = body if isinstance(body, Message) else route.model.model_validate(body)
+    except ValidationError as error:
+        return invalid(error)
+    try:
+        encoded = storable(command, context)
+    except Unstorable as error:
+        return refused("invalid", str(error))
+    key = None
+    if route.remembered:
+        digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
+        key = CommandKey(context.tenant, context.principal, context.message_id, digest)
+    stream = StreamName(route.aggregate.KIND, context.tenant, route.identify(command, context))
+    lane = None if route.lane is None else route.lane(command)
+    return Item(name, route, command, context, key, stream, lane=lane)
+
+
+def next_round(waiting: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """One command of each stream and of each lane, the oldest; and the rest, whose turn comes later."""
+    oldest: list[Item] = []
+    rest: list[Item] = []
+    streams: set[StreamName] = set()
+    lanes: set[str] = set()
+    for item in waiting:
+        if item.stream in streams or (item.lane is not None and item.lane in lanes):
+            rest.append(item)
+            continue
+        oldest.append(item)
+        streams.add(item.stream)
+        if item.lane is not None:
+            lanes.add(item.lane)
+    return oldest, rest
 
 
 async def verified(items: Sequence[Item]) -> list[Item]:

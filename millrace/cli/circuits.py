@@ -10,8 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from millrace.cli.jobs import json_object
-from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import console, print_json
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask, list_by_default
+from millrace.cli.output import console, print_found
 from millrace.contracts.circuit import Circuit
 
 Named = Annotated[str, typer.Argument(help="The name of the jobs.")]
@@ -21,20 +21,11 @@ def circuits() -> typer.Typer:
     """The group `circuits list|configure|reset`; without a command it lists."""
     group = typer.Typer(help="Lists circuit breakers, configures and resets them.", invoke_without_command=True)
 
-    @group.callback()
-    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-        if context.invoked_subcommand is None:
-            list_(url=url, as_json=as_json)
-
     @group.command("list")
     def list_(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
         """Lists the names that have a circuit breaker, and what state it is in."""
         found = ask(url, lambda app: app.circuits.list())
-        if not as_json:
-            return print_circuits(found)
-        for circuit in found:
-            print_json(circuit)
-        return None
+        print_found(found, as_json, print_circuits)
 
     @group.command()
     def configure(
@@ -57,6 +48,7 @@ def circuits() -> typer.Typer:
         ask(url, lambda app: app.circuits.reset(name, reason))
         typer.echo(f"the circuit of {name} is closed")
 
+    list_by_default(group, list_)
     return group
 
 

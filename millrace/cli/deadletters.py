@@ -14,8 +14,8 @@ from rich.text import Text
 from millrace import Millrace
 from millrace.cli.errors import CliError
 from millrace.cli.jobs import point_in_time
-from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import console, moment, print_jobs, print_json
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask, list_by_default
+from millrace.cli.output import console, moment, print_found, print_jobs, print_json
 from millrace.contracts.deadletter import FailureGroup, Preview
 
 PAGE = 1_000
@@ -35,11 +35,6 @@ def deadletters() -> typer.Typer:
     """The group `deadletters list|groups|show|edit|retry|undo|purge`; without a command it lists."""
     group = typer.Typer(help="Dead-lettered jobs: list, mend, retry, purge.", invoke_without_command=True)
 
-    @group.callback()
-    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-        if context.invoked_subcommand is None:
-            list_(url=url, as_json=as_json)
-
     @group.command("list")
     def list_(
         name: OfName = None, queue: OfQueue = None, fingerprint: OfFailure = None, since: Since = None,
@@ -49,11 +44,7 @@ def deadletters() -> typer.Typer:
         """Lists dead-lettered jobs with their last error."""
         filters = _filters(name, queue, fingerprint, since, until)
         found = ask(url, lambda app: app.dead_letters.list(**filters, limit=limit))
-        if not as_json:
-            return print_jobs(found)
-        for job in found:
-            print_json(job)
-        return None
+        print_found(found, as_json, print_jobs)
 
     @group.command()
     def groups(
@@ -63,11 +54,7 @@ def deadletters() -> typer.Typer:
         """Lists the failures that dead-lettered jobs have in common, the most frequent first."""
         filters = _filters(name, queue, None, since, until)
         found = ask(url, lambda app: app.dead_letters.groups(**filters))
-        if not as_json:
-            return _print_groups(found)
-        for each in found:
-            print_json(each)
-        return None
+        print_found(found, as_json, _print_groups)
 
     @group.command()
     def show(job_id: JobId, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
@@ -142,6 +129,7 @@ def deadletters() -> typer.Typer:
         print_json({"purged": purged}) if as_json else typer.echo(f"{len(purged)} job(s) purged")
         return None
 
+    list_by_default(group, list_)
     return group
 
 

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from millrace import Millrace, Notification
 from millrace.cli.errors import CliError
-from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import console, moment, print_json
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask, list_by_default
+from millrace.cli.output import console, moment, print_found, print_json
 
 PAGE = 1_000
 
@@ -23,11 +23,6 @@ def notifications() -> typer.Typer:
     group = typer.Typer(
         help="Lists notifications, sends one, and says why one did not go out.", invoke_without_command=True
     )
-
-    @group.callback()
-    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-        if context.invoked_subcommand is None:
-            list_(url=url, as_json=as_json)
 
     @group.command("list")
     def list_(
@@ -46,11 +41,7 @@ def notifications() -> typer.Typer:
             return await app.notifications.list(user, unread_only=unread, scope=scope, status=status, limit=limit)
 
         listed = ask(url, found)
-        if not as_json:
-            return _print(listed)
-        for notification in listed:
-            print_json(notification)
-        return None
+        print_found(listed, as_json, _print)
 
     @group.command()
     def send(
@@ -94,6 +85,7 @@ def notifications() -> typer.Typer:
             tries = f" after {each.attempts} attempts" if each.attempts else ""
             typer.echo(f"{each.channel}: {each.status}{until}{tries}" + (f", {because}" if because else ""))
 
+    list_by_default(group, list_)
     return group
 
 

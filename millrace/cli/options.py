@@ -20,6 +20,15 @@ Url = Annotated[str, typer.Option("--url", envvar="MILLRACE_URL", help="Where th
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output, one JSON value per line.")]
 
 
+def list_by_default(group: typer.Typer, list_: Callable[..., None]) -> None:
+    """Has a group that is given no command list, as `list_(url=…, as_json=…)` does."""
+
+    @group.callback()
+    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
+        if context.invoked_subcommand is None:
+            list_(url=url, as_json=as_json)
+
+
 def ask(url: str, question: Callable[[Millrace], Awaitable[T]]) -> T:
     """Connects to the service at `url` in the name of the tenant in MILLRACE_TENANT, asks, disconnects."""
     tenant = os.environ.get("MILLRACE_TENANT") or DEFAULT_TENANT

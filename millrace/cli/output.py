@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from rich.box import SIMPLE_HEAD
@@ -28,12 +28,22 @@ STATUS_STYLES = {
 DETAIL_WIDTH = 100
 PIPE_WIDTH = 240
 WIDE = 130
+T = TypeVar("T")
 
 
 def print_json(value: object) -> None:
     """One line of JSON on standard output; models as they go over the wire."""
     sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def print_found(found: list[T], as_json: bool, print_table: Callable[[list[T]], None]) -> None:
+    """What was found: for programs a line of JSON each, for people a table."""
+    if not as_json:
+        return print_table(found)
+    for each in found:
+        print_json(each)
+    return None
 
 
 def console() -> Console:

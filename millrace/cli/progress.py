@@ -11,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from millrace import Millrace
-from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import console, moment, print_json
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask, list_by_default
+from millrace.cli.output import console, moment, print_found, print_json
 from millrace.contracts.progress import Progress, ProgressStatus
 
 PAGE = 1_000
@@ -23,11 +23,6 @@ Id = Annotated[str, typer.Argument(help="The progress; a job's own has the job's
 def progress() -> typer.Typer:
     """The group `progress list|get|watch`; without a command it lists."""
     group = typer.Typer(help="Lists, shows and follows the progress of work.", invoke_without_command=True)
-
-    @group.callback()
-    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-        if context.invoked_subcommand is None:
-            list_(url=url, as_json=as_json)
 
     @group.command("list")
     def list_(
@@ -46,11 +41,7 @@ def progress() -> typer.Typer:
             return await app.progress.list(status=status, user_id=user, parent_id=parent, stalled=wanted, limit=limit)
 
         listed = ask(url, found)
-        if not as_json:
-            return _print(listed)
-        for each in listed:
-            print_json(each)
-        return None
+        print_found(listed, as_json, _print)
 
     @group.command()
     def get(id: Id, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
@@ -66,6 +57,7 @@ def progress() -> typer.Typer:
         """Prints a progress after each of its events, until it has ended."""
         ask(url, lambda app: _watch(app, id, as_json))
 
+    list_by_default(group, list_)
     return group
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from millrace import Millrace
 from millrace.cli.errors import CliError
 from millrace.cli.jobs import json_object
-from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import console, print_json
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask, list_by_default
+from millrace.cli.output import console, print_found, print_json
 from millrace.contracts.queue import Queue
 
 Named = Annotated[str, typer.Argument(help="The queue.")]
@@ -23,20 +23,11 @@ def queues() -> typer.Typer:
     """The group `queues list|show|pause|resume|drain|configure`; without a command it lists."""
     group = typer.Typer(help="Lists queues, pauses, resumes, drains and limits them.", invoke_without_command=True)
 
-    @group.callback()
-    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-        if context.invoked_subcommand is None:
-            list_(url=url, as_json=as_json)
-
     @group.command("list")
     def list_(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
         """Lists queues with what waits and runs in them."""
         found = ask(url, lambda app: app.queues.list())
-        if not as_json:
-            return print_queues(found)
-        for queue in found:
-            print_json(queue)
-        return None
+        print_found(found, as_json, print_queues)
 
     @group.command()
     def show(name: Named, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
@@ -82,6 +73,7 @@ def queues() -> typer.Typer:
         queue = ask(url, lambda app: _configure(app, name, given))
         print_json(queue) if as_json else typer.echo(json.dumps(queue.model_dump(exclude_none=True), indent=2))
 
+    list_by_default(group, list_)
     return group
 
 

@@ -10,8 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from millrace import Millrace
-from millrace.cli.options import DEFAULT_URL, Json, Url, ask
-from millrace.cli.output import console, moment, print_json
+from millrace.cli.options import DEFAULT_URL, Json, Url, ask, list_by_default
+from millrace.cli.output import console, moment, print_found, print_json
 from millrace.contracts.schedule import Schedule
 
 PAGE = 1_000
@@ -21,11 +21,6 @@ Name = Annotated[str, typer.Argument(help="The schedule.")]
 def schedules() -> typer.Typer:
     """The group `schedules list|next|pause|resume|trigger|remove`; without a command it lists."""
     group = typer.Typer(help="Lists schedules, shows their next runs, and steers them.", invoke_without_command=True)
-
-    @group.callback()
-    def default(context: typer.Context, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-        if context.invoked_subcommand is None:
-            list_(url=url, as_json=as_json)
 
     @group.command("list")
     def list_(
@@ -39,11 +34,7 @@ def schedules() -> typer.Typer:
             return await app.jobs.schedules.list(limit=limit)
 
         listed = ask(url, found)
-        if not as_json:
-            return _print(listed)
-        for schedule in listed:
-            print_json(schedule)
-        return None
+        print_found(listed, as_json, _print)
 
     @group.command("next")
     def next_(
@@ -86,6 +77,7 @@ def schedules() -> typer.Typer:
         ask(url, lambda app: app.jobs.schedules.remove(name))
         typer.echo(f"{name} is removed")
 
+    list_by_default(group, list_)
     return group
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from millrace.contracts.storable import Unstorable, storable
 from millrace.contracts.wire import Accepted, Context, Refused
 from millrace.testing.clock import VirtualClock
 from millrace.testing.commands import Route
 from millrace.testing.log import MemoryLog, Origin, Stream
 from millrace.testing.refusals import Refusal, invalid, refused
 from millrace.testing.states import State
-from millrace.testing.storable import storable
 
 Answer = Accepted | Refused
 # A position of another log says nothing about the command; with a right one it may be given again.
@@ -41,8 +41,8 @@ class Pipeline:
             encoded = storable(command, context)
         except ValidationError as error:
             return invalid(error)
-        except Refusal as refusal:
-            return refusal.answer()
+        except Unstorable as error:
+            return refused("invalid", str(error))
         digest = hashlib.blake2b(name.encode() + b"\n" + encoded, digest_size=16).digest()
         key = context.tenant, context.message_id
         known, answer = self._inbox.get(key, (None, None))

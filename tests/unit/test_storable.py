@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from handlers.storable import MAX_DEPTH, Unstorable, storable
 from millrace.contracts.event import Publish
+from millrace.contracts.storable import MAX_DEPTH, Unstorable, storable
 from millrace.contracts.wire import Context
 
 CONTEXT = Context("acme", "m-11", correlation_id="größe")
