@@ -137,8 +137,8 @@ def test_what_is_recorded_follows_from_the_last_event(
 def test_the_end_of_work_without_stages_is_recorded_at_once() -> None:
     it = replayed((created(stages=[]), updated(2, 50.0)))
     assert isinstance(it, Progress)
-    assert it.weigh(it.reach(99.0, None), later(2), Window(600.0)) == "sampled"
-    assert it.weigh(it.reach(100.0, None), later(2), Window(600.0)) == "recorded"
+    assert weigh(it, it.reach(99.0, None), later(2), Window(600.0)) == "sampled"
+    assert weigh(it, it.reach(100.0, None), later(2), Window(600.0)) == "recorded"
 
 
 def test_a_sign_of_life_is_recorded_where_somebody_waits_for_it() -> None:
