@@ -11,6 +11,7 @@ A crash between 3 and 4 repeats commands that are known already. Nothing runs in
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from millrace.contracts.wire import Context, Message, Refused
 
 PAGE = 500
 POLL_SECONDS = 1.0
+SAVE_AT_LAST_SECONDS = 1.0
 ATTEMPTS = 3
 log = structlog.get_logger("reactions")
 
@@ -73,19 +75,20 @@ class Reactor:
         await self._readers.ensure(self._reader, 0 if self._reaction.from_beginning else await self._store.head())
         async with self._readers.leadership(self._reader):
             saved = scanned = await self._readers.position(self._reader)
+            due = 0.0
             while True:
                 await self._doorbell.wait(scanned, POLL_SECONDS, self._reaction.kinds)
                 events = await self._store.read(scanned, PAGE)
                 own = self._shown(events)
                 if own:
                     await self._react_to(own, scanned)
-                quiet = not events and scanned > saved
+                quiet = not events
                 if events:
                     scanned = events[-1].position
-                if own or quiet or scanned - saved >= PAGE:
+                if own or (scanned > saved and (quiet or scanned - saved >= PAGE or time.monotonic() >= due)):
                     await self._readers.advance(self._reader, scanned)
                     self._on_advance(self._reader, scanned)
-                    saved = scanned
+                    saved, due = scanned, time.monotonic() + SAVE_AT_LAST_SECONDS
 
     def _shown(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
         kinds = self._reaction.kinds

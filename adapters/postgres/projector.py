@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from projections.projection import AtOnce, Projection
 PAGE = 1_000
 POLL_SECONDS = 1.0
 SAVE_SECONDS = 0.2
+SAVE_AT_LAST_SECONDS = 1.0
 ATTEMPTS = 3
 
 MOVE = """
@@ -70,7 +72,7 @@ class Projector:
         async with self._readers.leading_connection(name) as connection:
             self._projection.forget()
             place = await _place(connection, name)
-            scanned, failures = place.position, 0
+            scanned, failures, due = place.position, 0, 0.0
             while True:
                 # At the end of what is known there is nothing to ask the store for; each second it is asked all the
                 # same, since a ring may be lost.
@@ -81,8 +83,8 @@ class Projector:
                     raise ConnectionResetError(f"{name}: the connection is gone, so the place may be")
                 events = await self._store.read(scanned, PAGE)
                 own = [event for event in events if event.stream.kind in self._projection.kinds]
-                if events and not own and events[-1].position - place.position < PAGE:
-                    # Nothing to write: that it was scanned is saved when there is, or when it is quiet.
+                if events and not own and events[-1].position - place.position < PAGE and time.monotonic() < due:
+                    # Nothing to write: that it was scanned is saved when there is, when it is quiet, or in a while.
                     scanned = events[-1].position
                     self._on_advance(name, scanned)
                     continue
@@ -100,6 +102,7 @@ class Projector:
                     await asyncio.sleep(0.05 * failures)
                     continue
                 failures = 0
+                due = time.monotonic() + SAVE_AT_LAST_SECONDS
                 if moved:
                     place = _Place(place.version, until)
                     self._on_advance(name, until)

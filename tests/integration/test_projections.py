@@ -241,6 +241,20 @@ async def test_a_reader_that_does_not_care_for_a_kind_is_not_held_by_it(
     assert {reader for reader, _, _ in await running.storage.readers.held()} == {"jobs"}
 
 
+@pytest.mark.parametrize("reader", ["schedules", "reaction:schedules"])
+async def test_a_reader_that_nothing_concerns_saves_its_place_while_the_log_is_never_quiet(
+    running: System, reader: str
+) -> None:
+    begun = await running.storage.readers.position(reader)
+
+    async def busy() -> int:
+        await asyncio.gather(*(enqueued(running) for _ in range(2)))
+        return await running.storage.readers.position(reader)
+
+    saved = await eventually(busy, lambda at: at > begun, seconds=30)
+    assert saved - begun < 450, "a page that is full is saved in any case"
+
+
 async def test_a_query_waits_for_the_position_it_names(running: System) -> None:
     for _ in range(20):
         reply = await told(running, "job.enqueue", {"name": "transcribe"})
