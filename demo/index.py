@@ -31,11 +31,15 @@ PATIENCE = 60.0
 
 
 class Seen(NamedTuple):
-    """What was seen of the whole while it moved."""
+    """What was seen of the whole while it moved.
+
+    Attributes:
+        left: seconds left, as they were told when a percent was first seen.
+    """
 
     percents: list[float]
     stages: Counter[str]
-    estimated: bool
+    left: dict[float, float]
 
 
 async def index(app: Millrace, files: Sequence[SourceFile], console: Console, mail: Path) -> list[Check]:
@@ -77,7 +81,7 @@ def progress_checks(seen: Seen, whole: Progress | None, parts: Sequence[Progress
         ),
         Check(
             "the whole was seen to move, never backwards, with a time left",
-            seen.estimated and len(set(seen.percents)) > 2 and seen.percents == sorted(seen.percents),
+            bool(seen.left) and len(set(seen.percents)) > 2 and seen.percents == sorted(seen.percents),
         ),
     ]
 
@@ -98,7 +102,7 @@ def letters_in(mail: Path) -> list[str]:
 
 async def _watch(app: Millrace, console: Console) -> Seen:
     """Shows the whole and its parts until the whole has ended."""
-    seen, estimated = Seen([], Counter(), False), False
+    seen = Seen([], Counter(), {})
     shown = console.is_terminal
     async with asyncio.timeout(PATIENCE):
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -107,15 +111,20 @@ async def _watch(app: Millrace, console: Console) -> Seen:
                 assert whole is not None
                 seen.percents.append(whole.progress)
                 seen.stages.update(part.stage for part in parts if part.stage is not None)
-                estimated = estimated or any(each.eta is not None for each in (whole, *parts))
+                if told := [each.eta for each in (whole, *parts) if each.eta is not None]:
+                    seen.left.setdefault(whole.progress, max(told))
                 if shown:
                     live.update(_table(whole, parts), refresh=True)
                 if whole.status not in (ProgressStatus.PENDING, ProgressStatus.PROCESSING):
                     break
                 await asyncio.sleep(LOOK)
-    moments = ", ".join(f"{percent:.0f} %" for percent in dict.fromkeys(seen.percents))
+    moments = ", ".join(_moment(percent, seen.left.get(percent)) for percent in dict.fromkeys(seen.percents))
     console.print(f"Index of {PARTS} parts, stages {', '.join(sorted(seen.stages))}: {moments}", soft_wrap=True)
-    return seen._replace(estimated=estimated)
+    return seen
+
+
+def _moment(percent: float, left: float | None) -> str:
+    return f"{percent:.0f} %" if left is None else f"{percent:.0f} % ({left:.1f} s left)"
 
 
 def _table(whole: Progress, parts: Sequence[Progress]) -> Table:

@@ -15,7 +15,7 @@ from millrace.contracts.notification import Notification
 from millrace.contracts.progress import Progress
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-SEEN = Seen([0, 20, 100], Counter(read=2), True)
+SEEN = Seen([0, 20, 100], Counter(read=2), {20: 1.5})
 
 
 def progress(**changes: Any) -> Progress:
@@ -46,7 +46,7 @@ def test_a_good_run_holds() -> None:
         {"status": "failed"},
         {"seen": SEEN._replace(percents=[0, 60, 40, 100])},
         {"seen": SEEN._replace(percents=[100])},
-        {"seen": SEEN._replace(estimated=False)},
+        {"seen": SEEN._replace(left={})},
     ],
 )
 def test_each_fault_of_the_progress_is_caught(fault: dict[str, Any]) -> None:
