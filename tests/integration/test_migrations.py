@@ -215,3 +215,23 @@ async def first_release_with_a_ready_job(connection: Connection) -> None:
         "INSERT INTO ready VALUES ($1, $2, '11', 'default', 0, 1, 1, 1, $3)",
         f"job:{TENANT}:11", TENANT, json.dumps(task),
     )  # fmt: skip
+
+
+async def test_the_role_for_reports_reads_the_read_models_and_nothing_else(
+    fresh_database_url: str, connection: Connection
+) -> None:
+    async with system(fresh_database_url) as running:
+        await told(running, "progress.create", {"id": "p"})
+        await asked(running, "progress.get", {"progress_id": "p"})
+        sent = await told(running, "notification.send", {"user_id": "kim", "title": "t"})
+        await asked(running, "notification.list", {}, sent.position)
+        rebuilt = await rebuild_read_model(fresh_database_url, "progress", lambda done, total: None, verify=False)
+        assert rebuilt.events > 0
+    await connection.execute("SET ROLE millrace_reader")
+    for view in (view for projection in projections() for view in projection.views):
+        await connection.execute(f"SELECT * FROM {view} LIMIT 1")
+    assert await connection.fetchval("SELECT id FROM progress") == "p"
+    assert await connection.fetchval("SELECT title FROM notifications") == "t"
+    for forbidden in ("SELECT * FROM stored_events", "DELETE FROM progress", "SELECT * FROM inbox"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(forbidden)
