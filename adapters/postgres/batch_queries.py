@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 
 from adapters.postgres.errors import translated
-from adapters.postgres.job_queries import CURSOR_DIGITS, UnreadableCursor
 from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.paging import position_before
 from domain.batch import KIND
 from domain.ports import StreamName
 from handlers.routes import QueryRoute
@@ -49,12 +49,10 @@ class BatchQueries:
 
     @translated
     async def _list(self, query: contract.ListBatches, context: Context) -> dict[str, Any]:
-        before = LAST
-        if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) <= CURSOR_DIGITS):
-                raise UnreadableCursor("cursor: take it from the page before, as it is")
-            before = int(query.cursor)
-        rows = await self._pool.fetch(PAGE, context.tenant, before, query.name, query.is_complete, query.limit + 1)
+        before = position_before(query.cursor)
+        rows = await self._pool.fetch(
+            PAGE, context.tenant, LAST if before is None else before, query.name, query.is_complete, query.limit + 1
+        )
         page = rows[: query.limit]
         cursor = str(page[-1]["position"]) if len(rows) > query.limit else None
         return {"batches": [_told(row) for row in page], "cursor": cursor}

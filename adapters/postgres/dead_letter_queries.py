@@ -8,14 +8,14 @@ import asyncpg
 
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.job_queries import READER, position_before
+from adapters.postgres.job_queries import READER
 from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.paging import position_before
 from adapters.postgres.positions import ReaderPositions
 from domain import job, job_events, job_repair
 from domain.errors import NotDeadLettered
 from domain.ports import RecordedEvent, StreamName
 from handlers.routes import QueryRoute
-from handlers.service import BehindPosition
 from millrace.contracts import deadletter as contract
 from millrace.contracts.json_patch import PatchFailed, patched
 from millrace.contracts.wire import Context
@@ -88,9 +88,7 @@ class DeadLetterQueries:
         last = await self._store.last_position(StreamName(job.KIND, tenant, job_id))
         if last is None:
             raise NoSuchAggregate(job.KIND, job_id)
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._positions.must_reach(READER, last)
         async with self._pool.acquire() as connection:
             dead = await one_dead_letter(connection, tenant, job_id)
             if dead is not None:

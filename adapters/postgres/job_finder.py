@@ -12,7 +12,6 @@ from adapters.postgres.job_queries import READER
 from adapters.postgres.positions import ReaderPositions
 from domain.batch import KIND as BATCH
 from domain.ports import FoundJob, StreamName
-from handlers.service import BehindPosition
 from millrace.contracts.job import words_of
 from projections.job_filters import FAILED_WITH
 
@@ -44,9 +43,7 @@ class PostgresJobFinder:
     @translated
     async def newest(self) -> int:
         head = await self._store.head()
-        reached = await self._positions.reached(READER, head)
-        if reached < head:
-            raise BehindPosition(READER, str(head), str(reached))
+        await self._positions.must_reach(READER, head)
         return head
 
     @translated

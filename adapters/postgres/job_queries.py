@@ -10,12 +10,11 @@ import asyncpg
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.paging import position_before
 from adapters.postgres.positions import ReaderPositions
-from domain.errors import Refusal
 from domain.job import KIND
 from domain.ports import StreamName
 from handlers.routes import QueryRoute
-from handlers.service import BehindPosition
 from millrace.contracts import job as contract
 from millrace.contracts import why as why_contract
 from millrace.contracts.job_graph import GetGraph
@@ -25,27 +24,7 @@ from projections.jobs_queries import listed_jobs, one_current_job, one_job
 from projections.why_queries import standing_of
 
 READER = "jobs"
-CURSOR_DIGITS = 18
 UNFINISHED = ("pending", "delayed", "processing")
-
-
-class UnreadableCursor(Refusal):
-    """Raised when a list cursor is not one that a page carried."""
-
-    code = "invalid"
-
-
-def position_before(cursor: str | None) -> int | None:
-    """The position that a page continues before.
-
-    Raises:
-        UnreadableCursor: no page has carried it.
-    """
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= CURSOR_DIGITS):
-        raise UnreadableCursor("cursor: take it from the page before, as it is")
-    return int(cursor)
 
 
 class JobQueries:
@@ -113,9 +92,7 @@ class JobQueries:
         last = await self._store.last_position(StreamName(KIND, tenant, job_id))
         if last is None:
             raise NoSuchAggregate(KIND, job_id)
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._positions.must_reach(READER, last)
 
     @translated
     async def _list(self, query: contract.ListJobs, context: Context) -> dict[str, Any]:

@@ -8,14 +8,13 @@ import asyncpg
 
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.job_queries import position_before
 from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.paging import position_before
 from adapters.postgres.positions import ReaderPositions
 from domain.inbox import KIND as INBOX
 from domain.notification import KIND
 from domain.ports import StreamName
 from handlers.routes import QueryRoute
-from handlers.service import BehindPosition
 from millrace.contracts import inbox as inbox_contract
 from millrace.contracts import notification as contract
 from millrace.contracts.wire import Context
@@ -87,7 +86,5 @@ class NotificationQueries:
         last = await self._store.last_position(stream)
         if last is None:
             return False
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._positions.must_reach(READER, last)
         return True

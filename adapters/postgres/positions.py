@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from adapters.postgres.readers import PostgresReaders
+from handlers.service import BehindPosition
 
 WAIT_SECONDS = 2.0
 POLL_SECONDS = 0.02
@@ -51,3 +52,13 @@ class ReaderPositions:
                 reached = await self._readers.position(name)
                 self.advanced(name, reached)
         return reached
+
+    async def must_reach(self, name: str, position: int) -> None:
+        """Waits, 2 s at most, until the reader has scanned `position`.
+
+        Raises:
+            BehindPosition: it has not got so far.
+        """
+        reached = await self.reached(name, position)
+        if reached < position:
+            raise BehindPosition(name, str(position), str(reached))

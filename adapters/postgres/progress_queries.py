@@ -8,13 +8,12 @@ import asyncpg
 
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.job_queries import CURSOR_DIGITS, UnreadableCursor
 from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.paging import position_before
 from adapters.postgres.positions import ReaderPositions
 from domain.ports import Clock, StreamName
 from domain.progress import KIND
 from handlers.routes import QueryRoute
-from handlers.service import BehindPosition
 from millrace.contracts import progress as contract
 from millrace.contracts.wire import Context
 from projections.progress_queries import listed_progress, one_progress
@@ -47,9 +46,7 @@ class ProgressQueries:
         last = await self._store.last_position(StreamName(KIND, context.tenant, query.progress_id))
         if last is None:
             raise NoSuchAggregate(KIND, query.progress_id)
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._positions.must_reach(READER, last)
         async with self._pool.acquire() as connection:
             row = await one_progress(connection, context.tenant, query.progress_id)
         if row is None:
@@ -58,14 +55,12 @@ class ProgressQueries:
 
     @translated
     async def _list(self, query: contract.ListProgress, context: Context) -> dict[str, Any]:
-        before = LAST
-        if query.cursor is not None:
-            if not (query.cursor.isascii() and query.cursor.isdigit() and len(query.cursor) <= CURSOR_DIGITS):
-                raise UnreadableCursor("cursor: take it from the page before, as it is")
-            before = int(query.cursor)
+        before = position_before(query.cursor)
         filters = (query.status, query.user_id, query.type, query.parent_id, query.stalled)
         async with self._pool.acquire() as connection:
-            rows = await listed_progress(connection, context.tenant, before, filters, query.limit + 1)
+            rows = await listed_progress(
+                connection, context.tenant, LAST if before is None else before, filters, query.limit + 1
+            )
         page = rows[: query.limit]
         cursor = str(page[-1]["position"]) if len(rows) > query.limit else None
         return {"progress": [self._shown(row) for row in page], "cursor": cursor}

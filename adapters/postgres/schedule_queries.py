@@ -9,13 +9,12 @@ import asyncpg
 
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.job_queries import UnreadableCursor
 from adapters.postgres.log_queries import NoSuchAggregate
+from adapters.postgres.paging import UnreadableCursor
 from adapters.postgres.positions import ReaderPositions
 from domain.ports import StreamName
 from domain.schedule import KIND
 from handlers.routes import QueryRoute
-from handlers.service import BehindPosition
 from millrace.contracts import schedule as contract
 from millrace.contracts.recurrence import recurrence, upcoming, zone_of
 from millrace.contracts.wire import Context
@@ -46,7 +45,7 @@ class ScheduleQueries:
     @translated
     async def _list(self, query: contract.ListSchedules, context: Context) -> dict[str, Any]:
         if query.cursor is not None and "\0" in query.cursor:
-            raise UnreadableCursor("cursor: take it from the page before, as it is")
+            raise UnreadableCursor
         async with self._pool.acquire() as connection:
             rows = await listed_schedules(connection, context.tenant, query.paused, query.cursor, query.limit + 1)
         page = rows[: query.limit]
@@ -72,9 +71,7 @@ class ScheduleQueries:
         last = await self._store.last_position(StreamName(KIND, context.tenant, name))
         if last is None:
             raise NoSuchAggregate(KIND, name)
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._positions.must_reach(READER, last)
         async with self._pool.acquire() as connection:
             row = await one_schedule(connection, context.tenant, name)
         if row is None:

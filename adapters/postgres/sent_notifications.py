@@ -10,7 +10,6 @@ from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.positions import ReaderPositions
 from domain.deliveries import SentLane
-from handlers.service import BehindPosition
 from projections.notifications import NotificationsProjection
 
 READER = NotificationsProjection.name
@@ -34,9 +33,7 @@ class PostgresSentNotifications:
     @translated
     async def newest(self) -> int:
         head = await self._store.head()
-        reached = await self._positions.reached(READER, head)
-        if reached < head:
-            raise BehindPosition(READER, str(head), str(reached))
+        await self._positions.must_reach(READER, head)
         return head
 
     @translated

@@ -13,7 +13,6 @@ from adapters.postgres.positions import ReaderPositions
 from domain.ports import StreamName
 from domain.subscription import KIND
 from handlers.routes import QueryRoute
-from handlers.service import BehindPosition
 from millrace.contracts import event as contract
 from millrace.contracts.wire import Context, Token
 from projections.subscriptions import parked_events, subscriptions
@@ -40,9 +39,7 @@ class SubscriptionQueries:
         last = await self._store.last_position(StreamName(KIND, context.tenant, query.name))
         if last is None:
             raise NoSuchAggregate(KIND, query.name)
-        reached = await self._positions.reached(READER, last)
-        if reached < last:
-            raise BehindPosition(READER, str(last), str(reached))
+        await self._positions.must_reach(READER, last)
         async with self._pool.acquire() as connection:
             row = (await subscriptions(connection, context.tenant, query.name))[0]
             parked = await parked_events(connection, context.tenant, query.name)
