@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
+import aio_pika
 import pytest
+from aio_pika import DeliveryMode
 
 from adapters.amqp.samples import AmqpSamples
+from adapters.amqp.topology import LIVE
 from adapters.contracts.samples import Ears, SamplesContract, at
 from adapters.samples import LocalSamples
 from domain.live import Samples
+from millrace.contracts.live import live_key
 from tests.integration.amqp.conftest import until
 
 KINDS = ("local", "amqp")
@@ -59,6 +64,27 @@ async def test_every_process_hears_the_others_once(rabbitmq_url: str) -> None:
         assert there.heard == [at(1, "one"), at(2, "two")]
     finally:
         await asyncio.gather(first.stop(), second.stop())
+
+
+async def test_a_sample_on_the_broker_says_that_it_is_transient_and_is_not_kept(rabbitmq_url: str) -> None:
+    carrier = AmqpSamples(rabbitmq_url)
+    carrier.start()
+    try:
+        await until(lambda: carrier.connected)
+        async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+            queue = await channel.declare_queue(exclusive=True)
+            await queue.bind(LIVE, live_key("acme", "progress.update", "upload-1"))
+            carrier.emit(at(5, "upload-2"))
+            carrier.emit(at(5))
+            async with queue.iterator(timeout=20) as messages:
+                message = await anext(messages)
+                await message.ack()
+        event = json.loads(message.body)
+        assert message.delivery_mode == DeliveryMode.NOT_PERSISTENT
+        assert (event["transient"], event["subject"], event["data"]) == (True, "upload-1", {"progress": 5})
+        assert "position" not in event
+    finally:
+        await carrier.stop()
 
 
 async def test_without_a_broker_a_process_hears_itself() -> None:

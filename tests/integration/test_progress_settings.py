@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.bootstrap import build
+from infra.bootstrap import System, build
 from infra.settings import load_settings
 from tests.support.systems import asked, refused, told
 
@@ -53,3 +53,25 @@ async def test_the_configuration_says_which_updates_are_recorded_and_each_event_
         assert [event["data"]["seq"] for event in events if "seq" in event["data"]] == [7, 10]
     finally:
         await running.stop()
+
+
+async def test_what_one_process_has_recorded_counts_for_the_other(fresh_database_url: str) -> None:
+    settings = load_settings(environ={}, progress={"sampling": {"seconds": 600}})
+    first, second = await build(settings, fresh_database_url), await build(settings, fresh_database_url, ["api"])
+    for running in (first, second):
+        running.start()
+    try:
+        await told(first, "progress.create", {"id": "p"})
+
+        async def outcome(running: System, percent: float) -> str:
+            update = {"progress_id": "p", "progress": percent}
+            return str((await told(running, "progress.update", update)).result["outcome"])
+
+        assert [await outcome(first, 10), await outcome(second, 11), await outcome(first, 12)] == [
+            "recorded",
+            "sampled",
+            "sampled",
+        ]
+    finally:
+        for running in (second, first):
+            await running.stop()

@@ -9,6 +9,7 @@ from adapters.postgres.archive import PostgresArchivableLog
 from adapters.postgres.mapper import EventMapper
 from infra.bootstrap import System
 from tests.support.eventually import eventually
+from tests.support.running import running
 from tests.support.systems import asked, claimed, enqueued, history, job, reported, system, told
 
 AT_ONCE = 0.001  # seconds: whatever has ended is older at the next look
@@ -57,6 +58,45 @@ async def test_a_service_archives_removed_jobs_whose_time_is_over(fresh_database
         assert [event["eventtype"] for event in found["events"]] == before
         assert "archived" not in await told_of(running, stays)
     assert [each.is_file() for each in storage.rglob("*") if each.name == found["archived"]["sha256"]] == [True]
+
+
+async def test_a_service_removes_ended_progress_whose_time_is_over(fresh_database_url: str) -> None:
+    async with running(fresh_database_url, http=False) as service:
+        for id in ("done", "lost", "dropped", "open"):
+            await told(service.system, "progress.create", {"id": id})
+        for id, how in (("done", "complete"), ("lost", "fail"), ("dropped", "cancel")):
+            await told(service.system, f"progress.{how}", {"progress_id": id})
+            await asked(service.system, "progress.get", {"progress_id": id})
+    cleanup = {"retain_completed": AT_ONCE, "retain_failed": AT_ONCE}
+    async with running(fresh_database_url, http=False, modules={"progress": {"cleanup": cleanup}}) as service:
+        for id in ("done", "lost", "dropped"):
+            types = await eventually(
+                lambda id=id: history(service.system, id, "progress"), lambda found: "progress.removed" in found
+            )
+            assert types.count("progress.removed") == 1
+        listed = await eventually(
+            lambda: asked(service.system, "progress.list", {}), lambda page: len(page["progress"]) == 1
+        )
+        assert listed["progress"][0]["id"] == "open"
+
+
+async def test_a_service_removes_notifications_whose_time_is_over(fresh_database_url: str) -> None:
+    async with running(fresh_database_url, http=False) as service:
+        ids = []
+        for title in ("read", "unread"):
+            sent = await told(service.system, "notification.send", {"user_id": "kim", "title": title})
+            ids.append(sent.result["notification_id"])
+        read = await told(service.system, "notification.mark_read", {"notification_id": ids[0]})
+        await asked(service.system, "notification.get", {"notification_id": ids[0]}, read.position)
+    for age, id in (("read", ids[0]), ("unread", ids[1])):
+        modules = {"notifications": {"retention": {age: AT_ONCE}}}
+        async with running(fresh_database_url, http=False, modules=modules) as service:
+            await eventually(
+                lambda id=id: history(service.system, id, "notification"),
+                lambda found: "notification.removed" in found,
+            )
+            if age == "read":
+                assert "notification.removed" not in await history(service.system, ids[1], "notification")
 
 
 async def test_without_such_settings_everything_stays(fresh_database_url: str, tmp_path: Path) -> None:

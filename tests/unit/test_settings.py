@@ -107,6 +107,13 @@ def test_every_spelling_of_progress_means_the_same_retention() -> None:
     assert all(progress.enabled and progress.realtime.enabled for progress in found)
 
 
+def test_without_a_word_what_has_ended_is_kept_for_a_day_and_a_week_and_an_inbox_for_a_month_and_three() -> None:
+    modules, day = load_settings(environ={}).modules, 86_400
+    assert modules.progress.cleanup.ages() == {"completed": day, "failed": 7 * day, "cancelled": 7 * day}
+    kept = modules.notifications.retention
+    assert (kept.read, kept.unread) == (30 * day, 90 * day)
+
+
 def test_pages_of_the_inbox_may_come_from_where_its_websocket_allows() -> None:
     notifications = {"websocket": {"cors_origins": ["http://localhost:5173"]}}
     settings = load_settings(

@@ -76,6 +76,27 @@ class ProgressContract:
         assert outcomes <= {"recorded", "sampled"}
         await bench.until(lambda: seen(bench, "busy"), lambda read: read.progress == 99.8)
 
+    async def test_the_rate_and_the_time_left_follow_from_the_updates(self, bench: Bench) -> None:
+        tracker, percent = bench.app.progress, 10.0
+        await tracker.create(id="a")
+        begun = await tracker.update("a", percent)
+        assert (begun.rate, begun.eta) == (None, None)
+
+        async def further() -> Progress:
+            nonlocal percent
+            percent += 0.01
+            await tracker.update("a", percent)
+            return await seen(bench, "a")
+
+        moved = await bench.until(further, lambda read: read.rate)
+        assert moved.rate is not None
+        assert moved.eta is not None
+        assert 0 < moved.eta <= (100 - moved.progress) / moved.rate
+        [listed] = await tracker.list(min_position=await head(bench.app))
+        assert listed.eta is not None
+        await tracker.complete("a")
+        assert (await seen(bench, "a")).eta is None
+
     async def test_an_id_is_taken_once(self, bench: Bench) -> None:
         tracker = bench.app.progress
         first = await tracker.create(id="a", stages=["x"], metadata={"n": 1})

@@ -157,6 +157,19 @@ class JobProgressContract:
         assert failed.children is not None
         assert (failed.children.completed, failed.children.failed, failed.children.open) == (1, 1, 0)
 
+    async def test_a_whole_may_count_its_completed_parts(self, bench: Bench) -> None:
+        tracker = bench.app.progress
+        await tracker.create(id="album", children={"mode": "count", "expected": 4})
+        for photo in ("p1", "p2", "p3"):
+            await tracker.create(id=photo, parent_id="album", weight=7)
+        await tracker.update("p1", 90)
+        await tracker.complete("p2")
+        await standing(bench, "album", 25)
+        await tracker.complete("p1")
+        album = await standing(bench, "album", 50)
+        assert album.children is not None
+        assert (album.children.completed, album.children.open) == (2, 1)
+
     async def test_the_progress_of_a_job_is_cancelled_with_it(self, bench: Bench) -> None:
         begun, over = asyncio.Event(), asyncio.Event()
 

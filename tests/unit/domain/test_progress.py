@@ -47,6 +47,14 @@ def changed(version: int, stage: str, percent: float, overall: float, **more: An
     )  # fmt: skip
 
 
+def updated(version: int, overall: float) -> Event:
+    """An update of work without stages."""
+    return events.Updated(
+        STREAM, version, later(version), **KIN, status="processing", progress=overall, stage=None,
+        stage_progress=None, rate=None, seq=None,
+    )  # fmt: skip
+
+
 BEGUN = (created(), changed(2, "upload", 50.0, 12.5))
 FAILED = events.Failed(STREAM, 3, later(3), **KIN, status="failed", progress=12.5, error="disk full", error_detail=None)
 
@@ -124,6 +132,13 @@ def test_what_is_recorded_follows_from_the_last_event(
     it = replayed(BEGUN)
     assert isinstance(it, Progress)
     assert weigh(it, it.reach(percent, None), later(2 + seconds), window) == outcome
+
+
+def test_the_end_of_work_without_stages_is_recorded_at_once() -> None:
+    it = replayed((created(stages=[]), updated(2, 50.0)))
+    assert isinstance(it, Progress)
+    assert weigh(it, it.reach(99.0, None), later(2), Window(600.0)) == "sampled"
+    assert weigh(it, it.reach(100.0, None), later(2), Window(600.0)) == "recorded"
 
 
 def test_a_sign_of_life_is_recorded_where_somebody_waits_for_it() -> None:
