@@ -7,14 +7,14 @@ from pydantic import BaseModel
 from adapters.http.models.batch import BatchAnswer, BatchChanged, BatchPage
 from adapters.http.models.circuit import CircuitAnswer, CircuitPage, CircuitReply
 from adapters.http.models.event import Published, SubscriptionAnswer, SubscriptionPage, SubscriptionReply
-from adapters.http.models.job import Canceled, Enqueued, JobAnswer, JobChanged, JobPage, Removed, Undone
+from adapters.http.models.job import Canceled, ChangedJob, Enqueued, JobAnswer, JobPage, Removed, Undone
 from adapters.http.models.log import AggregateState, EventPage
 from adapters.http.models.notification import (
     InboxRead,
     NotificationAnswer,
     NotificationChanged,
     NotificationPage,
-    NotificationSent,
+    SentNotification,
     Unread,
 )
 from adapters.http.models.progress import ProgressAnswer, ProgressPage, ProgressRemovedReply, ProgressSampled
@@ -39,17 +39,17 @@ from millrace.contracts.why import Why
 COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "job.enqueue": Enqueued,
     "job.cancel": Canceled,
-    "job.change": JobChanged,
-    "job.retry": JobChanged,
+    "job.change": ChangedJob,
+    "job.retry": ChangedJob,
     "job.remove": Removed,
-    "job.edit": JobChanged,
+    "job.edit": ChangedJob,
     "job.undo": Undone,
     "job.cancel_many": Bulk,
     "job.retry_many": Bulk,
     "deadletter.retry": Mended,
     "deadletter.purge": Mended,
-    "job.report": JobChanged,
-    "job.checkpoint": JobChanged,
+    "job.report": ChangedJob,
+    "job.checkpoint": ChangedJob,
     "job.claim": Grants,
     "job.renew": Renewed,
     "job.withdraw": Withdrawn,
@@ -75,7 +75,7 @@ COMMAND_RESULTS: dict[str, type[BaseModel]] = {
     "progress.resume": ProgressAnswer,
     "progress.checkpoint": ProgressAnswer,
     "progress.remove": ProgressRemovedReply,
-    "notification.send": NotificationSent,
+    "notification.send": SentNotification,
     "notification.mark_read": NotificationChanged,
     "notification.mark_all_read": InboxRead,
     "notification.cancel": NotificationChanged,

@@ -12,7 +12,7 @@ from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
 from adapters.http.jobs import Reason, view
-from adapters.http.models.job import DeadLetterView, JobChanged, Undone
+from adapters.http.models.job import ChangedJob, DeadLetterView, Undone
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
 from adapters.http.respond import respond
@@ -98,7 +98,7 @@ def dead_letter_routes(door: Door) -> APIRouter:
         return respond(call_of(request.scope), answer.result)
 
     @router.patch(
-        "/api/deadletters/{id}", response_model=JobChanged, operation_id="edit_dead_letter", openapi_extra=takes(Edit)
+        "/api/deadletters/{id}", response_model=ChangedJob, operation_id="edit_dead_letter", openapi_extra=takes(Edit)
     )
     async def edit(request: Request, id: str) -> Response:
         """Changes the data of a dead letter for its next attempt."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from adapters.http.body import object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models.job import JobChanged, JobCreated, JobView
+from adapters.http.models.job import ChangedJob, JobCreated, JobView
 from adapters.http.models.log import AggregateState
 from adapters.http.models.success import Success
 from adapters.http.operations import errors, takes
@@ -138,7 +138,7 @@ def job_routes(door: Door) -> APIRouter:
         return await whole_result(door, request, id)
 
     @router.patch(
-        "/api/jobs/{id}", response_model=JobChanged, operation_id="change_job", openapi_extra=takes(JobChange)
+        "/api/jobs/{id}", response_model=ChangedJob, operation_id="change_job", openapi_extra=takes(JobChange)
     )
     async def change(request: Request, id: str) -> Response:
         """Gives a waiting job another priority, time, queue or arguments."""
@@ -157,7 +157,7 @@ def job_routes(door: Door) -> APIRouter:
 
     @router.post(
         "/api/jobs/{id}/retry",
-        response_model=JobChanged,
+        response_model=ChangedJob,
         operation_id="retry_job",
         openapi_extra=takes(Reason, required=False),
     )

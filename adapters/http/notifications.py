@@ -12,7 +12,7 @@ from starlette.responses import Response
 from adapters.http.body import json_of, object_of
 from adapters.http.call import call_of
 from adapters.http.door import Door
-from adapters.http.models.notification import BulkSent, NotificationSent, Unread
+from adapters.http.models.notification import BulkSent, SentNotification, Unread
 from adapters.http.models.success import Success
 from adapters.http.operations import errors, takes
 from adapters.http.paging import next_page
@@ -73,7 +73,7 @@ def notification_routes(door: Door) -> APIRouter:
     @router.post(
         "/api/notifications",
         status_code=201,
-        response_model=NotificationSent,
+        response_model=SentNotification,
         operation_id="send_notification",
         openapi_extra=takes(Send),
     )

@@ -137,6 +137,14 @@ def test_every_reference_in_the_openapi_document_leads_somewhere() -> None:
             node = node[part]
 
 
+@pytest.mark.parametrize("name", ["asyncapi.json", "openapi.json"])
+def test_no_schema_is_named_after_where_its_class_stands(name: str) -> None:
+    shown = json.loads((DOCS / name).read_text())["components"]["schemas"]
+    assert [each for each in shown if "__" in each] == [], (
+        "two classes have one name, and their modules tell them apart"
+    )
+
+
 def test_the_second_names_of_a_job_are_in_its_schema() -> None:
     body = {"name": "resize", "payload": {"a": 1}, "backoff": "fixed", "scheduled_at": "2030-01-01T00:00:00Z"}
     jsonschema.validate(body, published("job.enqueue.v1.json"))

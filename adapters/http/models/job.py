@@ -36,7 +36,7 @@ class Canceled(BaseModel):
     success: bool
 
 
-class JobChanged(BaseModel):
+class ChangedJob(BaseModel):
     """Answer to `job.change`, `job.edit`, `job.retry`, `job.report` and `job.checkpoint`."""
 
     job_id: str

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from millrace.contracts.notification import DeliveryStatus, Notification
 
 
-class NotificationSent(BaseModel):
+class SentNotification(BaseModel):
     """Answer to `notification.send`: what is done in each channel."""
 
     notification_id: str
