@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millrace.job_middleware import as_after, as_around, as_before, as_on_error
-from millrace.job_plugins import MAX_ATTEMPTS, PATTERN, JobPlugin, PluginHooks, installed_plugins, name_of
+from millrace.job_plugins import PATTERN, JobPlugin, PluginHooks, installed_plugins
+from millrace.plugin_hooks import MAX_ATTEMPTS, name_of
 
 if TYPE_CHECKING:
     from millrace.client import Millrace

@@ -5,42 +5,37 @@ Their hooks follow the log as a durable subscription, so they see what was commi
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import structlog
-
 from millrace.contracts.notification import Notification
-from millrace.errors import PluginUnusable
 from millrace.events import Event
-from millrace.job_plugins import MAX_ATTEMPTS, name_of
+from millrace.plugin_hooks import MAX_ATTEMPTS, EventHooks, Plugin, name_of
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATTERN = "notification.*"
-HOOKS: Mapping[str, tuple[str, str]] = {
-    "notification.created": ("on_send", "on_notification_send"),
-    "notification.sent": ("on_deliver", "on_notification_deliver"),
-    "notification.delivered": ("on_deliver", "on_notification_deliver"),
-    "notification.read": ("on_read", "on_notification_read"),
+ALIASES: Mapping[str, str] = {
+    "on_send": "on_notification_send",
+    "on_deliver": "on_notification_deliver",
+    "on_read": "on_notification_read",
 }
-log = structlog.get_logger("millrace.plugins")
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    "notification.created": ("on_send",),
+    "notification.sent": ("on_deliver",),
+    "notification.delivered": ("on_deliver",),
+    "notification.read": ("on_read",),
+}
 
 
-class NotificationPlugin:
+class NotificationPlugin(Plugin):
     """Base of plug-ins; override what is wanted, `async def` or plain. Hooks get the notification as it was then.
 
     `on_notification_send`, `on_notification_deliver` and `on_notification_read` are other names of the hooks.
-
-    Attributes:
-        name: what the plug-in's place in the log is kept under; default its module and class.
     """
-
-    name: str = ""
 
     def on_send(self, notification: Notification) -> Awaitable[None] | None:
         """It was accepted."""
@@ -52,37 +47,16 @@ class NotificationPlugin:
         """The user has read it, by itself or with the whole inbox."""
 
 
-class PluginHooks:
-    """One plug-in's subscription. A hook that fails is logged and counted, and not called again for that event."""
+class PluginHooks(EventHooks):
+    """One plug-in's subscription to what becomes of notifications."""
 
     def __init__(self, app: Millrace, plugin: NotificationPlugin, failures: Counter[str]) -> None:
-        self._app, self._failures = app, failures
-        self.name = plugin.name or name_of(type(plugin))
-        self._hooks = {event: hook for event in HOOKS if (hook := _overridden(plugin, event)) is not None}
-        if not self._hooks:
-            names = ", ".join(dict.fromkeys(name for name, _ in HOOKS.values()))
-            raise PluginUnusable(self.name, f"it has none of the hooks {names}")
+        super().__init__(plugin, NotificationPlugin, HOOKS, ALIASES, failures)
+        self._app = app
 
-    async def __call__(self, event: Event) -> None:
-        hook = self._hooks.get(event.eventtype)
-        if hook is None:
-            return
+    async def as_it_was(self, event: Event) -> Notification:
         told = await self._app.state("notification", event.subject, at=event.version)
-        notification = Notification.model_validate({**told["state"], "id": event.subject})
-        try:
-            result = hook(notification)
-            if inspect.isawaitable(result):
-                await result
-        except Exception as error:
-            self._failures[self.name] += 1
-            log.exception(
-                "a plug-in's hook failed",
-                plugin=self.name,
-                event_type=event.eventtype,
-                notification_id=notification.id,
-                failures=self._failures[self.name],
-                error=repr(error),
-            )
+        return Notification.model_validate({**told["state"], "id": event.subject})
 
 
 class NotificationHooks:
@@ -123,12 +97,3 @@ class NotificationHooks:
         setattr(plugin, hook, function)
         self.register_plugin(plugin)
         return function
-
-
-def _overridden(plugin: NotificationPlugin, event: str) -> Callable[[Notification], Any] | None:
-    name, alias = HOOKS[event]
-    own = getattr(plugin, name)
-    if getattr(own, "__func__", own) is not getattr(NotificationPlugin, name):
-        return own  # type: ignore[no-any-return]
-    hook: Callable[[Notification], Any] | None = getattr(plugin, alias, None)
-    return hook

@@ -5,17 +5,13 @@ Their hooks follow the log as a durable subscription, so they see what was recor
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import structlog
-
 from millrace.contracts.progress import Progress
-from millrace.errors import PluginUnusable
 from millrace.events import Event
-from millrace.job_plugins import MAX_ATTEMPTS, name_of
+from millrace.plugin_hooks import MAX_ATTEMPTS, EventHooks, Plugin, call_hook, name_of
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -38,19 +34,13 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 }
 NO_NEWS = frozenset({"progress.removed", "progress.checkpointed"})
 UPDATE = "progress.update"
-log = structlog.get_logger("millrace.plugins")
 
 
-class ProgressPlugin:
+class ProgressPlugin(Plugin):
     """Base of plug-ins; override what is wanted, `async def` or plain. Hooks get the progress as it was at that moment.
 
     `on_progress_update`, `on_progress_complete`, `on_progress_fail` and `on_progress_stage_change` are other names.
-
-    Attributes:
-        name: what the plug-in's place in the log is kept under; default its module and class.
     """
-
-    name: str = ""
 
     def on_update(self, progress: Progress) -> Awaitable[None] | None:
         """It has got further, and that was recorded: about once a second."""
@@ -73,24 +63,15 @@ class ProgressEmitter(Protocol):
         ...
 
 
-class PluginHooks:
-    """One plug-in's subscription. A hook that fails is logged and counted, and not called again for that event."""
+class PluginHooks(EventHooks):
+    """One plug-in's subscription to how far work has got."""
 
     def __init__(self, app: Millrace, plugin: ProgressPlugin, failures: Counter[str]) -> None:
-        self._app, self._failures = app, failures
-        self.name = plugin.name or name_of(type(plugin))
-        own = {name: hook for name in ALIASES if (hook := _overridden(plugin, name)) is not None}
-        if not own:
-            raise PluginUnusable(self.name, f"it has none of the hooks {', '.join(ALIASES)}")
-        self._hooks = {event: [own[name] for name in names if name in own] for event, names in HOOKS.items()}
+        super().__init__(plugin, ProgressPlugin, HOOKS, ALIASES, failures)
+        self._app = app
 
-    async def __call__(self, event: Event) -> None:
-        hooks = self._hooks.get(event.eventtype)
-        if not hooks:
-            return
-        progress = await progress_at(self._app, event)
-        for hook in hooks:
-            await _called(self.name, event, self._failures, hook, progress)
+    async def as_it_was(self, event: Event) -> Progress:
+        return await progress_at(self._app, event)
 
 
 class Emitting:
@@ -103,7 +84,7 @@ class Emitting:
         if event.eventtype in NO_NEWS:
             return
         data = (await progress_at(self._app, event)).model_dump(mode="json")
-        await _called(self.name, event, self._failures, self._emitter.emit, UPDATE, data)
+        await call_hook(self.name, event, self._failures, self._emitter.emit, UPDATE, data)
 
 
 class ProgressHooks:
@@ -171,28 +152,3 @@ async def progress_at(app: Millrace, event: Event) -> Progress:
     """The state at the event's version: later changes, even the removal, do not show."""
     told = await app.state("progress", event.subject, at=event.version)
     return Progress.model_validate({**told["state"], "id": event.subject, "version": told["version"]})
-
-
-async def _called(name: str, event: Event, failures: Counter[str], hook: Callable[..., Any], *told: Any) -> None:
-    try:
-        result = hook(*told)
-        if inspect.isawaitable(result):
-            await result
-    except Exception as error:
-        failures[name] += 1
-        log.exception(
-            "a plug-in's hook failed",
-            plugin=name,
-            event_type=event.eventtype,
-            progress_id=event.subject,
-            failures=failures[name],
-            error=repr(error),
-        )
-
-
-def _overridden(plugin: ProgressPlugin, name: str) -> Callable[[Progress], Any] | None:
-    own = getattr(plugin, name)
-    if getattr(own, "__func__", own) is not getattr(ProgressPlugin, name):
-        return own  # type: ignore[no-any-return]
-    hook: Callable[[Progress], Any] | None = getattr(plugin, ALIASES[name], None)
-    return hook

@@ -22,7 +22,7 @@ from tests.support.installed import ROOT
 from tests.support.stores import migrated, storing
 
 PAGE = (DOCS / "ports.md").read_text()
-PORT = re.compile(r"^class (\w+(?=\(Protocol\):)|(?:Job|Notification|Progress)Plugin(?=:))", re.MULTILINE)
+PORT = re.compile(r"^class (\w+(?=\((?:Protocol|Plugin)\):))", re.MULTILINE)
 GROUP = re.compile(r"^(?:GROUP|ENTRY_POINTS) = \"(millrace\.\w+)\"", re.MULTILINE)
 PROVIDER = ROOT / "adapters/channels/provider.py"
 # What a handler is given, made by Millrace itself.

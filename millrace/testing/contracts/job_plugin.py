@@ -10,7 +10,8 @@ import pytest
 
 from millrace import Job, JobPlugin
 from millrace.events import Event
-from millrace.job_plugins import MAX_NAME, PluginHooks
+from millrace.job_plugins import PluginHooks
+from millrace.plugin_hooks import MAX_NAME
 from millrace.testing.contracts.bench import Bench, MemoryBench
 
 WORKS, BREAKS = "contract.works", "contract.breaks"
@@ -53,7 +54,7 @@ class JobPluginContract:
         class Watched(PluginHooks):
             def __init__(self) -> None:
                 super().__init__(bench.app, plugin, Counter())
-                self._hooks = {event: self._watched(hook) for event, hook in self._hooks.items()}
+                self._hooks = {event: [*map(self._watched, hooks)] for event, hooks in self._hooks.items()}
 
             def _watched(self, hook: Any) -> Any:
                 def call(job: Job) -> Any:
