@@ -67,6 +67,27 @@ async def test_a_bar_moves_with_updates_that_nobody_recorded(service: Running, p
     assert await page.find(f"{IN_PROGRESS}('[aria-live]').textContent") == "file-1: In progress, upload"
 
 
+async def test_stages_and_the_time_left_are_shown_until_the_end(service: Running, page: Page, tenant: str) -> None:
+    facts, items = f"{IN_PROGRESS}('.facts').textContent", f"[...{IN_PROGRESS}('ol').children]"
+    async with service.client(tenant) as client:
+
+        async def told(path: str, method: str = "POST", **body: object) -> None:
+            (await client.request(method, f"/api/progress{path}", json=body)).raise_for_status()
+
+        await told("", id="file-1", stages=["upload", "index"])
+        await page.go(f"{service.url}/web/?tenant={tenant}&progress=file-1")
+        await page.until(f"document.querySelector('millrace-progress')?.progress && {items}.length === 2")
+        await told("/file-1", "PATCH", progress=0, stage="upload")
+        await told("/file-1", "PATCH", progress=100, stage="upload")
+        await page.until(f"{facts}.includes('left')")
+        await told("/file-1", "PATCH", progress=10, stage="index")
+        await page.until(f"{facts}.includes('index 10 %')")
+        assert await page.find(f"{items}.map((item) => item.dataset.status)") == ["completed", "processing"]
+        await told("/file-1/complete")
+        await page.until("document.querySelector('millrace-progress').progress.status === 'completed'")
+        assert not await page.find(f"{facts}.includes('left')")
+
+
 async def moved(service: Running, page: Page, tenant: str, percent: float) -> None:
     """Says how far it is until the page shows it: what is said before it listens is lost."""
     bar = f"{IN_PROGRESS}('[role=progressbar]').getAttribute('aria-valuenow')"

@@ -66,6 +66,19 @@ async def test_a_snapshot_comes_first_and_then_every_change(service: Running, te
         assert (ended["data"]["progress"], ended["data"]["result"]) == (100, {"words": 7})
 
 
+async def test_the_time_left_is_told_with_each_event(service: Running, tenant: str) -> None:
+    await call(service, tenant, "", {"id": "file-1", "stages": ["upload", "index"]})
+    async with live(service.url, f"/ws/progress?tenant={tenant}") as client:
+        await follow(client, "file-1")
+        await call(service, tenant, "/file-1", {"progress": 0, "stage": "upload"}, "PATCH")
+        await call(service, tenant, "/file-1", {"progress": 100, "stage": "upload"}, "PATCH")
+        half = (await client.until(lambda message: message["data"].get("progress") == 50))[-1]
+        assert half["data"]["eta"] == pytest.approx(50 / half["data"]["rate"], abs=0.01)
+        await call(service, tenant, "/file-1/complete", {})
+        ended = (await client.until(lambda message: message["data"]["status"] == "completed"))[-1]
+    assert ended["data"].get("eta") is None
+
+
 async def test_samples_are_told_without_a_position(service: Running, tenant: str) -> None:
     await call(service, tenant, "", {"id": "file-1"})
     async with live(service.url, f"/ws/progress?tenant={tenant}") as client:
