@@ -9,6 +9,7 @@ from demo.analysis import SourceFacts
 from demo.summary import PARSE
 from demo.work import CHECKPOINT_DELAY
 from millrace.contracts.job import Job, JobStatus
+from millrace.contracts.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,18 @@ def outcome_checks(
             cleanup is not None and cleanup.status is JobStatus.CANCELLED and cleanup.attempts == 0,
         ),
     ]
+
+
+def batch_check(whole: Progress, expected: Mapping[str, SourceFacts | None]) -> Check:
+    """The progress of the batch of all files has counted them as a plain loop does."""
+    good = sum(facts is not None for facts in expected.values())
+    counts = whole.children
+    return Check(
+        f"the batch's progress has counted {good:,} completed jobs and {len(expected) - good} failed ones",
+        counts is not None
+        and (counts.total, counts.completed, counts.failed) == (len(expected), good, len(expected) - good)
+        and abs(whole.progress - 100 * good / len(expected)) < 1e-9,
+    )
 
 
 def _exactly(jobs: Sequence[Job], files: Mapping[str, Job], expected: Mapping[str, object]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.checks import Check, outcome_checks
+from demo.checks import Check, batch_check, outcome_checks
 from demo.index import index
 from demo.progress import TooSlow, until_done
 from demo.sources import PLANTED, SourceFile, plant_broken_file, standard_library
@@ -65,11 +65,12 @@ async def _demo(console: Console, folder: Path, amqp: bool) -> list[Check]:
             files = [*files, plant_broken_file(folder)]
             expected |= {PLANTED: None}
         async with Millrace(system.url) as app:
-            checkpoint, cleanup = await _enqueue(app, console, files)
-            await until_done(app, console, len(files) + 2, DEADLINE)
+            batch, checkpoint, cleanup = await _enqueue(app, console, files)
+            whole = await until_done(app, console, batch, len(files) + 2, DEADLINE)
             jobs = await all_jobs(app)
             show(console, summarize(jobs))
             checks = outcome_checks(jobs, expected, checkpoint, cleanup)
+            checks.append(batch_check(whole, expected))
             checks += await tell(app, files)
             checks += await index(app, files, console, system.mail)
             jobs = await all_jobs(app)
@@ -82,14 +83,16 @@ async def _demo(console: Console, folder: Path, amqp: bool) -> list[Check]:
             ]
 
 
-async def _enqueue(app: Millrace, console: Console, files: list[SourceFile]) -> tuple[str, str]:
+async def _enqueue(app: Millrace, console: Console, files: list[SourceFile]) -> tuple[str, str, str]:
+    """Ids of the batch of all files, of the job that waits and of the one that is cancelled."""
     begin = time.monotonic()
-    await app.jobs.enqueue_many(parse_jobs(files))
+    async with app.jobs.batch("library", progress={}) as batch:
+        await batch.enqueue_many(parse_jobs(files))
     console.print(f"{len(files):,} jobs enqueued in one call, {time.monotonic() - begin:.2f} s.")
     checkpoint = await app.jobs.enqueue("library.checkpoint", delay=CHECKPOINT_DELAY)
     cleanup = await app.jobs.enqueue("library.cleanup", delay=CLEANUP_DELAY)
     await app.jobs.cancel(cleanup.id)
-    return checkpoint.id, cleanup.id
+    return batch.id, checkpoint.id, cleanup.id
 
 
 async def all_jobs(app: Millrace) -> list[Job]:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from demo.analysis import analyze
-from demo.checks import outcome_checks
+from demo.checks import batch_check, outcome_checks
 from demo.sources import SourceFile, plant_broken_file, small_packages, standard_library
 from demo.summary import digest, summarize
 from demo.work import parse_jobs, plain_loop
 from millrace.contracts.job import AttemptError, Enqueue, Job, JobStatus
+from millrace.contracts.progress import ChildCounts, Progress, ProgressStatus
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 SOURCE = b'''"""A module."""
@@ -138,3 +139,22 @@ def test_the_checks_hold_for_a_good_run_and_catch_each_fault() -> None:
     assert all(check.holds for check in outcome_checks(good, expected, "checkpoint", "cleanup"))
     for jobs in faults:
         assert not all(check.holds for check in outcome_checks(jobs, expected, "checkpoint", "cleanup"))
+
+
+def test_the_batch_is_compared_with_what_a_plain_loop_says() -> None:
+    expected = {"a.py": analyze("a.py", SOURCE), "b.py": analyze("b.py", SOURCE), "c.py": None, "d.py": None}
+
+    def counted(progress: float = 50, **more: int) -> Progress:
+        counts = {"total": 4, "open": 0, "completed": 2, "failed": 2, "cancelled": 0} | more
+        children = ChildCounts.model_validate({"mode": "jobs", **counts})
+        return Progress(
+            id="b", version=9, status=ProgressStatus.FAILED, progress=progress, children=children,
+            created_at=START, updated_at=START,
+        )  # fmt: skip
+
+    assert batch_check(counted(), expected).holds
+    for whole in (
+        counted(49), counted(total=5), counted(completed=3), counted(failed=1),
+        counted().model_copy(update={"children": None}),
+    ):  # fmt: skip
+        assert not batch_check(whole, expected).holds
