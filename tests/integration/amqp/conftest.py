@@ -24,13 +24,20 @@ def broker_url(rabbitmq_url: str) -> str:
 
 @pytest.fixture
 async def connection(broker_url: str) -> AsyncIterator[AbstractConnection]:
+    """One to a broker without our topology, which is left so: whoever comes next may start a service on it."""
     async with await aio_pika.connect(broker_url, timeout=5) as connection:
-        async with connection.channel() as channel:
-            for queue in topology().queues:
-                await channel.queue_delete(queue.name)
-            for exchange in topology().exchanges:
-                await channel.exchange_delete(exchange.name)
+        await remove_topology(connection)
         yield connection
+    async with await aio_pika.connect(broker_url, timeout=5) as connection:
+        await remove_topology(connection)
+
+
+async def remove_topology(connection: AbstractConnection) -> None:
+    async with connection.channel() as channel:
+        for queue in topology().queues:
+            await channel.queue_delete(queue.name)
+        for exchange in topology().exchanges:
+            await channel.exchange_delete(exchange.name)
 
 
 @pytest.fixture
