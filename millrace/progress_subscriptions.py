@@ -119,7 +119,7 @@ def _ahead(known: Progress, sample: Transient) -> Progress | None:
     if known.status not in OPEN or told["progress"] <= known.progress:
         return None
     news = {name: told[name] for name in ("status", "progress", "stage", "stage_progress", "rate") if name in told}
-    state = {**known.model_dump(), **news}
+    state: dict[str, Any] = known.model_dump() | news
     return Progress.model_validate({**state, "eta": time_left(state)})
 
 

@@ -127,4 +127,5 @@ def time_left(told: Mapping[str, Any], passed: float = 0.0) -> float | None:
     rate = told.get("rate")
     if not rate or told.get("status") != ProgressStatus.PROCESSING or told.get("stalled_at") is not None:
         return None
-    return round(max(0.0, (100.0 - told["progress"]) / rate - passed), 3)
+    left: float = (100.0 - told["progress"]) / rate - passed
+    return round(max(0.0, left), 3)
