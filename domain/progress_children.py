@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from domain.errors import TooManyChildren
 from domain.progress_events import ChildReported, Completed, Failed, Resumed
-from domain.progress_stages import WHOLE
+from domain.progress_stages import WHOLE, tidy
 
 if TYPE_CHECKING:
     from domain.progress import Progress
@@ -77,9 +77,9 @@ def share_of(children: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any])
     coming = max(0, (rule.get("expected") or 0) - len(children))
     if rule["mode"] == "count":
         completed = sum(child["status"] == "completed" for child in children.values())
-        return float(WHOLE * completed / (len(children) + coming))
+        return tidy(WHOLE * completed / (len(children) + coming))
     total = sum(child["weight"] for child in children.values()) + coming
-    return min(WHOLE, float(sum(child["weight"] * child["progress"] for child in children.values()) / total))
+    return tidy(sum(child["weight"] * child["progress"] for child in children.values()) / total)
 
 
 def counts_of(children: Mapping[str, Mapping[str, Any]], rule: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from domain.progress_children import CHILDREN_FAILED, OPEN
 from domain.progress_events import Cancelled, Completed, Failed, JobsCounted, Resumed
-from domain.progress_stages import WHOLE
+from domain.progress_stages import WHOLE, tidy
 
 if TYPE_CHECKING:
     from domain.progress import Progress
@@ -96,7 +96,7 @@ def share_of_jobs(counts: JobCounts, expected: int | None) -> float:
     if total == 0 or not (counts.is_sealed or expected is not None):
         return 0.0
     # How many were expected is forgotten once it is known how many there are.
-    return WHOLE * counts.completed / (max(counts.total, 1) if counts.is_sealed else total)
+    return tidy(WHOLE * counts.completed / (max(counts.total, 1) if counts.is_sealed else total))
 
 
 def _ends(counts: JobCounts) -> Literal["completed", "failed", "cancelled"] | None:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 WHOLE = 100.0
+# So many digits are beyond what anybody shows, and well within what a float is exact to.
+DIGITS = 9
 
 
 def new_stage(name: str, weight: float) -> dict[str, Any]:
@@ -38,7 +40,12 @@ def share_of(stages: Sequence[dict[str, Any]], target: int, percent: float) -> f
     """The overall percent once the stage `target` has `percent` and those before it are completed."""
     done = sum(stage["weight"] for stage in stages[:target]) * WHOLE
     done += stages[target]["weight"] * percent
-    return min(WHOLE, float(done / sum(stage["weight"] for stage in stages)))
+    return tidy(done / sum(stage["weight"] for stage in stages))
+
+
+def tidy(percent: float) -> float:
+    """A computed percent without what the arithmetic of floats adds: 43, not 43.00000000000001."""
+    return min(WHOLE, round(float(percent), DIGITS))
 
 
 def enter(stages: Sequence[dict[str, Any]], name: str, percent: float, at: datetime) -> None:

@@ -55,7 +55,7 @@ class ProgressSamples:
         if weigh(progress, reached, now, self._window) == "recorded":
             self._held.pop((context.tenant, command.progress_id), None)
             return None
-        if reached.news and not self._hold(command, context, reached):
+        if reached.news and not self._hold(progress, reached, command, context, now):
             return None
         return _told(progress, command, now)
 
@@ -94,7 +94,9 @@ class ProgressSamples:
                     # Recorded, overtaken, or removed meanwhile: either way there is nothing left to keep.
                     continue
 
-    def _hold(self, command: UpdateProgress, context: Context, reached: Reached) -> bool:
+    def _hold(
+        self, progress: Progress, reached: Reached, command: UpdateProgress, context: Context, now: datetime
+    ) -> bool:
         key = (context.tenant, command.progress_id)
         known = self._held.get(key)
         if known is None and len(self._held) >= self._most:
@@ -109,6 +111,7 @@ class ProgressSamples:
             "progress": reached.progress,
             "stage": reached.stage,
             "stage_progress": reached.stage_progress,
+            "rate": progress.rate_at(reached.progress, now),
             "seq": command.seq,
         }
         self._samples.emit(Sample(context.tenant, TYPE, command.progress_id, data))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from millrace.contracts.progress import Progress
+from millrace.contracts.progress import Progress, as_recorded
 from millrace.events import Event
 from millrace.plugin_hooks import MAX_ATTEMPTS, EventHooks, Plugin, call_hook, name_of
 
@@ -151,4 +151,4 @@ class ProgressHooks:
 async def progress_at(app: Millrace, event: Event) -> Progress:
     """The state at the event's version: later changes, even the removal, do not show."""
     told = await app.state("progress", event.subject, at=event.version)
-    return Progress.model_validate({**told["state"], "id": event.subject, "version": told["version"]})
+    return as_recorded(event.subject, told["version"], told["state"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from millrace.contracts.live import Transient
-from millrace.contracts.progress import Progress
+from millrace.contracts.progress import Progress, as_recorded, time_left
 from millrace.errors import LogGone, LogReset, MillraceError, NotFound
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Follower:
         state: dict[str, Any] = told["state"]
         if state.pop("removed"):
             return None
-        return Progress.model_validate({**state, "id": self._id, "version": version})
+        return as_recorded(self._id, version, state)
 
     async def _persistently(self, look: Callable[[], Awaitable[Progress | None]]) -> None:
         while True:
@@ -118,8 +118,9 @@ def _ahead(known: Progress, sample: Transient) -> Progress | None:
     told = sample.data
     if known.status not in OPEN or told["progress"] <= known.progress:
         return None
-    names = ("status", "progress", "stage", "stage_progress")
-    return Progress.model_validate({**known.model_dump(), **{name: told[name] for name in names}})
+    news = {name: told[name] for name in ("status", "progress", "stage", "stage_progress", "rate") if name in told}
+    state: dict[str, Any] = known.model_dump() | news
+    return Progress.model_validate({**state, "eta": time_left(state)})
 
 
 class ProgressSubscriptions:

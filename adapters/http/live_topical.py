@@ -9,6 +9,7 @@ from adapters.http.live_formats import SocketFormat, head_of
 from adapters.http.respond import encode
 from adapters.http.websocket_protocol import text_frame
 from handlers.live_topics import LiveEvent, Topic
+from millrace.contracts.progress import time_left
 
 UPDATE = "progress.update"
 NOT_SHOWN = frozenset(
@@ -35,9 +36,7 @@ class ProgressFormat(SocketFormat):
             data["stalled_at"] = event.cloud["time"]
         elif event.event_type == "progress.removed":
             data["status"] = "removed"
-        rate = data.get("rate")
-        if rate:
-            data["eta"] = round((100.0 - data["progress"]) / rate, 3)
+        data["eta"] = time_left(data)
         return message(UPDATE, event, topic, data)
 
 

@@ -42,7 +42,9 @@ from millrace.contracts.progress_reading import (
     Progress,
     ProgressStage,
     ProgressUpdate,
+    as_recorded,
     shown,
+    time_left,
 )
 from millrace.contracts.wire import Message
 
@@ -90,8 +92,10 @@ __all__ = [
     "ResumeProgress",
     "StageWish",
     "UpdateProgress",
+    "as_recorded",
     "bounded",
     "shown",
+    "time_left",
 ]
 
 COMMANDS: dict[str, type[Message]] = {

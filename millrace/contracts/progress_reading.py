@@ -108,8 +108,24 @@ class ProgressUpdate(Progress):
 def shown(state: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """A progress as it is read now: the recorded state, and how long it will take from now on."""
     view = {name: value for name, value in state.items() if name != "removed"}
-    rate, eta = state["rate"], None
-    if rate and state["status"] == ProgressStatus.PROCESSING and state["stalled_at"] is None:
-        passed = (now - state["updated_at"]).total_seconds()
-        eta = max(0.0, (100.0 - state["progress"]) / rate - passed)
-    return view | {"eta": eta}
+    passed = (now - state["updated_at"]).total_seconds()
+    return view | {"eta": time_left(state, passed)}
+
+
+def as_recorded(id: str, version: int, state: Mapping[str, Any]) -> Progress:
+    """A progress as it was at one of its events, with the time that was left then."""
+    return Progress.model_validate({**state, "id": id, "version": version, "eta": time_left(state)})
+
+
+def time_left(told: Mapping[str, Any], passed: float = 0.0) -> float | None:
+    """Seconds until 100 percent at the rate that is told; None while nobody can say.
+
+    Args:
+        told: a progress, an event of one or a sample: what is not in it is not known.
+        passed: seconds since then.
+    """
+    rate = told.get("rate")
+    if not rate or told.get("status") != ProgressStatus.PROCESSING or told.get("stalled_at") is not None:
+        return None
+    left: float = (100.0 - told["progress"]) / rate - passed
+    return round(max(0.0, left), 3)

@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.contracts import progress as contract
 from millrace.contracts.wire import Fact
-from millrace.testing.progress_state import WHOLE, ProgressState
+from millrace.testing.progress_state import WHOLE, ProgressState, tidy
 from millrace.testing.refusals import Refusal
 
 OPEN = ("pending", "processing")
@@ -164,7 +164,7 @@ def _moved(progress: ProgressState, percent: float, stage: str | None, seq: int 
             return _sign(progress, seq, now)
         target = progress.stages[place]
         done = sum(each["weight"] for each in progress.stages[:place]) * WHOLE + target["weight"] * percent
-        overall = max(progress.progress, min(WHOLE, done / sum(each["weight"] for each in progress.stages)))
+        overall = max(progress.progress, tidy(done / sum(each["weight"] for each in progress.stages)))
     elif percent <= progress.progress and progress.status != "pending":
         return _sign(progress, seq, now)
     name = None if target is None else target["name"]
@@ -211,9 +211,9 @@ def _share(children: dict[str, dict[str, Any]], rule: dict[str, Any]) -> float:
     coming = max(0, (rule.get("expected") or 0) - len(children))
     if rule["mode"] == "count":
         completed = sum(child["status"] == "completed" for child in children.values())
-        return float(WHOLE * completed / (len(children) + coming))
+        return tidy(WHOLE * completed / (len(children) + coming))
     total = sum(child["weight"] for child in children.values()) + coming
-    return min(WHOLE, float(sum(child["weight"] * child["progress"] for child in children.values()) / total))
+    return tidy(sum(child["weight"] * child["progress"] for child in children.values()) / total)
 
 
 def kin(progress: ProgressState) -> dict[str, Any]:

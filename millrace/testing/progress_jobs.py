@@ -9,7 +9,7 @@ from typing import Any
 from millrace.contracts import progress as contract
 from millrace.contracts.wire import Fact
 from millrace.testing.progress_decisions import OPEN, kin, rate_at, resumed
-from millrace.testing.progress_state import WHOLE, ProgressState
+from millrace.testing.progress_state import WHOLE, ProgressState, tidy
 
 COUNTS = ("total", "open", "completed", "failed", "cancelled")
 
@@ -62,7 +62,7 @@ def _share(batch: Mapping[str, Any], expected: int | None) -> float:
     total = max(batch["total"], expected or 0)
     if total == 0 or not (batch["is_sealed"] or expected is not None):
         return 0.0
-    return float(WHOLE * batch["completed"] / (max(batch["total"], 1) if batch["is_sealed"] else total))
+    return tidy(WHOLE * batch["completed"] / (max(batch["total"], 1) if batch["is_sealed"] else total))
 
 
 def _ends(batch: Mapping[str, Any]) -> str | None:

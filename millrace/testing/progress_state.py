@@ -10,6 +10,7 @@ from millrace.contracts.wire import Fact
 
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 WHOLE = 100.0
+DIGITS = 9
 OPTIONS = ("type", "metadata", "user_id", "parent_id", "weight", "stall_after")
 SHOWN = (
     *OPTIONS, "status", "progress", "stage", "stage_progress", "checkpoint", "result", "error", "error_detail", "rate",
@@ -162,6 +163,11 @@ class ProgressState:
         statuses = [child["status"] for child in self.children.values()]
         ended = {status: statuses.count(status) for status in ("completed", "failed", "cancelled")}
         return {**self.rule, "total": len(statuses), "open": len(statuses) - sum(ended.values()), **ended}
+
+
+def tidy(percent: float) -> float:
+    """A computed percent without what the arithmetic of floats adds."""
+    return min(WHOLE, round(float(percent), DIGITS))
 
 
 def _close(stage: dict[str, Any], at: datetime) -> None:

@@ -247,6 +247,25 @@ class JobProgressContract:
         await bench.app.events("#", "head").pin()
         assert len(told) == count
 
+    async def test_a_subscriber_sees_the_time_left_as_every_reader_does(self, bench: Bench) -> None:
+        tracker, told, percent = bench.app.progress, list[Progress](), 10.0
+        await tracker.create(id="a")
+        await tracker.update("a", percent)
+        unsubscribe = tracker.subscribe("a", told.append)
+
+        async def further() -> Progress | None:
+            nonlocal percent
+            percent += 0.01
+            await tracker.update("a", percent)
+            return told[-1] if told else None
+
+        # The third, since the first may be read and not be heard of.
+        await bench.until(further, lambda _: len({each.version for each in told if each.rate}) > 2)
+        unsubscribe()
+        moved = [each for each in told if each.rate is not None]
+        assert {each.status for each in moved} == {ProgressStatus.PROCESSING}
+        assert [each.version for each in moved if each.eta is None] == []
+
 
 async def history(bench: Bench, id: str, event_type: str) -> list[Any]:
     return [event for event in await bench.app.history("progress", id) if event.eventtype == event_type]

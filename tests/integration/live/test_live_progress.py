@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -74,9 +75,26 @@ async def test_the_time_left_is_told_with_each_event(service: Running, tenant: s
         await call(service, tenant, "/file-1", {"progress": 100, "stage": "upload"}, "PATCH")
         half = (await client.until(lambda message: message["data"].get("progress") == 50))[-1]
         assert half["data"]["eta"] == pytest.approx(50 / half["data"]["rate"], abs=0.01)
-        await call(service, tenant, "/file-1/complete", {})
-        ended = (await client.until(lambda message: message["data"]["status"] == "completed"))[-1]
-    assert ended["data"].get("eta") is None
+        await call(service, tenant, "/file-1/fail", {})
+        failed = (await client.until(lambda message: message["data"]["status"] == "failed"))[-1]
+        await call(service, tenant, "/file-1/resume", {})
+        resumed = (await client.until(lambda message: message["data"]["status"] == "processing"))[-1]
+    # Said, since whoever follows keeps what was told before.
+    assert (failed["data"]["eta"], resumed["data"]["eta"]) == (None, None)
+
+
+async def test_the_time_left_is_told_with_each_sample(service: Running, tenant: str) -> None:
+    await call(service, tenant, "", {"id": "file-1"})
+    await call(service, tenant, "/file-1", {"progress": 1}, "PATCH")
+    async with live(service.url, f"/ws/progress?tenant={tenant}") as client:
+        await follow(client, "file-1")
+        for percent in (2, 3, 4):
+            await call(service, tenant, "/file-1", {"progress": percent}, "PATCH")
+        told = await client.until(lambda message: message["data"].get("progress") == 4)
+    samples = [message["data"] for message in told if message.get("transient")]
+    assert samples
+    for sample in samples:
+        assert sample["eta"] == pytest.approx((100 - sample["progress"]) / sample["rate"], abs=0.01)
 
 
 async def test_samples_are_told_without_a_position(service: Running, tenant: str) -> None:
@@ -160,6 +178,11 @@ async def test_a_client_over_http_sees_samples_between_the_events(service: Runni
         unsubscribe()
     assert [each.progress for each in seen] == sorted(each.progress for each in seen)
     assert {each.progress for each in strangers} <= {0}
+    sampled_ones = [after for before, after in pairwise(seen) if before.version == after.version]
+    assert sampled_ones
+    for sample in sampled_ones:
+        assert sample.rate is not None
+        assert sample.eta == pytest.approx((100 - sample.progress) / sample.rate, abs=0.01)
 
 
 async def test_who_wants_events_alone_is_shown_no_samples(service: Running, tenant: str) -> None:
