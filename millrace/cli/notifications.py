@@ -82,7 +82,7 @@ def notifications() -> typer.Typer:
                 continue
             until = f" until {moment(each.due_at)}" if each.due_at is not None else ""
             because = ": ".join(part for part in (each.reason, each.detail) if part)
-            tries = f" after {each.attempts} attempts" if each.attempts else ""
+            tries = f" after {each.attempts} attempt{'' if each.attempts == 1 else 's'}" if each.attempts else ""
             typer.echo(f"{each.channel}: {each.status}{until}{tries}" + (f", {because}" if because else ""))
 
     list_by_default(group, list_)

@@ -25,6 +25,7 @@ STATUS_STYLES = {
     JobStatus.FAILED: "red",
     JobStatus.CANCELLED: "bright_black",
 }
+TOLD_FIRST = ("reason", "until", "retry_at", "run_at", "due_at", "next_due_at", "error", "detail")
 DETAIL_WIDTH = 100
 PIPE_WIDTH = 240
 WIDE = 130
@@ -77,10 +78,11 @@ def moment(at: datetime | None) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if at else ""
 
 
-def detail(event: CloudEvent) -> str:
-    """The event's data in one short line."""
-    text = json.dumps(event.data, ensure_ascii=False, default=str)
-    return text if len(text) <= DETAIL_WIDTH else f"{text[: DETAIL_WIDTH - 1]}…"
+def detail(event: CloudEvent, width: int = DETAIL_WIDTH) -> str:
+    """The event's data in one line of at most `width` characters; what says why and when comes first."""
+    first = {name: event.data[name] for name in TOLD_FIRST if event.data.get(name) is not None}
+    text = json.dumps({**first, **event.data}, ensure_ascii=False, default=str)
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _plain(value: Any) -> Any:

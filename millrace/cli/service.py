@@ -44,9 +44,9 @@ def find_service(candidates: Iterable[Path]) -> Path:
     raise ServiceNotInstalled()
 
 
-def service_command(arguments: Sequence[str]) -> list[str]:
-    """The command line that runs `infra.main` with `arguments`; `-P` keeps the current folder off its path."""
-    return [sys.executable, "-P", "-m", "infra.main", *arguments]
+def service_command(arguments: Sequence[str], module: str = "infra.main") -> list[str]:
+    """The command line that runs a module of the service; `-P` keeps the current folder off its path."""
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def service_environment(root: Path, environment: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from millrace.cli.errors import AddressRefused, PortTaken
+from millrace.cli.place import service_place
 from millrace.cli.service import service_root
 from millrace.cli.supervisor import Supervisor
 from millrace.cli.target import check_target
@@ -25,28 +27,33 @@ HANDLER_GRACE = 1.0
 
 def up(
     host: Annotated[
-        str, typer.Option(envvar="MILLRACE_HOST", help="Address; off loopback an API key is needed.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="Address, by default 127.0.0.1; off loopback an API key is needed."),
+    ] = None,
     port: Annotated[
-        int, typer.Option(envvar="MILLRACE_PORT", help="Port; 0 takes a free one.", min=0, max=65535)
-    ] = 8000,
-    data: Annotated[Path, typer.Option(envvar="MILLRACE_DATA", help="Folder that holds everything.")] = Path(
-        ".millrace"
-    ),
+        int | None,
+        typer.Option(help="Port, by default 8000; 0 takes a free one.", min=0, max=65535),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder that holds everything, by default .millrace.")] = None,
     app: Annotated[str | None, typer.Option(help="Also run a worker for this application, module:app.")] = None,
     concurrency: Annotated[int, typer.Option(help="Jobs that the worker runs at once.", min=1)] = 10,
     max_memory: Annotated[
         int | None, typer.Option(help="MiB that the worker may take; with more another one is started.", min=1)
     ] = None,
 ) -> None:
-    """Starts the service on its embedded PostgreSQL, and a worker beside it when an application is named."""
+    """Starts the service on its embedded PostgreSQL, and a worker beside it when an application is named.
+
+    An option goes before MILLRACE_HOST, MILLRACE_PORT and MILLRACE_DATA, these before the configuration file.
+    """
     root = service_root()
     if app is not None:
         check_target(app)
-    port = usable_port(host, port)
-    url = service_url(host, port)
-    folder = data.expanduser().absolute()
-    service = ["serve", "--embedded", "--data", str(folder), "--host", host, "--port", str(port)]
+    options = {"host": host, "port": port, "data": None if data is None else str(data)}
+    place = service_place(root, {name: value for name, value in options.items() if value is not None}, os.environ)
+    free = usable_port(place.host, place.port)
+    url = service_url(place.host, free)
+    folder = place.data.expanduser().absolute()
+    service = ["serve", "--embedded", "--data", str(folder), "--host", place.host, "--port", str(free)]
     worker = None if app is None else worker_command(app, url, concurrency, max_memory)
     console = Console(stderr=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -15,6 +16,10 @@ from millrace.cli.graph import graph_tree
 from millrace.cli.options import DEFAULT_URL, Json, Url, ask
 from millrace.cli.output import console, detail, moment, print_json
 from millrace.contracts.job_graph import JobGraph
+from millrace.contracts.log import CloudEvent
+
+# with the time, the type and some branches before it, what a line of a pipe has room for
+LINE_WIDTH = 160
 
 
 def why(
@@ -38,10 +43,7 @@ def why(
         if graph is not None and graph.links:
             print_json(graph)
         return
-    tree = Tree(Text(f"correlation {events[0].correlationid or id_}", style="bold"))
-    for branch in causes_tree(events):
-        _grow(tree, branch, id_)
-    console().print(tree)
+    console().print(events_tree(events, id_))
     if graph is not None and graph.links:
         console().print(graph_tree(graph, id_))
 
@@ -54,12 +56,19 @@ def why_waiting(
     print_json(found) if as_json else typer.echo(f"{found.code}: {found.reason}")
 
 
+def events_tree(events: Sequence[CloudEvent], asked: str) -> Tree:
+    """The events of one correlation, each with its data below what caused it; the aggregate `asked` stands out."""
+    tree = Tree(Text(f"correlation {events[0].correlationid or asked}", style="bold"))
+    for branch in causes_tree(events):
+        _grow(tree, branch, asked)
+    return tree
+
+
 def _grow(tree: Tree, branch: Branch, asked: str) -> None:
     node = tree.add(Text(f"{branch.kind} {branch.id}", style="bold yellow" if branch.id == asked else "bold"))
     for step in branch.steps:
         line = Text.assemble((moment(step.event.time), "dim"), " ", (step.event.eventtype, "cyan"), " ")
-        line.no_wrap, line.overflow = True, "ellipsis"
-        leaf = node.add(line.append(detail(step.event), style="dim"))
+        leaf = node.add(line.append(detail(step.event, LINE_WIDTH), style="dim"))
         for effect in step.effects:
             _grow(leaf, effect, asked)
     for effect in branch.effects:
