@@ -1,4 +1,4 @@
-"""A worker's log: for people in a terminal, JSON everywhere else."""
+"""The log of a command: for people in a terminal, JSON everywhere else; never on standard output."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def configure_logs() -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
