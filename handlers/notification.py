@@ -77,8 +77,7 @@ def send(policy: NotificationPolicy, notification: Notification | None, command:
         notification = Notification.create(at.stream, at.now, content)
         for channel, step in steps.items():
             take(notification, channel, step, at)
-    told = {channel: step.status for channel, step in notification.steps.items()}
-    return Decided(notification, {"notification_id": at.id, "deliveries": told})
+    return Decided(notification, contract.sent_answer(at.id, notification.steps))
 
 
 def take(notification: Notification, channel: str, step: Step, at: Moment) -> None:

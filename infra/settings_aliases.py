@@ -43,6 +43,11 @@ def _enabled_each(names: list[Any]) -> Tree:
     return {_channel(str(name)): {"enabled": True} for name in names}
 
 
+def _only_channels(names: list[Any]) -> Tree:
+    # Null turns one off that would be there without a word, unless it has a section of its own.
+    return {"email": None, "webhook": None} | _enabled_each(names)
+
+
 def _channel(name: str) -> str:
     return "in-app" if name == "in_app" else name
 
@@ -107,7 +112,7 @@ SPELLINGS: Mapping[str, tuple[Spelling, ...]] = {
         Spelling("retain_failed_hours", "cleanup.retain_failed", "scalar", _seconds),
     ),
     "notifications": (
-        Spelling("channels", "channels", "list", _enabled_each),
+        Spelling("channels", "channels", "list", _only_channels),
         Spelling("channels", "channels", "map", _channels),
         Spelling("email_provider", "channels.email.provider"),
         Spelling("email", "channels.email", "map"),
@@ -190,11 +195,13 @@ def _take(tree: Tree, path: list[str], spelling: Spelling) -> tuple[Any] | None:
 
 def _put(tree: Tree, path: list[str], value: Any, written: str) -> None:
     for name in path[:-1]:
-        tree = tree.setdefault(name, {})
+        if tree.get(name) is None:
+            tree[name] = {}
+        tree = tree[name]
         if not isinstance(tree, dict):
             raise SettingsError(SettingsProblem(written, f"{'.'.join(path)} is given in another form too"))
     last = path[-1]
-    if last not in tree:
+    if tree.get(last) is None:
         tree[last] = value
     elif isinstance(tree[last], dict) and isinstance(value, dict):
         for name, item in value.items():

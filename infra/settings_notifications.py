@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from infra.settings_modules import DAY, Backoff, LivePath, Module, Seconds, Section, Storage, Switch
 from infra.settings_providers import Providers
@@ -37,6 +37,17 @@ class NotificationChannel(Switch):
 
 def _built_in_channels() -> dict[Channel, NotificationChannel]:
     return {"in-app": NotificationChannel(), "email": NotificationChannel(), "webhook": NotificationChannel()}
+
+
+def _beside_built_in(channels: Any) -> Any:
+    """What is said about one channel leaves the others as they are; null turns one off."""
+    if not isinstance(channels, dict):
+        return channels
+    given = {name: {"enabled": False} if section is None else section for name, section in channels.items()}
+    return {**_built_in_channels(), **given}
+
+
+Channels = Annotated[dict[Channel, NotificationChannel], BeforeValidator(_beside_built_in)]
 
 
 class WebSocket(Switch):
@@ -88,7 +99,7 @@ class Notifications(Module):
     """Messages to users."""
 
     storage: Storage = Storage()
-    channels: dict[Channel, NotificationChannel] = Field(default_factory=_built_in_channels)
+    channels: Channels = Field(default_factory=_built_in_channels)
     providers: Providers = Providers()
     websocket: WebSocket = WebSocket()
     retention: InboxRetention = InboxRetention()

@@ -70,7 +70,8 @@ class Notifications(UserPreferences, NotificationHooks):
             message_id: repeating it sends nothing twice.
 
         Returns:
-            The notification with its id; `deliveries` says what is done in each channel, not yet what came of it.
+            The notification with its id; `deliveries` says what is done in each channel, and why nothing is or not
+            before `due_at`; not yet what came of it.
 
         Raises:
             Invalid: a field is missing or not acceptable, or the template lacks a variable.
@@ -276,7 +277,10 @@ def _body(notification: Notification | Mapping[str, Any] | None, given: Mapping[
 
 def _accepted(body: Mapping[str, Any], answer: Answer) -> Notification:
     known = {name: body[name] for name in GIVEN if body.get(name) is not None}
+    # Services of an earlier release do not say why.
+    why = answer.result.get("held_back", {})
     deliveries = [
-        ChannelDelivery(channel=channel, status=status) for channel, status in answer.result["deliveries"].items()
+        ChannelDelivery(channel=channel, status=status, **why.get(channel, {}))
+        for channel, status in answer.result["deliveries"].items()
     ]
     return Notification.model_validate({**known, "id": answer.result["notification_id"], "deliveries": deliveries})

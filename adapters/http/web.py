@@ -18,6 +18,10 @@ POLICY = (
 )
 
 
+# What pages of applications load; the demo page itself is for nobody's frame or script.
+SHARED = (".js", ".css")
+
+
 class WebFiles(StaticFiles):
     """Files that a browser asks for again only where they have changed."""
 
@@ -27,6 +31,9 @@ class WebFiles(StaticFiles):
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["Cache-Control"] = "no-cache"
+        if os.fspath(full_path).endswith(SHARED):
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+            response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
 

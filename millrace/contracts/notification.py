@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
@@ -237,6 +237,34 @@ class ChannelDelivery(Fact):
     provider_message_id: str | None = None
     delivery_id: str | None = None
     updated_at: datetime | None = None
+
+
+class HeldBack(Fact):
+    """Why nothing is sent through a channel, or not yet; fields as of `ChannelDelivery`."""
+
+    reason: str
+    detail: str | None = None
+    due_at: datetime | None = None
+
+
+class Planned(Protocol):
+    """One channel of a notification, as it is kept."""
+
+    status: str
+    reason: str | None
+    detail: str | None
+    due_at: datetime | None
+
+
+def sent_answer(notification_id: str, steps: Mapping[str, Planned]) -> dict[str, Any]:
+    """The answer to `notification.send`: the status of each channel, and why some are held back."""
+    held_back = {
+        channel: HeldBack(reason=step.reason, detail=step.detail, due_at=step.due_at).model_dump(mode="json")
+        for channel, step in steps.items()
+        if step.reason is not None
+    }
+    deliveries = {channel: step.status for channel, step in steps.items()}
+    return {"notification_id": notification_id, "deliveries": deliveries, "held_back": held_back}
 
 
 class Notification(Fact):

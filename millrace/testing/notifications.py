@@ -82,10 +82,7 @@ class MemoryNotifications:
             return derived_id(context.tenant, context.message_id, context.principal)
 
         def sent(id: str, state: Any) -> dict[str, Any]:
-            return {
-                "notification_id": id,
-                "deliveries": {channel: step.status for channel, step in state.steps.items()},
-            }
+            return contract.sent_answer(id, state.steps)
 
         def changed(id: str, _: Any) -> dict[str, Any]:
             return {"notification_id": id, "success": True}

@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from adapters.http.live_tickets import TicketWish
+from infra.settings import load_settings
 from millrace.contracts import feed
 from tests.e2e.test_docs import blocks, run_in
 from tests.support.running import running
@@ -22,11 +23,15 @@ SAID: dict[str, TypeAdapter[object]] = {
 
 
 @pytest.mark.parametrize(("mark", "text"), [block for block in BLOCKS if block[0] != "python"])
-def test_every_message_fits_its_contract(mark: str, text: str) -> None:
+def test_every_message_fits_its_contract(mark: str, text: str, tmp_path: Path) -> None:
     if mark == "told":
         assert feed.LiveMessage.model_validate(json.loads(text)).event
     elif mark == "POST /api/live/tickets":
         assert TicketWish.model_validate_json(text).user_id
+    elif mark == "settings":
+        path = tmp_path / "millrace.yaml"
+        path.write_text(text)
+        assert len(load_settings(path, environ={}).web_origins()) == 2
     else:
         SAID[mark].validate_json(text)
 

@@ -6,14 +6,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from millrace.contracts.notification import DeliveryStatus, Notification
+from millrace.contracts.notification import DeliveryStatus, HeldBack, Notification
 
 
 class SentNotification(BaseModel):
-    """Answer to `notification.send`: what is done in each channel."""
+    """Answer to `notification.send`: what is done in each channel, and why nothing is in some, or not yet."""
 
     notification_id: str
     deliveries: dict[str, DeliveryStatus] = Field(default_factory=dict)
+    held_back: dict[str, HeldBack] = Field(default_factory=dict)
 
 
 class NotificationChanged(BaseModel):

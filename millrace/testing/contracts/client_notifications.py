@@ -225,6 +225,8 @@ class NotificationsContract:
             "sms": ("suppressed", "channel-off"),
         }
         unwanted = await notifications.send(user_id=USER, title="buy", category="marketing")
+        assert {each.reason for each in unwanted.deliveries} == {"category-off"}
+        assert all("marketing" in (each.detail or "") for each in unwanted.deliveries)
         assert set((await reasons(bench, unwanted.id)).values()) == {("suppressed", "category-off")}
         assert [each.id for each in await notifications.list(USER)] == [sent.id]
         [*_, told] = await bench.app.why(unwanted.id)
@@ -286,6 +288,8 @@ class NotificationsContract:
         assert await reasons(bench, sent.id) == {"in-app": ("delivered", None), "email": ("deferred", "quiet-hours")}
         [email] = [each for each in (await found(bench, sent.id)).deliveries if each.channel == "email"]
         assert email.due_at is not None
+        told = {each.channel: (each.status, each.reason, each.due_at) for each in sent.deliveries}
+        assert told == {"in-app": ("delivered", None, None), "email": ("deferred", "quiet-hours", email.due_at)}
         assert timedelta(hours=1) < email.due_at - now <= timedelta(hours=2)
         await notifications.cancel(sent.id)
         assert (await reasons(bench, sent.id))["email"] == ("suppressed", "cancelled")

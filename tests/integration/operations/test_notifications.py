@@ -42,7 +42,8 @@ async def test_notifications_over_amqp(bench: Bench, service: Running) -> None:
     failing = {**send, "channels": ["sms", "push"], "recipient": "+1"}
     await bench.ask("notification.send", failing)
     await bench.ask("notification.send", {**send, "channels": ["email"], "digest": {"key": "d"}})
-    await bench.ask("notification.send", {**send, "category": "news"})
+    unwanted = await bench.ask("notification.send", {**send, "category": "news"})
+    assert unwanted["result"]["held_back"]["in-app"]["reason"] == "category-off"
     await bench.ask("notification.cancel", {"notification_id": notification_id})
     reply = await bench.ask("notification.mark_all_read", {"user_id": user})
     unread = await bench.ask("notification.unread_count", {"user_id": user}, reply["position"])
@@ -88,7 +89,11 @@ async def test_notifications_over_http(bench: Bench, prefix: str) -> None:
     assert (told["channels"], told["quiet_hours"]["start"]) == (["in-app", "email"], "22:00")
     body = {"type": "info", "title": "File Uploaded", "channels": ["in-app", "email"], "critical": True, **whose}
     sent = data_of(await client.post(path, json=body), prefix, 201)
-    assert sent["deliveries"] == {"in-app": "delivered", "email": "queued"}
+    assert (sent["deliveries"], sent["held_back"]) == ({"in-app": "delivered", "email": "queued"}, {})
+    unsent = data_of(await client.post(path, json={"title": "n", "channels": ["fax", "push"], **whose}), prefix, 201)
+    assert unsent["held_back"]["push"] == {
+        "reason": "channel-off", "detail": "the user's preferences leave push out", "due_at": None,
+    }  # fmt: skip
     assert data_of(await client.get(f"{path}/{sent['notification_id']}"), prefix)["title"] == "File Uploaded"
     many = {"notifications": [{"title": "n", **whose}, {"title": "m", **whose}, {**whose}]}
     answer = data_of(await client.post(f"{path}/bulk", json=many), prefix)

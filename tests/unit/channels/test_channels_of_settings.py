@@ -14,7 +14,7 @@ import pytest
 from adapters.channels.failover import Failover
 from adapters.contracts.channels import a_delivery
 from domain.channels import NotConfigured, Sent
-from infra.channels import build_channels
+from infra.channels import build_channels, check_channels
 from infra.settings import load_settings
 from infra.settings_errors import SettingsError, UnsupportedVendor
 from tests.support.vendors.push_vendors import private_key
@@ -56,6 +56,26 @@ async def test_without_a_word_the_mail_of_an_embedded_service_goes_to_a_folder(b
     assert names(channels) == {"email": ["file"]}
     assert isinstance(await channels["email"].send(a_delivery()), Sent)
     assert len(os.listdir(tmp_path / "mail" / "new")) == 1
+
+
+@pytest.mark.parametrize("channels", [{"webhook": {}}, {"sms": {}, "in-app": {}}, {}])
+async def test_what_is_said_about_another_channel_leaves_the_mail_where_it_goes(
+    build: Build, channels: dict[str, Any], tmp_path: Path
+) -> None:
+    assert names(build({"channels": channels})) == {"email": ["file"]}
+    settings = load_settings(environ={}, data=tmp_path, modules={"notifications": {"channels": channels}})
+    assert await check_channels(settings) == [("email", "file", None)]
+
+
+@pytest.mark.parametrize("off", [None, {"enabled": False}])
+async def test_mail_that_is_turned_off_goes_nowhere(build: Build, off: dict[str, Any] | None) -> None:
+    assert build({"channels": {"email": off}}) == {}
+    assert names(build({"channels": {"email": off, "webhook": {}}, "providers": KEYS})) == {"webhook": ["webhook"]}
+
+
+async def test_a_list_of_channels_names_all_there_are_besides_those_with_a_section_of_their_own(build: Build) -> None:
+    assert build({"channels": ["push"]}) == {}
+    assert names(build({"channels": ["push"], "email": {"provider": "file"}})) == {"email": ["file"]}
 
 
 async def test_a_module_that_is_off_has_no_channels(build: Build) -> None:
