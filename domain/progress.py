@@ -207,8 +207,11 @@ class Progress(Aggregate):
         self._open()
         self.move(Cancelled, now, status="cancelled", progress=self.progress, reason=reason)
 
-    def resume(self, now: datetime) -> None:
+    def resume(self, now: datetime, *, new_attempt: bool = False) -> None:
         """Goes on where it failed or was cancelled, with the checkpoint that was stored last; an open one just goes on.
+
+        Args:
+            new_attempt: nobody has worked on it lately, though nobody could say so; the rate counts from now on.
 
         Raises:
             ProgressEnded: it is completed.
@@ -216,7 +219,7 @@ class Progress(Aggregate):
         self.guard()
         if self.status == "completed":
             raise ProgressEnded(self.status)
-        if self.status not in OPEN:
+        if self.status not in OPEN or (new_attempt and self.status == "processing"):
             self.move(Resumed, now, status="processing", progress=self.progress, checkpoint=self.checkpoint)
 
     def store_checkpoint(self, checkpoint: Any, now: datetime) -> None:

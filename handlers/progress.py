@@ -55,8 +55,8 @@ def cancel(progress: Progress, command: contract.CancelProgress, at: Moment) -> 
     return _told(progress, at)
 
 
-def resume(progress: Progress, _: contract.ResumeProgress, at: Moment) -> Decided:
-    progress.resume(at.now)
+def resume(progress: Progress, command: contract.ResumeProgress, at: Moment) -> Decided:
+    progress.resume(at.now, new_attempt=command.new_attempt)
     return _told(progress, at)
 
 

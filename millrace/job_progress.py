@@ -114,6 +114,9 @@ class JobProgress:
             return
         if self._progress.status in (ProgressStatus.FAILED, ProgressStatus.CANCELLED):
             await self._tell(self._tracker.resume(self.id))
+        elif self._progress.status is ProgressStatus.PROCESSING:
+            # An attempt that was killed or waited has left it so.
+            await self._tell(self._tracker.resume(self.id, new_attempt=True))
         self._stage = self._progress.stage
 
     async def _update(self, percent: float, stage: str | None) -> None:

@@ -128,13 +128,17 @@ class ProgressCommands:
         """
         return await self._execute("cancel", {"progress_id": id} | ({} if reason is None else {"reason": reason}))
 
-    async def resume(self, id: str) -> Progress:
+    async def resume(self, id: str, *, new_attempt: bool = False) -> Progress:
         """Goes on where it failed or was canceled; what is returned has the `checkpoint` that was stored last.
+
+        Args:
+            new_attempt: whoever worked on it was lost and could not say so; what passed since does not count into the
+                rate. Without it an open one just goes on.
 
         Raises:
             Refused: it is completed.
         """
-        return await self._execute("resume", {"progress_id": id})
+        return await self._execute("resume", {"progress_id": id} | ({"new_attempt": True} if new_attempt else {}))
 
     async def checkpoint(self, id: str, state: Any) -> Progress:
         """Stores what is needed to go on from here, at most 64 KiB of JSON."""

@@ -41,6 +41,7 @@ REST_BODIES: tuple[type[BaseModel], ...] = (
     progress.ProgressResult,
     progress.ProgressError,
     progress.ProgressReason,
+    progress.ProgressAttempt,
     progress.ProgressCheckpoint,
     notifications.Many,
     templates.Filling,

@@ -23,6 +23,7 @@ ACTIONS: dict[str, tuple[type[Message], bool, str]] = {
     "complete": (contract.ProgressResult, False, "Ends it with all stages at 100 percent."),
     "fail": (contract.ProgressError, False, "Ends it with an error; it can be resumed."),
     "cancel": (contract.ProgressReason, False, "Ends it because nobody wants it any more."),
+    "resume": (contract.ProgressAttempt, False, "Goes on where it failed or was cancelled, or was left open."),
     "checkpoint": (contract.ProgressCheckpoint, True, "Stores what the caller needs to go on from here."),
 }
 
@@ -76,12 +77,6 @@ def progress_routes(door: Door) -> APIRouter:
         """Takes it out of the read model; the log keeps it."""
         done = await door.execute(request, "progress.remove", {"progress_id": id})
         return respond(call_of(request.scope), {"success": True}, position=done.position)
-
-    @router.post("/api/progress/{id}/resume", response_model=contract.Progress, operation_id="resume_progress")
-    async def resume(request: Request, id: str) -> Response:
-        """Goes on where it failed or was cancelled."""
-        done = await door.execute(request, "progress.resume", {"progress_id": id})
-        return respond(call_of(request.scope), done.result["progress"], position=done.position)
 
     def add(action: str, model: type[Message], required: bool, description: str) -> None:
         async def act(request: Request, id: str) -> Response:

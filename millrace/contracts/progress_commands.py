@@ -89,7 +89,17 @@ class CancelProgress(ProgressReason):
     progress_id: Identifier
 
 
-class ResumeProgress(Message):
+class ProgressAttempt(Message):
+    """Who goes on with the work.
+
+    Attributes:
+        new_attempt: another one than before, lost without a word; what passed since does not count into the rate.
+    """
+
+    new_attempt: bool = False
+
+
+class ResumeProgress(ProgressAttempt):
     """`progress.resume`: goes on where it failed or was cancelled; the answer has the newest checkpoint."""
 
     progress_id: Identifier

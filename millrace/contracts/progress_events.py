@@ -55,7 +55,7 @@ class ProgressCancelled(_Moved):
 
 
 class ProgressResumed(_Moved):
-    """It goes on after it failed or was cancelled, from the checkpoint that the caller had stored."""
+    """It goes on from the checkpoint that was stored, after it failed, was cancelled or was left open."""
 
     checkpoint: Any = None
 

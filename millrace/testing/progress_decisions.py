@@ -76,11 +76,13 @@ def cancel(progress: ProgressState, command: contract.CancelProgress, now: datet
     ]
 
 
-def resume(progress: ProgressState, _: contract.ResumeProgress, now: datetime) -> list[Fact]:
+def resume(progress: ProgressState, command: contract.ResumeProgress, now: datetime) -> list[Fact]:
     _guard(progress)
     if progress.status == "completed":
         raise _ended(progress)
-    return [] if progress.status in OPEN else [resumed(progress)]
+    if progress.status in OPEN and not (command.new_attempt and progress.status == "processing"):
+        return []
+    return [resumed(progress)]
 
 
 def checkpoint(progress: ProgressState, command: contract.CheckpointProgress, now: datetime) -> list[Fact]:

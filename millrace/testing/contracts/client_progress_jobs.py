@@ -85,6 +85,9 @@ class JobProgressContract:
         [job] = await bench.run(await bench.app.jobs.enqueue("early"), seconds=1)
         assert (await seen(bench, job.id)).status is ProgressStatus.COMPLETED
         assert await history(bench, job.id, "progress.failed") == []
+        # The time between the attempts is none of the work's.
+        [resumed] = await history(bench, job.id, "progress.resumed")
+        assert resumed.data["progress"] == 30
 
     async def test_an_update_that_makes_no_sense_fails_the_job(self, bench: Bench) -> None:
         @bench.app.job(max_attempts=1)

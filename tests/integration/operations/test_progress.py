@@ -55,7 +55,10 @@ async def test_progress_over_http(bench: Bench, prefix: str) -> None:
     assert (
         data_of(await client.post(f"{path}/fail", json={"error": "Error message"}), prefix)["error"] == "Error message"
     )
-    assert data_of(await client.post(f"{path}/resume"), prefix)["checkpoint"] == [1]
+    resumed = data_of(await client.post(f"{path}/resume"), prefix)
+    assert resumed["checkpoint"] == [1]
+    again = data_of(await client.post(f"{path}/resume", json={"new_attempt": True}), prefix)
+    assert again["version"] == resumed["version"] + 1
     assert data_of(await client.post(f"{path}/complete", json={"result": {"n": 1}}), prefix)["result"] == {"n": 1}
     listed = data_of(await client.get(f"{prefix}/progress", params={"user_id": name}), prefix)
     assert [each["id"] for each in listed] == [name]

@@ -204,6 +204,14 @@ def test_it_ends_once_and_only_what_has_failed_or_was_cancelled_is_resumed() -> 
     given(*BEGUN, FAILED, resumed).when(lambda it: it.resume(later(10))).nothing()
 
 
+def test_what_passed_before_a_new_attempt_does_not_count_into_the_rate() -> None:
+    resumed = events.Resumed(STREAM, 3, later(600), **KIN, status="processing", progress=12.5, checkpoint=None)
+    given(*BEGUN).when(lambda it: it.resume(later(600))).nothing()
+    it = given(*BEGUN).when(lambda it: it.resume(later(600), new_attempt=True)).then(resumed)
+    assert it.rate_at(37.5, later(610)) == 2.5
+    given(created()).when(lambda it: it.resume(later(600), new_attempt=True)).nothing()
+
+
 def test_an_ended_one_takes_no_update_and_keeps_quiet_about_it() -> None:
     it = replayed((*BEGUN, FAILED))
     assert isinstance(it, Progress)
