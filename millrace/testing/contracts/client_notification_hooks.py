@@ -40,7 +40,9 @@ class NotificationHooksContract:
         await bench.deliver(over)
         assert told == [("send", "t"), ("deliver", "in-app"), ("read", USER)]
 
-    async def test_a_plug_in_is_told_of_a_mail_when_it_is_sent_and_again_when_it_has_arrived(self, bench: Bench) -> None:
+    async def test_a_plug_in_is_told_of_a_mail_when_it_is_sent_and_again_when_it_has_arrived(
+        self, bench: Bench
+    ) -> None:
         told: list[str] = []
         over = asyncio.Event()
         notifications = bench.app.notifications
