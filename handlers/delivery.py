@@ -21,12 +21,12 @@ from domain.retry import given_up, retry_delay
 from domain.subscription import KIND as SUBSCRIPTION
 from handlers.inbox import said_by
 from handlers.notification import OF_APPLICATION, NotificationPolicy
-from handlers.notification_steps import Collapse, Settle, Wake
+from handlers.notification_steps import Collapse, Settle, Wake, member_of
 from handlers.pipeline import Pipeline
 from handlers.slow_hosts import SlowHosts
 from millrace.contracts import digest_text
 from millrace.contracts.notification import DEFAULTS_USER
-from millrace.contracts.notification_plan import Said, objection, quiet_until
+from millrace.contracts.notification_plan import Said, objection, quiet_until, read_meanwhile
 from millrace.contracts.wire import Accepted, Context, Message
 
 MOST_IN_A_DIGEST = 500
@@ -78,7 +78,7 @@ class Deliveries:
         if notification is None or step is None or step.status != "queued" or not self._is_due(step):
             return []
         if due.is_digest and not step.attempts:
-            await self._mark_members(due, notification.digest_of)
+            await self._mark_members(due, notification.digest_of, due.notification_id)
         throttled = await self._throttled(due, notification)
         if throttled is not None:
             return [await self._settle(due, throttled)]
@@ -92,7 +92,7 @@ class Deliveries:
     async def wake(self, snooze: DueSnooze) -> str | None:
         """Has the inbox show a notification again; returns the position of what was recorded."""
         body = Wake(notification_id=snooze.notification_id, until=snooze.until)
-        return await self._give("wake", body, snooze.tenant, snooze.notification_id)
+        return (await self._give("wake", body, snooze.tenant, snooze.notification_id)).position
 
     async def _elsewhere(self, due: DueDelivery, step: Step) -> Settle:
         """A channel that the service does not have itself: an application's, if one has subscribed for it."""
@@ -187,7 +187,8 @@ class Deliveries:
             notification = loaded.get(each.notification_id)
             if notification is None or notification.steps[each.channel].status != "deferred":
                 continue
-            unwanted = objection(notification.category, each.channel, own, default)
+            read = read_meanwhile(each.channel, notification.read_at)
+            unwanted = objection(notification.category, each.channel, own, default) or read
             if unwanted is not None:
                 body = self._outcome(each, outcome="suppressed", reason=unwanted.reason, detail=unwanted.detail)
                 positions.append(await self._settle(each, body))
@@ -213,11 +214,13 @@ class Deliveries:
             shown=tuple(digest_text.shown(vars(notification)) for _, notification in members[: digest_text.SHOWN]),
         )
         collapsed = await self._give("collapse", body, first.tenant, first.notification_id)
-        return [collapsed, *await self._mark_members(first, body.members)]
+        digest_id = collapsed.result["digest_id"]
+        marked = [] if digest_id is None else await self._mark_members(first, body.members, digest_id)
+        return [collapsed.position, *marked]
 
-    async def _mark_members(self, due: DueDelivery, members: Sequence[str]) -> list[str | None]:
+    async def _mark_members(self, due: DueDelivery, members: Sequence[str], digest_id: str) -> list[str | None]:
         """Says of each member that a digest has it; the first one was told so when the digest was made."""
-        detail = f"it is part of a digest with {members[0]}"
+        detail = member_of(digest_id)
         marks = [
             self._outcome(due._replace(notification_id=member), outcome="suppressed", reason="digested", detail=detail)
             for member in members
@@ -254,16 +257,16 @@ class Deliveries:
         return said_by(inboxes[0]), said_by(inboxes[1])
 
     async def _settle(self, due: DueDelivery, body: Settle) -> str | None:
-        return await self._give("settle", body, due.tenant, due.notification_id)
+        return (await self._give("settle", body, due.tenant, due.notification_id)).position
 
-    async def _give(self, command: str, body: Message, tenant: str, id: str) -> str | None:
+    async def _give(self, command: str, body: Message, tenant: str, id: str) -> Accepted:
         """Records it, again and again while the store cannot: a message that was sent must not be sent again."""
         stream = StreamName(KIND, tenant, id)
         context = Context(tenant, f"{stream.text}/{command}", principal="millrace")
         while True:
             answer = await self._pipeline.execute_internal(f"notification.{command}", body, context)
             if isinstance(answer, Accepted):
-                return answer.position
+                return answer
             if answer.problem.code not in ("unavailable", "conflict"):
                 raise NotRecorded(command, answer.problem.detail)
             await asyncio.sleep(RECORD_AGAIN_SECONDS)

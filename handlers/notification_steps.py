@@ -99,16 +99,24 @@ def settle(notification: Notification, command: Settle, at: Moment) -> Decided:
 def collapse(folder: Folder, notification: Notification, command: Collapse, at: Moment) -> Decided:
     """The digest is stored with the event that the oldest member gives way, or neither is; the other members follow."""
     channel, step = command.channel, notification.steps.get(command.channel)
-    if step is None or step.status != "deferred" or step.address is None:
-        return _told(notification, at)
     digest_id = digest_of(at.stream, channel)
-    notification.suppress(channel, "digested", f"it is part of digest {digest_id}", at.now)
+    if step is None or step.status != "deferred" or step.address is None:
+        # Repeated it tells of the digest that there is; without one, as after a cancellation, the others wait on.
+        made = step is not None and step.detail == member_of(digest_id)
+        return Decided(notification, {"notification_id": at.id, "digest_id": digest_id if made else None})
+    notification.suppress(channel, "digested", member_of(digest_id), at.now)
     stream = StreamName(KIND, command.tenant, digest_id)
     text, template, problem = _digest_text(folder, notification, command, at)
     content = _digest_content(notification, command, text, template, problem)
     digest = Notification.create(stream.text, at.now, content)
     digest.queue(channel, step.address, derived_id(stream.text, channel), at.now)
-    return _told(notification, at)._replace(beside=Beside(stream, digest))
+    answer = {"notification_id": at.id, "digest_id": digest_id}
+    return Decided(notification, answer)._replace(beside=Beside(stream, digest))
+
+
+def member_of(digest_id: str) -> str:
+    """What is said of a notification that a digest has taken in."""
+    return f"it is part of digest {digest_id}"
 
 
 def digest_of(stream: str, channel: str) -> str:

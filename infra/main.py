@@ -34,7 +34,7 @@ from infra.maintenance import (
 )
 from infra.migrate import NewerDatabase
 from infra.serve import serve as run_service
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, load_settings, settings_file
 from infra.settings_errors import SettingsError
 
 EXPECTED = (
@@ -143,8 +143,12 @@ def archive(
 
 @app.command()
 def doctor(data: Data = None) -> None:
-    """Checks what the service depends on and says what helps; exits with 1 where something is wrong."""
-    findings = _run(diagnose(_settings(), data))
+    """Checks what the service depends on and says what helps; exits with 1 where something is wrong.
+
+    The settings are those of this command's own environment and folder: give it what the service was started with.
+    """
+    settings = _settings()
+    findings = _run(diagnose(settings, settings_file(os.environ), data))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.part}: {finding.text}")
     if not all(finding.ok for finding in findings):

@@ -110,9 +110,9 @@ async def check_topology(settings: Settings) -> list[str]:
         await close_connection(connection)
 
 
-async def diagnose(settings: Settings, data: Path | None) -> list[Finding]:
-    """Looks at everything the service depends on."""
-    findings = [Finding("settings", True, "readable")]
+async def diagnose(settings: Settings, file: Path | None, data: Path | None) -> list[Finding]:
+    """Looks at everything the service depends on, as far as `settings` name it; `file` is where they come from."""
+    findings = [_whose_settings(file)]
     try:
         dsn = database_dsn(settings, data)
         connection = await Database(dsn).connect()
@@ -134,6 +134,15 @@ async def diagnose(settings: Settings, data: Path | None) -> list[Finding]:
         return [*findings, Finding("rabbitmq", False, str(error))]
     text = "; ".join(differences) or "reachable, topology as declared"
     return [*findings, Finding("rabbitmq", not differences, text)]
+
+
+def _whose_settings(file: Path | None) -> Finding:
+    source = "no file" if file is None else file.absolute()
+    text = (
+        f"read from {source} and the environment of this command, not from a running service: "
+        "give it the MILLRACE_CONFIG and variables that the service was started with"
+    )
+    return Finding("settings", True, text)
 
 
 async def _examine(connection: Connection) -> list[Finding]:

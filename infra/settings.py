@@ -27,6 +27,10 @@ Level = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
 ]
+Format = Annotated[
+    Literal["auto", "console", "json"],
+    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+]
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -87,10 +91,17 @@ class ApiKey(Section):
 
 
 class Logging(Section):
-    """The level of everything, and of single modules (`jobs`) or loggers (`aio_pika`)."""
+    """What is logged, and how.
+
+    Attributes:
+        level: of everything.
+        modules: levels of single modules (`jobs`) or loggers (`aio_pika`).
+        format: `json` is an object a line, `console` a line for people; `auto` is `console` on a terminal, else `json`.
+    """
 
     level: Level = "info"
     modules: dict[str, Level] = Field(default_factory=dict)
+    format: Format = "auto"
 
 
 class Idempotency(Section):
@@ -231,9 +242,8 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
         SettingsError: something is wrong; every wrong key is named, no value is shown.
     """
     variables = os.environ if environ is None else environ
-    named = file or (Path(variables[CONFIG_VARIABLE]) if variables.get(CONFIG_VARIABLE) else None)
-    path = named or DEFAULT_FILE
-    from_file = read_settings_file(path, variables) if named or path.exists() else {}
+    path = file or settings_file(variables)
+    from_file = {} if path is None else read_settings_file(path, variables)
     trees = [code, environment_tree(variables, Settings.model_fields), from_file]
     shaped = [canonical(tree) for tree in trees]
 
@@ -250,6 +260,13 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
         raise SettingsError(*problems(Settings, error)) from None
 
 
+def settings_file(environ: Mapping[str, str]) -> Path | None:
+    """The file that settings are read from: that of `MILLRACE_CONFIG`, else the default one if there is one."""
+    if environ.get(CONFIG_VARIABLE):
+        return Path(environ[CONFIG_VARIABLE])
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
 def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
@@ -259,4 +276,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-__all__ = ["ApiKey", "Logging", "Settings", "SettingsError", "SettingsFileError", "SettingsProblem", "load_settings"]
+__all__ = [
+    "ApiKey",
+    "Logging",
+    "Settings",
+    "SettingsError",
+    "SettingsFileError",
+    "SettingsProblem",
+    "load_settings",
+    "settings_file",
+]

@@ -41,7 +41,7 @@ class NotificationPlugin(Plugin):
         """It was accepted."""
 
     def on_deliver(self, notification: Notification) -> Awaitable[None] | None:
-        """One of its channels has sent or delivered it; `deliveries` says which."""
+        """One of its channels has sent it, and again when it has been delivered; `deliveries` says which."""
 
     def on_read(self, notification: Notification) -> Awaitable[None] | None:
         """The user has read it, by itself or with the whole inbox."""

@@ -154,7 +154,7 @@ class PostgresWorkQueue:
             gap = await connection.fetchval(BEAT)
             if gap > self._outage:
                 await connection.execute(EXTEND_ALL, self._lease, self._grant_lease)
-                log.warning("leases begin anew", action="leases_extended", gap=gap.total_seconds())
+                log.info("leases begin anew", action="leases_extended", gap=gap.total_seconds())
 
         await self._commits.perform(run)
 

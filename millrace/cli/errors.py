@@ -7,6 +7,8 @@ from typing import Any
 
 from millrace.errors import MillraceError, Refused, Unavailable
 
+WRONG_USAGE = 2
+
 
 class CliError(Exception):
     """Raised when a command cannot go on and the person at the terminal can do something about it.
@@ -26,14 +28,17 @@ class ServiceNotInstalled(CliError):
     """Raised when the service is started on an installation that has the client alone."""
 
     def __init__(self) -> None:
-        super().__init__("the Millrace service is not installed here; get it with: pip install 'millrace[server]'")
+        super().__init__(
+            "the Millrace service is not installed here; get it, in a checkout of Millrace, with: "
+            "pip install . ./packaging/server"
+        )
 
 
 class TargetNotFound(CliError):
     """Raised when `module:app` names a module or an attribute that does not exist."""
 
     def __init__(self, target: str, reason: str) -> None:
-        super().__init__(f"cannot load {target!r}: {reason}")
+        super().__init__(f"cannot load {target!r}: {reason}", WRONG_USAGE)
         self.target = target
         self.reason = reason
 

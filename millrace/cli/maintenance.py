@@ -30,7 +30,7 @@ def archive(context: typer.Context) -> None:
 
 
 def doctor(context: typer.Context) -> None:
-    """Checks the database, the broker, the read models and the settings, and says what helps."""
+    """Checks the database, the broker, the read models and the settings that it is given, and says what helps."""
     become_service(["doctor", *context.args])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import typer
 
-from millrace.cli.errors import CliError
+from millrace.cli.errors import WRONG_USAGE, CliError
 from millrace.cli.processes import describe_exit, end_child, kill_child, start_child
 from millrace.cli.service import service_command, service_environment
 
@@ -34,10 +34,19 @@ class ServiceEnded(CliError):
         self.code = code
 
 
+class WorkerUnusable(CliError):
+    """Raised when the worker ends at its first start for what it was given, such as an application that does not exist.
+    It has already said why, and would say it again at every start."""
+
+    def __init__(self) -> None:
+        super().__init__("", WRONG_USAGE)
+
+
 class Supervisor:
     """Runs the service and, once it is ready, the worker; restarts what crashes.
 
-    A service that ends before it was ready ends everything; one that was ready is started again, as is a worker.
+    A service that ends before it was ready ends everything, as does a worker that cannot use what it was given at its
+    first start. What else ends is started again.
     """
 
     def __init__(self, root: Path, service: Sequence[str], worker: Sequence[str] | None, url: str) -> None:
@@ -54,6 +63,7 @@ class Supervisor:
 
         Raises:
             ServiceEnded: the service ended before it was ready.
+            WorkerUnusable: the application that was named cannot be used.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -90,12 +100,17 @@ class Supervisor:
         on_ready()
         keepers = [asyncio.create_task(self._keep("service", self._service, self._start_service))]
         if self._worker_command is not None:
-            keepers.append(asyncio.create_task(self._keep("worker", await self._start_worker(), self._start_worker)))
+            keepers.append(asyncio.create_task(self._keep_worker(await self._start_worker())))
         try:
             await asyncio.gather(*keepers)
         finally:
             for keeper in keepers:
                 keeper.cancel()
+
+    async def _keep_worker(self, first: Process) -> None:
+        if await first.wait() == WRONG_USAGE:
+            raise WorkerUnusable()
+        await self._keep("worker", first, self._start_worker)
 
     async def _keep(self, name: str, child: Process, restart: Callable[[], Awaitable[Process]]) -> None:
         backoff = FIRST_BACKOFF

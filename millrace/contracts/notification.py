@@ -223,7 +223,7 @@ class ChannelDelivery(Fact):
 
     Attributes:
         reason: why it was not sent, or not yet: `no-address`, `not-configured`, `category-off`, `channel-off`,
-            `quiet-hours`, `throttled`, `digest`, `digested`, `cancelled`, `rejected`, `attempts-exhausted` …
+            `quiet-hours`, `throttled`, `digest`, `digested`, `read`, `cancelled`, `rejected`, `attempts-exhausted` …
         due_at: when it is tried, again or for the first time.
     """
 

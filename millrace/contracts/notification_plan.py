@@ -120,6 +120,13 @@ def objection(category: str | None, channel: str, own: Said, default: Said) -> S
     return None
 
 
+def read_meanwhile(channel: str, read_at: datetime | None) -> Suppress | None:
+    """Why what was held back is not sent any more: the user knows. A webhook tells a program, which does not."""
+    if read_at is None or channel == NotificationChannel.WEBHOOK:
+        return None
+    return Suppress("read", "it was read before its time came")
+
+
 def locale_of(wish: Send, own: Said, default: Said) -> str | None:
     """The language that the user is told in."""
     return wish.locale or own.locale or default.locale

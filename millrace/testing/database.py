@@ -35,7 +35,7 @@ class TestDatabase:
         url: the service's, for `Millrace`, `PostgreSQLProgressStorage` and `NotificationService`.
 
     Raises:
-        NotStarted: the service is not installed (`pip install 'millrace[server]'`), or does not start.
+        NotStarted: the service is not installed (`pip install . ./packaging/server` in a checkout), or does not start.
     """
 
     # pytest would take it for a test.

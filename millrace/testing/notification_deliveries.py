@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.contracts import digest_text
 from millrace.contracts import notification_events as events
-from millrace.contracts.notification_plan import BUILT_IN, objection, quiet_until
+from millrace.contracts.notification_plan import BUILT_IN, objection, quiet_until, read_meanwhile
 from millrace.contracts.rendering import Text, render
 from millrace.contracts.wire import Fact, derived_id
 from millrace.testing.clock import VirtualClock
@@ -132,7 +132,8 @@ class MemoryDeliveries:
         quiet = quiet_until(own, default, now)
         members: list[Found] = []
         for each, other in self._deferred(stream.tenant, user_id, channel, key, now):
-            unwanted = objection(other.content["category"], channel, own, default)
+            read = read_meanwhile(channel, other.seen_at)
+            unwanted = objection(other.content["category"], channel, own, default) or read
             step = other.steps[channel]
             if unwanted is not None:
                 self._suppress(each, channel, unwanted.reason, unwanted.detail)

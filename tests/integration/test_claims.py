@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from handlers.timers import Lapse
 from infra.bootstrap import System
@@ -293,7 +294,9 @@ async def test_after_an_outage_nothing_lapses_for_one_whole_lease(
         await connection.execute(LAPSE, job_id)
         await connection.execute("UPDATE lease_watch SET beat_at = clock_timestamp() - interval '1 minute'")
         assert await queue.lapsed(10) == [], "nobody has served renewals for a minute"
-        await queue.beat()
+        with capture_logs() as told:
+            await queue.beat()
+        assert [(line["action"], line["log_level"]) for line in told] == [("leases_extended", "info")]
         assert await queue.lapsed(10) == []
         left = await connection.fetchval("SELECT expires_at - clock_timestamp() FROM leases")
         assert timedelta(seconds=28) < left <= timedelta(seconds=30)

@@ -14,7 +14,7 @@ import pytest
 from adapters.postgres.expired_notifications import PostgresExpiredNotifications
 from domain.channels import Channel, Delivery, NotConfigured, Outcome, Rejected, Sent, Unavailable
 from handlers.notification_retention import NotificationRetention
-from handlers.notification_steps import Settle
+from handlers.notification_steps import Collapse, Settle
 from infra.bootstrap import System, build
 from infra.maintenance import rebuild_read_model
 from infra.settings import Settings
@@ -163,6 +163,10 @@ async def test_several_with_one_key_become_one_digest(database_url: str) -> None
         assert summary.title == "3 notifications"
         assert summary.message.splitlines() == [f"• build {n}: passed" for n in range(3)]
         assert await ended(app, summary.notification_id) == ("sent", None, 1)
+        for notification_id in ids:
+            member = await app.notifications.get(notification_id)
+            assert member is not None
+            assert member.deliveries[0].detail == f"it is part of digest {summary.notification_id}"
         shown = await app.notifications.get(summary.notification_id)
         assert shown is not None
         assert shown.digest_of == tuple(ids)
@@ -255,10 +259,18 @@ async def test_an_outage_of_the_provider_lets_no_more_than_the_limit_through(dat
 
 async def test_what_is_cancelled_before_its_time_is_never_sent(database_url: str) -> None:
     email = Recorder("email")
-    async with sending(database_url, [email]) as (app, _):
+    async with sending(database_url, [email]) as (app, system):
         held = await mail(app, "held", digest={"key": "k", "window": 1})
         await app.notifications.cancel(held, reason="wrong list")
         assert await ended(app, held) == ("suppressed", "cancelled", 0)
+        late = Collapse(
+            notification_id=held, tenant=app.settings.tenant, channel="email", members=(held, "other"), shown=()
+        )
+        answer = await system.pipeline.execute_internal(
+            "notification.collapse", late, Context(app.settings.tenant, uuid4().hex)
+        )
+        assert isinstance(answer, Accepted)
+        assert answer.result["digest_id"] is None, "no digest was made, so that the others wait on"
         other = await mail(app, "other", digest={"key": "k", "window": 1.2})
         assert await ended(app, other) == ("sent", None, 1)
         assert [each.title for each in email.taken] == ["other"]

@@ -42,7 +42,8 @@ def environment_with(wheels: Sequence[Path], folder: Path) -> Path:
     (site_packages / "dependencies.pth").write_text(f"{dependencies}\n")
     python = str(home / "bin" / "python")
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install"]
-    run([*pip, "--quiet", "--no-deps", "--no-index", *map(str, wheels)], folder)
+    if wheels:
+        run([*pip, "--quiet", "--no-deps", "--no-index", *map(str, wheels)], folder)
     return home / "bin"
 
 

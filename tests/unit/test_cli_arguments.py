@@ -38,7 +38,8 @@ async def command(*arguments: str, **environment: str) -> tuple[int, str, str]:
         (["nothing"], 2, "millrace: No such command 'nothing'; see millrace --help"),
         (["enqueue", "work", "[1]"], 2, "millrace: the data must be a JSON object"),
         (["deadletters", "retry"], 2, "millrace: name one job, or give --all"),
-        (["worker", "nothing"], 1, "millrace: cannot load 'nothing': write it as module:attribute"),
+        (["worker", "nothing"], 2, "millrace: cannot load 'nothing': write it as module:attribute"),
+        (["worker", "nope:app"], 2, "millrace: cannot load 'nope:app': there is no module 'nope'"),
         (["jobs", "--url", "ftp://x"], 1, "millrace: 'ftp://x' is not an address of Millrace"),
         (["jobs", "--url", "http://127.0.0.1:1"], 1, "millrace: cannot connect to http://127.0.0.1:1"),
     ],
@@ -48,6 +49,11 @@ async def test_what_cannot_be_done_is_one_line(arguments: list[str], code: int, 
     assert (returned, output) == (code, "")
     assert errors.startswith(line)
     assert errors.count("\n") == 1
+
+
+async def test_a_format_of_the_log_that_does_not_exist_is_named() -> None:
+    code, _, errors = await command("worker", "tests.faults.app:app", MILLRACE_LOG_FORMAT="xml")
+    assert (code, errors) == (1, "millrace: MILLRACE_LOG_FORMAT is 'xml'; it must be auto, console or json\n")
 
 
 async def test_the_whole_story_is_told_when_debugging() -> None:

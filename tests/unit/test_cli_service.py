@@ -31,7 +31,7 @@ def test_an_installed_service_is_found_where_there_is_no_checkout(tmp_path: Path
 
 
 def test_the_client_alone_says_how_to_get_the_service(tmp_path: Path) -> None:
-    with pytest.raises(ServiceNotInstalled, match=r"pip install 'millrace\[server\]'"):
+    with pytest.raises(ServiceNotInstalled, match=r"pip install \. \./packaging/server"):
         find_service([tmp_path])
 
 

@@ -45,6 +45,17 @@ if not before.exists():
     sys.exit({code})
 time.sleep(60)
 """
+# Crashes, finds its application broken, and the third time finds it mended.
+BROKEN_MEANWHILE = """
+import os, pathlib, sys, time
+print("worker", os.getpid(), flush=True)
+starts = pathlib.Path({mark!r})
+before = starts.read_text() if starts.exists() else ""
+starts.write_text(before + "x")
+if len(before) < 2:
+    sys.exit(1 + len(before))
+time.sleep(60)
+"""
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
@@ -131,6 +142,29 @@ async def test_a_worker_that_has_outgrown_its_limit_is_replaced(tmp_path: Path) 
         assert await process.wait() == 0
         assert process.stderr is not None
         assert f"the worker ended (exit code {EXIT_CODE})" in (await process.stderr.read()).decode()
+
+
+async def test_a_worker_that_cannot_use_what_it_was_given_ends_everything(tmp_path: Path) -> None:
+    worker = "import sys; print('worker', 0, flush=True); sys.exit(2)"
+    async with supervised(tmp_path, "run", worker) as process:
+        service = await said(process, "service")
+        await said(process, "ready")
+        await said(process, "worker")
+        assert await process.wait() == 2
+        assert gone(service)
+        assert process.stderr is not None
+        assert "started again" not in (await process.stderr.read()).decode()
+
+
+async def test_a_worker_that_has_once_begun_is_started_again_whatever_it_ends_with(tmp_path: Path) -> None:
+    worker = BROKEN_MEANWHILE.format(mark=str(tmp_path / "starts"))
+    async with supervised(tmp_path, "run", worker) as process:
+        await said(process, "service")
+        await said(process, "ready")
+        pids = {await said(process, "worker") for _ in range(3)}
+        assert len(pids) == 3
+        process.terminate()
+        assert await process.wait() == 0
 
 
 async def test_a_service_that_cannot_start_has_the_last_word(tmp_path: Path) -> None:

@@ -40,6 +40,35 @@ class NotificationHooksContract:
         await bench.deliver(over)
         assert told == [("send", "t"), ("deliver", "in-app"), ("read", USER)]
 
+    async def test_a_plug_in_is_told_of_a_mail_when_it_is_sent_and_again_when_it_has_arrived(
+        self, bench: Bench
+    ) -> None:
+        told: list[str] = []
+        over = asyncio.Event()
+        notifications = bench.app.notifications
+
+        class Arrivals(NotificationPlugin):
+            name = "arrivals"
+
+            def on_deliver(self, notification: Notification) -> None:
+                told.append(notification.deliveries[0].status.value)
+                if len(told) == 2:
+                    over.set()
+
+        notifications.register_plugin(Arrivals())
+        await bench.app.subscriptions.create("notifications:arrivals", "notification.*")
+        sent = await notifications.send(user_id=USER, title="t", channels=["email"], recipient="one@example.org")
+
+        async def status() -> str | None:
+            found = await notifications.get(sent.id)
+            return None if found is None else found.deliveries[0].status.value
+
+        await bench.until(status, lambda status: status == "sent")
+        receipt = {"notification_id": sent.id, "channel": "email", "status": "delivered"}
+        await bench.app.execute("notification.receipt", receipt)
+        await bench.deliver(over)
+        assert told == ["sent", "delivered"]
+
     async def test_reading_the_whole_inbox_is_told_of_each_notification(self, bench: Bench) -> None:
         read: list[str] = []
         over = asyncio.Event()

@@ -294,6 +294,22 @@ class NotificationsContract:
         await notifications.cancel(sent.id)
         assert (await reasons(bench, sent.id))["email"] == ("suppressed", "cancelled")
 
+    async def test_what_was_read_before_its_time_is_not_sent_to_the_user_any_more(self, bench: Bench) -> None:
+        notifications = bench.app.notifications
+        first, second = [
+            await notifications.send(
+                user_id=USER, title=title, channels=["in-app", "email"], recipient="one@example.org",
+                digest={"key": "k", "window": 3},
+            )
+            for title in ("first", "second")
+        ]  # fmt: skip
+        await notifications.mark_as_read(first.id)
+
+        async def ends() -> list[tuple[str, str | None]]:
+            return [(await reasons(bench, each.id))["email"] for each in (first, second)]
+
+        await bench.until(ends, lambda found: found == [("suppressed", "read"), ("sent", None)])
+
     async def test_contact_points_change_one_by_one(self, bench: Bench) -> None:
         notifications = bench.app.notifications
         await notifications.set_contact(USER, "email", "one@example.org", verified=True)
