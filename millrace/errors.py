@@ -293,7 +293,8 @@ class ResultDamaged(MillraceError):
 
 
 class CheckpointRefused(MillraceError, ValueError):
-    """Raised by `job.checkpoint` for a state that cannot be stored: not JSON, or more than 64 KiB of it."""
+    """Raised by `job.checkpoint`, and by that of `job.progress`, for a state that cannot be stored: not JSON, or more
+    than 64 KiB of it."""
 
 
 class HeartbeatRefused(MillraceError, ValueError):

@@ -7,15 +7,19 @@ from collections.abc import Awaitable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic_core import from_json
+
 from millrace.contracts.progress import Progress, ProgressStatus
 from millrace.errors import AlreadyExists, MillraceError, OutcomeUnknown, Snooze, Unavailable
 from millrace.logs import Log
 from millrace.progress_commands import ProgressCommands
+from millrace.worker_checkpoints import encoded
 
 if TYPE_CHECKING:
     from millrace.job_context import JobContext
 
 PAUSE_SECONDS = 0.05
+CHECKPOINT_SECONDS = 1.0
 log = Log("millrace.job")
 
 
@@ -44,6 +48,9 @@ class JobProgress:
         self._progress: Progress | None = None
         self._newest: tuple[float, str | None] | None = None
         self._sending: asyncio.Task[None] | None = None
+        self._unsaved: bytes | None = None
+        self._saved_at = -CHECKPOINT_SECONDS
+        self._saving: asyncio.Task[None] | None = None
         self._telling = asyncio.Lock()
         self._stage: str | None = None
 
@@ -80,9 +87,20 @@ class JobProgress:
         """
         return self._anywhere(self._advance(stage))
 
-    def checkpoint(self, state: Any) -> Awaitable[None]:
-        """Stores what the next attempt finds as `checkpoint_state`, at most 64 KiB of JSON."""
-        return self._anywhere(self._tell(self._tracker.checkpoint(self.id, state)))
+    def checkpoint(self, state: Any, *, force: bool = False) -> Awaitable[None]:
+        """Stores what the next attempt finds as `checkpoint_state`.
+
+        Of those that come within a second the newest is sent, and the last with the end of the block; only a worker
+        that is killed loses what it had not sent.
+
+        Args:
+            state: JSON of at most 64 KiB.
+            force: send it now, and come back when it is stored.
+
+        Raises:
+            CheckpointRefused: the state cannot be stored.
+        """
+        return self._anywhere(self._checkpoint(encoded(state), force))
 
     async def __aenter__(self) -> Self:
         await self._begin()
@@ -151,13 +169,45 @@ class JobProgress:
             if newest is not None:
                 await self._tell(self._tracker.update(self.id, *newest))
 
+    async def _checkpoint(self, state: bytes, force: bool) -> None:
+        self._unsaved = state
+        if force or self._loop.time() - self._saved_at >= CHECKPOINT_SECONDS:
+            await self._save()
+        elif self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._keep_saving())
+
+    async def _keep_saving(self) -> None:
+        while self._unsaved is not None:
+            await asyncio.sleep(self._saved_at + CHECKPOINT_SECONDS - self._loop.time())
+            try:
+                await self._save()
+            except MillraceError as error:
+                log.warning("a checkpoint was refused", progress=self.id, error=str(error))
+
+    async def _save(self) -> None:
+        async with self._telling:
+            state, self._unsaved = self._unsaved, None
+            if state is None:
+                return
+            self._saved_at = self._loop.time()
+            try:
+                await self._tell(self._tracker.checkpoint(self.id, from_json(state)))
+            except asyncio.CancelledError:
+                # Whether it has arrived is not known: the end of the block sends it again.
+                self._unsaved = self._unsaved or state
+                raise
+
     async def _end(self, error: BaseException | None) -> None:
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
+        for task in (self._sending, self._saving):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         stopped = self._job.stopped_by
         try:
             await self._flush()
+            if stopped != "lost":
+                # The attempt after a lost one may have stored a newer one by now.
+                await self._save()
             if error is None:
                 await self._tell(self._tracker.complete(self.id))
             elif stopped == "cancelled":

@@ -65,7 +65,7 @@ class Checkpoints:
         Raises:
             CheckpointRefused: the state cannot be stored.
         """
-        text = _encoded(state)
+        text = encoded(state)
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
@@ -116,7 +116,12 @@ class Checkpoints:
         self._acknowledged = max(self._acknowledged, number)
 
 
-def _encoded(state: object) -> bytes:
+def encoded(state: object) -> bytes:
+    """A checkpoint as JSON.
+
+    Raises:
+        CheckpointRefused: the state cannot be stored.
+    """
     try:
         text = encode(state)
     except (ValueError, RecursionError) as error:

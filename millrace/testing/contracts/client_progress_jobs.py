@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace import JobContext, JobStatus, Progress, ProgressRing, ProgressStatus, Snooze
+from millrace import CheckpointRefused, JobContext, JobStatus, Progress, ProgressRing, ProgressStatus, Snooze
 from millrace.testing.contracts.bench import DEADLINE, Bench, working
 from millrace.testing.contracts.client_progress import seen
 from millrace.testing.contracts.eventually import eventually
@@ -63,6 +63,49 @@ class JobProgressContract:
         [failed] = await history(bench, job.id, "progress.failed")
         assert failed.data["error"] == "disk full"
         assert len(await history(bench, job.id, "progress.resumed")) == 1
+
+    @pytest.mark.parametrize("how", ["coroutine", "plain"])
+    async def test_many_checkpoints_of_a_progress_become_few_events_and_the_last_is_kept(
+        self, bench: Bench, how: str
+    ) -> None:
+        async def copy(job: JobContext) -> Any:
+            async with job.progress() as progress:
+                if job.attempt == 1:
+                    state: list[int] = []
+                    for page in range(300):
+                        state.append(page)
+                        await progress.checkpoint(state)
+                    state.clear()
+                    raise ConnectionError("again")
+                return progress.checkpoint_state
+
+        def plain(job: JobContext) -> Any:
+            with job.progress() as progress:
+                if job.attempt == 1:
+                    for page in range(300):
+                        progress.checkpoint([*range(page + 1)])
+                    raise ConnectionError("again")
+                return progress.checkpoint_state
+
+        bench.app.job("copy", retry=AT_ONCE)(copy if how == "coroutine" else plain)
+        [ended] = await bench.run(await bench.app.jobs.enqueue("copy"), seconds=1)
+        assert ended.result == [*range(300)]
+        assert 1 <= len(await history(bench, ended.id, "progress.checkpointed")) < 20
+
+    async def test_a_checkpoint_of_a_progress_is_stored_at_once_where_it_must_be(self, bench: Bench) -> None:
+        stored: list[Any] = []
+
+        @bench.app.job(max_attempts=1)
+        async def copy(job: JobContext) -> None:
+            async with job.progress() as progress:
+                for page in range(3):
+                    await progress.checkpoint(page, force=True)
+                    stored.append((await seen(bench, job.id)).checkpoint)
+                with pytest.raises(CheckpointRefused):
+                    await progress.checkpoint("x" * 65_536)
+
+        [ended] = await bench.run(await bench.app.jobs.enqueue("copy"))
+        assert (ended.status, stored) == (JobStatus.COMPLETED, [0, 1, 2])
 
     async def test_a_job_that_is_left_without_a_result_leaves_its_progress_failed(self, bench: Bench) -> None:
         @bench.app.job(max_attempts=1)
