@@ -1,4 +1,4 @@
-"""Structured logs of ours and of the libraries: one JSON object a line, with correlation ids and without secrets."""
+"""Structured logs of ours and of the libraries, for programs or people, with correlation ids and without secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from structlog.types import Processor
 
 from infra.redaction import redact_secrets
-from infra.settings import Logging
+from infra.settings import Format, Logging
 from infra.settings_aliases import MODULE_SPELLINGS
 
 MODULE_STEMS: Mapping[str, str] = {
@@ -27,12 +27,13 @@ LAYERS = ("domain", "projections", "handlers", "adapters.http", "adapters.amqp")
 
 
 def configure_logging(settings: Logging, stream: TextIO | None = None) -> None:
-    """Send every log record of this process to `stream` as JSON. A second call replaces the first.
+    """Send every log record of this process to `stream`. A second call replaces the first.
 
     Args:
-        settings: the level of everything, and of single modules (`jobs`) or loggers (`aio_pika`).
+        settings: which records, and in which format.
         stream: default: standard error.
     """
+    target = sys.stderr if stream is None else stream
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -47,9 +48,9 @@ def configure_logging(settings: Logging, stream: TextIO | None = None) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            # last, so that nothing is added after it
+            # after all that adds something
             redact_secrets,
-            structlog.processors.JSONRenderer(default=str),
+            _renderer(settings.format, target.isatty()),
         ],
     )
     structlog.configure(
@@ -62,7 +63,7 @@ def configure_logging(settings: Logging, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler = logging.StreamHandler(target)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
@@ -70,6 +71,13 @@ def configure_logging(settings: Logging, stream: TextIO | None = None) -> None:
     for name, level in settings.modules.items():
         for logger in logger_names(name):
             logging.getLogger(logger).setLevel(level.upper())
+
+
+def _renderer(format_: Format, terminal: bool) -> Processor:
+    if format_ == "json" or (format_ == "auto" and not terminal):
+        return structlog.processors.JSONRenderer(default=str)
+    # tracebacks are text already, without secrets
+    return structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback)
 
 
 def logger_names(module: str) -> tuple[str, ...]:

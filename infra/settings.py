@@ -27,6 +27,10 @@ Level = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
 ]
+Format = Annotated[
+    Literal["auto", "console", "json"],
+    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+]
 
 
 def _url(*schemes: str) -> AfterValidator:
@@ -87,10 +91,17 @@ class ApiKey(Section):
 
 
 class Logging(Section):
-    """The level of everything, and of single modules (`jobs`) or loggers (`aio_pika`)."""
+    """What is logged, and how.
+
+    Attributes:
+        level: of everything.
+        modules: levels of single modules (`jobs`) or loggers (`aio_pika`).
+        format: `json` is an object a line, `console` a line for people; `auto` is `console` on a terminal, else `json`.
+    """
 
     level: Level = "info"
     modules: dict[str, Level] = Field(default_factory=dict)
+    format: Format = "auto"
 
 
 class Idempotency(Section):

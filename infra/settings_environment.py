@@ -31,6 +31,7 @@ SHARED_NAMES: Mapping[str, str] = {
     "METRICS_PORT": "modules.jobs.monitoring.metrics_port",
     "MILLRACE_METRICS_PORT": "modules.jobs.monitoring.metrics_port",
     "MILLRACE_LOG_LEVEL": "logging.level",
+    "MILLRACE_LOG_FORMAT": "logging.format",
 }
 # names that the client, the command line and the scripts read, so that they are no misspelled settings
 OTHERS = frozenset(

@@ -51,6 +51,11 @@ async def test_what_cannot_be_done_is_one_line(arguments: list[str], code: int, 
     assert errors.count("\n") == 1
 
 
+async def test_a_format_of_the_log_that_does_not_exist_is_named() -> None:
+    code, _, errors = await command("worker", "tests.faults.app:app", MILLRACE_LOG_FORMAT="xml")
+    assert (code, errors) == (1, "millrace: MILLRACE_LOG_FORMAT is 'xml'; it must be auto, console or json\n")
+
+
 async def test_the_whole_story_is_told_when_debugging() -> None:
     _, _, errors = await command("jobs", "--url", "ftp://x", MILLRACE_DEBUG="1")
     assert "Traceback" in errors

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from infra.logging import configure_logging, correlated, logger_names
 from infra.redaction import HIDDEN, redact_text
-from infra.settings import Logging
+from infra.settings import Format, Logging
 
 
 @pytest.fixture
@@ -101,6 +101,41 @@ def test_secrets_are_hidden_by_name_by_shape_and_in_tracebacks(stream: io.String
     log.info("settings", url=SecretStr("canary"), routing_key="default.job.enqueue", error=ValueError("token=canary"))
     assert "canary" not in stream.getvalue()
     assert lines(stream)[1]["routing_key"] == "default.job.enqueue"
+
+
+class Terminal(io.StringIO):
+    """A stream that takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("format_", "terminal", "json_lines"),
+    [("auto", False, True), ("auto", True, False), ("json", True, True), ("console", False, False)],
+)
+def test_people_at_a_terminal_get_lines_and_programs_json(
+    stream: io.StringIO, format_: Format, terminal: bool, json_lines: bool
+) -> None:
+    target = Terminal() if terminal else stream
+    configure_logging(Logging(format=format_), target)
+    structlog.get_logger("service").info("listening", port=8000)
+    text = target.getvalue()
+    assert text.startswith("{") == json_lines
+    assert "listening" in text
+    assert "8000" in text
+
+
+@pytest.mark.parametrize("format_", ["console", "json"])
+def test_what_people_read_has_no_secrets_either(stream: io.StringIO, format_: Format) -> None:
+    configure_logging(Logging(format=format_), stream)
+    try:
+        raise ConnectionError("cannot reach postgresql://u:canary@h/d")
+    except ConnectionError:
+        structlog.get_logger("service").exception("failed", api_key="canary")
+    assert "canary" not in stream.getvalue()
+    assert "ConnectionError" in stream.getvalue()
+    assert "api_key" in stream.getvalue()
 
 
 @pytest.mark.parametrize(
