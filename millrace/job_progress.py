@@ -48,7 +48,7 @@ class JobProgress:
         self._progress: Progress | None = None
         self._newest: tuple[float, str | None] | None = None
         self._sending: asyncio.Task[None] | None = None
-        self._unsaved: bytes | None = None
+        self._state = self._settled = b"null"
         self._saved_at = -CHECKPOINT_SECONDS
         self._saving: asyncio.Task[None] | None = None
         self._telling = asyncio.Lock()
@@ -170,14 +170,14 @@ class JobProgress:
                 await self._tell(self._tracker.update(self.id, *newest))
 
     async def _checkpoint(self, state: bytes, force: bool) -> None:
-        self._unsaved = state
+        self._state = state
         if force or self._loop.time() - self._saved_at >= CHECKPOINT_SECONDS:
             await self._save()
         elif self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._keep_saving())
 
     async def _keep_saving(self) -> None:
-        while self._unsaved is not None:
+        while self._state is not self._settled:
             await asyncio.sleep(self._saved_at + CHECKPOINT_SECONDS - self._loop.time())
             try:
                 await self._save()
@@ -186,16 +186,17 @@ class JobProgress:
 
     async def _save(self) -> None:
         async with self._telling:
-            state, self._unsaved = self._unsaved, None
-            if state is None:
+            state = self._state
+            if state is self._settled:
                 return
             self._saved_at = self._loop.time()
             try:
                 await self._tell(self._tracker.checkpoint(self.id, from_json(state)))
-            except asyncio.CancelledError:
-                # Whether it has arrived is not known: the end of the block sends it again.
-                self._unsaved = self._unsaved or state
+            except MillraceError:
+                self._settled = state
                 raise
+            # One whose sending was cancelled is sent again with the end of the block.
+            self._settled = state
 
     async def _end(self, error: BaseException | None) -> None:
         for task in (self._sending, self._saving):
