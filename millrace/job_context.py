@@ -143,14 +143,13 @@ class JobContext:
         Raises:
             ValueError: there is no such level.
         """
-        import structlog
+        from millrace.logs import Log
 
         check_level(level)
         if self._logs is not None:
             self._logs.add((self.id, self.attempt), level, message, fields)
-        getattr(structlog.get_logger("millrace.job"), level)(
-            message, job=self.name, job_id=self.id, attempt=self.attempt, correlation_id=self.correlation_id, **fields
-        )
+        named = {"job": self.name, "job_id": self.id, "attempt": self.attempt, "correlation_id": self.correlation_id}
+        Log("millrace.job").write(level, message, named | fields)
 
     def checkpoint(self, state: Any, *, force: bool = False) -> Awaitable[None]:
         """Saves what the next attempt finds as `checkpoint_state`, should this one fail or its worker die.

@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
 from millrace.contracts.progress import Progress, ProgressStatus
 from millrace.errors import AlreadyExists, MillraceError, OutcomeUnknown, Snooze, Unavailable
+from millrace.logs import Log
 from millrace.progress_commands import ProgressCommands
 
 if TYPE_CHECKING:
     from millrace.job_context import JobContext
 
 PAUSE_SECONDS = 0.05
-log = structlog.get_logger("millrace.job")
+log = Log("millrace.job")
 
 
 class Done:

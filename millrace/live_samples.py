@@ -7,19 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import aio_pika
-import structlog
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import AMQPError
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from millrace.contracts.live import EXCHANGE, Transient, live_key
+from millrace.logs import Log
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
 MOST_UNREAD = 1_000
-log = structlog.get_logger("millrace.live")
+log = Log("millrace.live")
 
 
 class LiveSamples:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import httpx
-import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from millrace.contracts.live import Transient
+from millrace.logs import Log
 from millrace.settings import Settings
 from millrace.transport_http import CONNECT_SECONDS, http_client
 
@@ -19,7 +19,7 @@ SILENCE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 # Up to so many subjects have a stream each; beyond that one stream brings all samples of the tenant.
 MOST_STREAMS = 8
-log = structlog.get_logger("millrace.live")
+log = Log("millrace.live")
 
 
 class HttpSamples:

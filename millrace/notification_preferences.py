@@ -29,7 +29,11 @@ class UserPreferences(NotificationLink):
         return Preferences.model_validate(await self._query("notification.preferences", {"user_id": user_id}))
 
     async def set_contact(self, user_id: str, channel: str, address: str | None, *, verified: bool = False) -> None:
-        """Says where the user is reached through a channel; None takes that away."""
+        """Says where the user is reached through a channel; None takes that away.
+
+        Raises:
+            Invalid: nothing could ever be sent to that address through the channel.
+        """
         contact = None if address is None else {"address": address, "verified": verified}
         await self.set_contacts(user_id, {channel: contact})
 

@@ -7,11 +7,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
 from millrace.contracts.notification import Notification
 from millrace.errors import Unavailable
 from millrace.events import Event
+from millrace.logs import Log
 from millrace.repeating import backoff
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 Callback = Callable[[Notification], Awaitable[None] | None]
 PATTERN = "notification.*"
 CREATED, WOKEN = "notification.created", "notification.woken"
-log = structlog.get_logger("millrace.notifications")
+log = Log("millrace.notifications")
 
 
 class InboxSubscription:

@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import structlog
-
 from millrace.errors import PluginUnusable
 from millrace.events import Event
+from millrace.logs import Log
 
 # A hook's own error is never retried; these are for when the service cannot be asked what an event was about.
 MAX_ATTEMPTS = 100
 MAX_NAME = 100
-log = structlog.get_logger("millrace.plugins")
+log = Log("millrace.plugins")
 
 
 class Plugin:

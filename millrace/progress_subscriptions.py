@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from millrace.contracts.live import Transient
 from millrace.contracts.progress import Progress, as_recorded, time_left
 from millrace.errors import LogGone, LogReset, MillraceError, NotFound
+from millrace.logs import Log
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
@@ -26,7 +25,7 @@ OPEN = ("pending", "processing")
 PAUSE_SECONDS = 1.0
 MOST_WAITING = 1_000
 Callback = Callable[[Progress], Awaitable[None] | None]
-log = structlog.get_logger("millrace.progress")
+log = Log("millrace.progress")
 
 
 class Follower:

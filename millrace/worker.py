@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from millrace import worker_outcomes
 from millrace.contracts.job_result import MAX_INLINE_BYTES
 from millrace.ids import uuid7
+from millrace.logs import Log
 from millrace.worker_ahead import PATIENCE_SECONDS, Ahead
 from millrace.worker_claims import Claims
 from millrace.worker_declarations import declare
@@ -32,7 +31,7 @@ from millrace.worker_threads import Threads
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 MAX_UNREPORTED = 2_000
 REPORT_SECONDS = 10.0

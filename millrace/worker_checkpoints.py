@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-import structlog
 from pydantic_core import from_json
 
 from millrace.contracts.job import MAX_CHECKPOINT_BYTES
 from millrace.encoding import encode
 from millrace.errors import CheckpointRefused, MillraceError, Refused, StaleAttempt
 from millrace.link import Link
+from millrace.logs import Log
 from millrace.transport import Origin
 from millrace.worker_leases import Key
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 INTERVAL_SECONDS = 1.0
 MAX_DEPTH = 90

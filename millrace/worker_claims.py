@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from pydantic_core import to_json
 
 from millrace.errors import MillraceError
 from millrace.ids import uuid7
 from millrace.link import Link, read_answer
+from millrace.logs import Log
 from millrace.repeating import LONGEST_PAUSE, backoff
 from millrace.worker_leases import lease_clock
 from millrace.worker_shares import Shares
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 WAIT_SECONDS = 20.0
 ANSWER_SECONDS = 10.0

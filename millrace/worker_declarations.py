@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from millrace.contracts.queue import Limit
 from millrace.errors import MillraceError, Refused
+from millrace.logs import Log
 from millrace.repeating import backoff
 
 if TYPE_CHECKING:
     from millrace.client import Millrace
     from millrace.registry import ScheduleDefinition
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 
 async def declare(app: Millrace) -> None:

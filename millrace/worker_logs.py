@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import structlog
 from pydantic_core import from_json, to_json
 
 from millrace.contracts.job_logs import LINE_BYTES, MAX_BYTES, MAX_FIELD_BYTES, MAX_LINES, MAX_MESSAGE_CHARS, Level
 from millrace.errors import MillraceError, Refused
 from millrace.ids import uuid7
 from millrace.link import Link, read_answer
+from millrace.logs import Log
 from millrace.transport import Origin
 from millrace.worker_leases import Key
 from millrace.worker_outcomes import clean
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 INTERVAL_SECONDS = 1.0
 MESSAGE_BYTES = 524_288

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import structlog
+from millrace.logs import Log
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 LOOK_SECONDS = 1.0
 # EX_TEMPFAIL of sysexits.h: whoever keeps a worker running starts another one.

@@ -7,18 +7,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import structlog
-
 from millrace import worker_outcomes
 from millrace.batching import replies_of, wrapped
 from millrace.errors import TEMPORARY, Unauthorized, error_from
 from millrace.ids import uuid7
 from millrace.link import Link
+from millrace.logs import Log
 from millrace.repeating import backoff
 from millrace.transport import Reply
 from millrace.worker_leases import Key
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 UNSTORABLE = frozenset({"invalid", "malformed", "too-large"})
 # What was uploaded is gone; the next attempt makes it again.

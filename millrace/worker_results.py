@@ -6,16 +6,15 @@ import asyncio
 import hashlib
 from base64 import b64encode
 
-import structlog
-
 from millrace.contracts.job_result import PART_BYTES, Part, StoredResult
 from millrace.errors import OutcomeUnknown, Refused, ResultRefused, StaleAttempt, Unavailable
 from millrace.job_context import JobContext
 from millrace.link import Link
+from millrace.logs import Log
 from millrace.repeating import backoff
 from millrace.transport import Origin
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 
 class Results:

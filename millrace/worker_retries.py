@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import structlog
-
 from millrace.errors import LONGEST_WAIT, RetryAfter
 from millrace.job_context import JobContext
+from millrace.logs import Log
 from millrace.registry import JobDefinition
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 
 def chosen_wait(definition: JobDefinition | None, job: JobContext, error: BaseException) -> float | bool | None:

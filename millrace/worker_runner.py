@@ -10,8 +10,6 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-import structlog
-
 from millrace import worker_outcomes
 from millrace.cause import CAUSE, Cause
 from millrace.contracts.job_result import MAX_INLINE_BYTES
@@ -20,6 +18,7 @@ from millrace.job_context import JobContext
 from millrace.job_middleware import composed
 from millrace.job_progress import JobProgress
 from millrace.link import Link
+from millrace.logs import Log
 from millrace.progress_commands import ProgressCommands
 from millrace.registry import JobDefinition, Registry
 from millrace.tracing import JobSpans, traceparent_of
@@ -33,7 +32,7 @@ from millrace.worker_soft_timeout import SoftLimited, interrupt
 from millrace.worker_threads import Threads
 
 STOP_SECONDS = 5.0
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 
 class Stop(Enum):

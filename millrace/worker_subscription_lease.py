@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
 from pydantic_core import to_json
 
 from millrace.errors import MillraceError
 from millrace.ids import uuid7
 from millrace.link import Link, read_answer
+from millrace.logs import Log
 from millrace.worker_leases import RENEW_SHARE, SAFE_SHARE, TRY_AGAIN_AFTER, lease_clock
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 TICK_SECONDS = 0.25
 ANSWER_SECONDS = 5.0

@@ -9,12 +9,11 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from millrace.binding import Binding
 from millrace.cause import CAUSE, Cause
 from millrace.errors import MillraceError, NonRetryable, NotFound
 from millrace.events import Event, EventPage, EventStream
+from millrace.logs import Log
 from millrace.registry import SubscriptionDefinition
 from millrace.repeating import backoff
 from millrace.worker_outcomes import clean
@@ -25,7 +24,7 @@ from millrace.worker_threads import Threads
 if TYPE_CHECKING:
     from millrace.client import Millrace
 
-log = structlog.get_logger("millrace.worker")
+log = Log("millrace.worker")
 
 LOOK_AGAIN_SECONDS = 5.0
 # A paused subscription delivers for so long at most.

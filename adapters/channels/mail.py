@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -12,9 +11,8 @@ from email.utils import format_datetime, formataddr, parseaddr
 import idna
 
 from domain.channels import Delivery
+from millrace.contracts.contact_points import MAIL_ADDRESS
 
-# One plain address: no display name, no list, no quoting, nothing that could begin another header or command.
-ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f]{1,64}@[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f]{1,253}")
 # What begins an encoded word (RFC 2047): whoever composes a header decodes it, with the line breaks that are in it.
 ENCODED = "=?"
 MAX_SUBJECT = 255
@@ -55,7 +53,7 @@ def recipient(address: str, *, utf8: bool = False) -> str:
         NonAsciiAddress: the name has other letters, and may not.
     """
     plain = address.strip()
-    if not ADDRESS.fullmatch(plain) or ENCODED in plain:
+    if not MAIL_ADDRESS.fullmatch(plain) or ENCODED in plain:
         raise BadAddress(address)
     name, _, domain = plain.rpartition("@")
     if not domain.isascii():

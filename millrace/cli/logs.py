@@ -1,4 +1,4 @@
-"""A worker's log: for people in a terminal, JSON everywhere else, if nothing says otherwise."""
+"""The log of a command, on standard error: for people in a terminal, JSON elsewhere, if nothing says otherwise."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def configure_logs() -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from millrace import Millrace
+from millrace.cli.logs import configure_logs
 from millrace.contracts.wire import DEFAULT_TENANT
 
 ANSWER_TIMEOUT = 5.0
@@ -30,7 +31,11 @@ def list_by_default(group: typer.Typer, list_: Callable[..., None]) -> None:
 
 
 def ask(url: str, question: Callable[[Millrace], Awaitable[T]]) -> T:
-    """Connects to the service at `url` in the name of the tenant in MILLRACE_TENANT, asks, disconnects."""
+    """Connects to the service at `url` in the name of the tenant in MILLRACE_TENANT, asks, disconnects.
+
+    Log lines go to standard error; standard output has what was asked for alone.
+    """
+    configure_logs()
     tenant = os.environ.get("MILLRACE_TENANT") or DEFAULT_TENANT
 
     async def run() -> T:

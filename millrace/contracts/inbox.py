@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints, field_validator, model_validator
 
+from millrace.contracts.contact_points import wrong_with
 from millrace.contracts.notification import Address, ChannelName, Channels, UserId
 from millrace.contracts.schedule import Zone
 from millrace.contracts.wire import Fact, Message, Name
@@ -79,6 +80,16 @@ class ContactChanges(Message):
     contacts: dict[ChannelName, Contact | Address | None] = Field(default_factory=dict, max_length=16)
     locale: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")] | None = None
     timezone: Zone | None = None
+
+    @field_validator("contacts")
+    @classmethod
+    def _reachable(cls, contacts: dict[str, Contact | Address | None]) -> dict[str, Contact | Address | None]:
+        for channel, contact in contacts.items():
+            address = contact.address if isinstance(contact, Contact) else contact
+            wrong = None if address is None else wrong_with(channel, address)
+            if wrong is not None:
+                raise ValueError(f"the address for `{channel}` {wrong}")
+        return contacts
 
     @model_validator(mode="after")
     def _something(self) -> ContactChanges:

@@ -24,13 +24,15 @@ async def app(database_url: str) -> AsyncIterator[Millrace]:
         yield app
 
 
-async def started(app: Millrace, *arguments: str) -> asyncio.subprocess.Process:
+async def started(
+    app: Millrace, *arguments: str, stderr: int = asyncio.subprocess.STDOUT
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "millrace.cli.main", *arguments),
         cwd=CHECKOUT,
         env={**os.environ, "MILLRACE_URL": app.settings.url, "MILLRACE_TENANT": app.settings.tenant, "TZ": "UTC"},
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=stderr,
     )
 
 
@@ -72,3 +74,20 @@ async def test_watching_ends_with_the_work(app: Millrace) -> None:
         rest, _ = await watching.communicate()
     assert watching.returncode == 0
     assert [json.loads(line)["progress"] for line in rest.splitlines()] == [30, 100]
+
+
+async def test_what_is_watched_is_all_that_standard_output_has(database_url: str) -> None:
+    async with running_service(database_url) as service, Millrace(service.http, tenant=f"t-{uuid7()}") as app:
+        await app.progress.create(id="file-1")
+        watching = await started(app, "progress", "watch", "file-1", "--json", stderr=asyncio.subprocess.PIPE)
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        async with asyncio.timeout(60):
+            first = await watching.stdout.readline()
+    # The service is gone.
+    async with asyncio.timeout(60):
+        while b"progress cannot be followed" not in await watching.stderr.readline():
+            assert watching.returncode is None
+        watching.kill()
+        rest, _ = await watching.communicate()
+    assert [json.loads(line)["id"] for line in (first + rest).splitlines()] == ["file-1"]

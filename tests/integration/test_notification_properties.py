@@ -53,8 +53,8 @@ some = st.fixed_dictionaries(
 )
 # Without these, most would be unwanted.
 preferences = st.one_of(st.just({}), st.fixed_dictionaries({"quiet_hours": quiet}), some)
-EVERYWHERE = dict.fromkeys(SERVED, "somewhere")
-contacts = st.sampled_from([EVERYWHERE, EVERYWHERE, {"email": "somewhere"}, {}])
+EVERYWHERE = dict.fromkeys(SERVED, "one@example.org")
+contacts = st.sampled_from([EVERYWHERE, EVERYWHERE, {"email": "one@example.org"}, {}])
 endings = st.sampled_from(["sent", "sent", "sent", "later", "never", "wrong", "unset"])
 triggers = st.lists(
     st.fixed_dictionaries(

@@ -49,7 +49,8 @@ preferences = st.fixed_dictionaries(
         "quiet_hours": quiet_hours,
     },
 )
-contacts = st.dictionaries(st.sampled_from(CHANNELS[1:]), st.just("somewhere"))
+ADDRESSES = {"email": "one@example.org", "sms": "+1", "push": "token", "webhook": "https://example.org", OWN: "loft"}
+contacts = st.sets(st.sampled_from(CHANNELS[1:])).map(lambda names: {name: ADDRESSES[name] for name in names})
 trigger = st.fixed_dictionaries(
     {
         "user_id": st.sampled_from(USERS),

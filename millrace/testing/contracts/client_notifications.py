@@ -310,6 +310,30 @@ class NotificationsContract:
 
         await bench.until(ends, lambda found: found == [("suppressed", "read"), ("sent", None)])
 
+    async def test_an_address_that_nothing_can_ever_be_sent_to_is_refused(self, bench: Bench) -> None:
+        notifications = bench.app.notifications
+        for channel, address in (
+            ("email", "not an address"),
+            ("email", "One <one@example.org>"),
+            ("webhook", "ftp://example.org/hook"),
+            ("webhook", "example.org/hook"),
+            ("webhook", "https://"),
+            ("webhook", "https://[::1/hook"),
+            ("webhook", "https://example.org/a hook"),
+        ):
+            with pytest.raises(Invalid, match=channel):
+                await notifications.set_contact(USER, channel, address)
+        assert (await notifications.get_contacts(USER)).contacts == {}
+        given = {
+            "email": "ünï@exämple.org",
+            "webhook": "HTTP://example.org:9000/hook",
+            "push": "any token",
+            "sms": "+1 2",
+        }
+        await notifications.set_contacts(USER, given)
+        found = (await notifications.get_contacts(USER)).contacts
+        assert {channel: contact.address for channel, contact in found.items()} == given
+
     async def test_contact_points_change_one_by_one(self, bench: Bench) -> None:
         notifications = bench.app.notifications
         await notifications.set_contact(USER, "email", "one@example.org", verified=True)
