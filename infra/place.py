@@ -1,4 +1,4 @@
-"""Where a service with these settings would listen and keep its data, for `millrace up`, which waits for it there."""
+"""What `millrace up` has to know of the settings: where the service will be, and how its worker is to log."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from infra.settings_errors import SettingsError
 
 
 def main() -> None:
-    """Writes `host`, `port` and `data` as JSON; the argument has, as JSON too, what the command line gave of them."""
+    """Writes `host`, `port`, `data`, `log_level` and `log_format` as JSON.
+
+    The argument has as JSON what the command line gave of the first three.
+    """
     try:
         settings = load_settings(**json.loads(sys.argv[1]))
     except SettingsError as error:
         sys.exit(" ".join(str(error).split()))
-    sys.stdout.write(json.dumps({"host": settings.host, "port": settings.port, "data": str(settings.data)}) + "\n")
+    place = {"host": settings.host, "port": settings.port, "data": str(settings.data)}
+    logs = {"log_level": settings.logging.level, "log_format": settings.logging.format}
+    sys.stdout.write(json.dumps({**place, **logs}) + "\n")
 
 
 if __name__ == "__main__":

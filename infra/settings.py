@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         rabbitmq_url: None means the PostgreSQL event bus.
         events_log: RabbitMQ keeps a copy of the newest events (7 days, 1 GB) in the stream `millrace.events.log`.
         host, port: where HTTP listens.
-        data: folder of everything that `millrace up` keeps.
+        data: folder of everything that `millrace up` keeps; a relative one counts from the current folder.
         api_keys: keys of the HTTP interface; given as a mapping from key to tenant, or as text `key=tenant,key=tenant`.
         amqp_claims_for: tenants whose jobs each user of RabbitMQ may claim besides those of the tenant it asks for;
             `["*"]` is all. While there is none here and no API key, everybody may claim everybody's.

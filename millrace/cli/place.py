@@ -1,4 +1,4 @@
-"""Where the service listens and keeps its data, by all that can say so: options, environment, file and defaults."""
+"""Where the service will be and how it logs, by all that can say so: options, environment, file and defaults."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from millrace.cli.errors import CliError
+from millrace.cli.logs import FORMAT_VARIABLE, LEVEL_VARIABLE
 from millrace.cli.service import service_command, service_environment
 
 SECONDS = 60.0
@@ -21,6 +22,12 @@ class Place(BaseModel):
     host: str
     port: int
     data: Path
+    log_level: str = "info"
+    log_format: str = "auto"
+
+    def logs(self) -> dict[str, str]:
+        """The variables that have a worker log like the service."""
+        return {LEVEL_VARIABLE: self.log_level, FORMAT_VARIABLE: self.log_format}
 
 
 def service_place(root: Path, given: Mapping[str, object], environment: Mapping[str, str]) -> Place:

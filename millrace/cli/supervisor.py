@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from asyncio.subprocess import Process
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -49,10 +49,18 @@ class Supervisor:
     first start. What else ends is started again.
     """
 
-    def __init__(self, root: Path, service: Sequence[str], worker: Sequence[str] | None, url: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        service: Sequence[str],
+        worker: Sequence[str] | None,
+        url: str,
+        worker_variables: Mapping[str, str],
+    ) -> None:
         self._service_command = service_command(service)
         self._service_environment = service_environment(root, os.environ)
         self._worker_command = worker
+        self._worker_environment = {**os.environ, **worker_variables}
         self._url = url
         self._stop = asyncio.Event()
         self._service: Process | None = None
@@ -124,7 +132,7 @@ class Supervisor:
             child = await restart()
 
     async def _start_worker(self) -> Process:
-        self._worker = await start_child(self._worker_command or (), os.environ)
+        self._worker = await start_child(self._worker_command or (), self._worker_environment)
         return self._worker
 
     async def _start_service(self) -> Process:

@@ -63,7 +63,7 @@ def up(
             soft_wrap=True,
         )
 
-    asyncio.run(Supervisor(root, service, worker, url).run(announce))
+    asyncio.run(Supervisor(root, service, worker, url, place.logs()).run(announce))
 
 
 def worker_command(target: str, url: str, concurrency: int, max_memory: int | None = None) -> list[str]:

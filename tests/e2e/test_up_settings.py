@@ -25,7 +25,7 @@ def folder() -> Iterator[Path]:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    return {"PYTHONPATH": str(service_root()), "MILLRACE_CONFIG": str(folder / "c.yaml"), **more}
+    return {"PYTHONPATH": str(service_root()), "MILLRACE_CONFIG": str(folder / "c.yaml")} | more
 
 
 async def test_it_listens_and_keeps_its_data_where_the_file_says(folder: Path) -> None:
@@ -37,6 +37,33 @@ async def test_it_listens_and_keeps_its_data_where_the_file_says(folder: Path) -
         await until(lambda: "Millrace is ready" in server.output() or not server.running, DEADLINE)
         assert f"http://127.0.0.1:{port}, data in {folder / 'elsewhere'}" in server.output()
         assert (folder / "elsewhere" / "postgres").is_dir()
+    finally:
+        await server.stop()
+
+
+async def test_an_application_that_does_not_exist_ends_it(folder: Path) -> None:
+    (folder / "c.yaml").write_text(f"port: 0\ndata: {folder / 'data'}\n")
+    server = Server("up", [*UP, "--app", "nope:app"], folder, environment(folder))
+    try:
+        await server.start()
+        await until(lambda: not server.running, DEADLINE)
+        assert server.output().count("millrace: cannot load 'nope:app': there is no module 'nope'") == 1
+        assert "started again" not in server.output()
+    finally:
+        await server.stop()
+
+
+async def test_the_worker_logs_as_the_file_says(folder: Path) -> None:
+    (folder / "tasks.py").write_text("from millrace import Millrace\n\napp = Millrace()\n")
+    (folder / "c.yaml").write_text(f"port: 0\ndata: {folder / 'data'}\nlogging: {{format: console}}\n")
+    variables = environment(folder, PYTHONPATH=f"{service_root()}:{folder}")
+    server = Server("up", [*UP, "--app", "tasks:app"], folder, variables)
+    try:
+        await server.start()
+        await until(lambda: "worker started" in server.output() or not server.running, DEADLINE)
+        assert "] worker started" in server.output()
+        assert "] listening" in server.output()
+        assert '{"' not in server.output()
     finally:
         await server.stop()
 

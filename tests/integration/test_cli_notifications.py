@@ -77,6 +77,7 @@ async def test_what_a_receiver_has_lost_is_sent_once_more(database_url: str) -> 
         since = ("resend", "email", "--since", "2026-01-01T00:00:00Z")
         assert await command(app, *since, "--dry-run") == "2 notification(s) fit\n"
         assert len(email.taken) == 2
+        assert await command(app, "notifications", "why", ids[0]) == "email: sent after 1 attempt\n"
         told = json.loads(await command(app, *since, "--user", "kim", "--json"))
         assert told == {"channel": "email", "count": 1, "dry_run": False}
 

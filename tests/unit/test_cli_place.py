@@ -38,6 +38,12 @@ def test_without_any_there_are_the_defaults(tmp_path: Path) -> None:
     assert found == Place(host="127.0.0.1", port=8000, data=Path(".millrace"))
 
 
+def test_a_worker_beside_the_service_logs_like_it(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("logging: {level: warning, format: console}\n")
+    found = service_place(service_root(), {}, {"MILLRACE_CONFIG": str(tmp_path / "c.yaml")})
+    assert found.logs() == {"MILLRACE_LOG_LEVEL": "warning", "MILLRACE_LOG_FORMAT": "console"}
+
+
 def test_what_is_wrong_is_said_by_its_key(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("prot: 8124\n")
     with pytest.raises(CliError, match=r"^settings: prot: .*did you mean port"):

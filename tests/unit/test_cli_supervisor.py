@@ -63,7 +63,7 @@ from millrace.cli.errors import CliError
 from millrace.cli.supervisor import Supervisor
 root, mode, port, worker = sys.argv[1:]
 command = [sys.executable, "-c", worker] if worker else None
-supervisor = Supervisor(Path(root), [mode, port], command, f"http://127.0.0.1:{port}")
+supervisor = Supervisor(Path(root), [mode, port], command, f"http://127.0.0.1:{port}", {})
 try:
     asyncio.run(supervisor.run(lambda: print("ready", 0, flush=True)))
 except CliError as error:
