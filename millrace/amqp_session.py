@@ -10,6 +10,7 @@ from typing import Any
 import aio_pika
 import aiormq.exceptions
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from pamqp.exceptions import PAMQPException
 
 from millrace.contracts.wire import Problem
 from millrace.errors import Unauthorized
@@ -18,6 +19,7 @@ from millrace.repeating import Unanswered, Unreached
 HEARTBEAT_SECONDS = 5
 PUBLISH_SECONDS = 5.0
 REPLY_TO = "amq.rabbitmq.reply-to"
+LOST = (aio_pika.exceptions.AMQPError, PAMQPException, OSError, EOFError, RuntimeError, asyncio.InvalidStateError)
 
 
 class Session:
@@ -45,7 +47,7 @@ class Session:
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(timeout):
-                with _library_errors(Unreached, "cannot connect to RabbitMQ"):
+                with library_errors(Unreached, "cannot connect to RabbitMQ"):
                     connection = await aio_pika.connect(url, heartbeat=HEARTBEAT_SECONDS, timeout=timeout)
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                     session = cls(connection, channel)
@@ -100,9 +102,9 @@ class Session:
                 target = self._exchanges.get(exchange)
                 if target is None:
                     # Asked for first: publishing to what does not exist would leave the fate of all messages open.
-                    with _library_errors(Unreached, f"RabbitMQ has no exchange {exchange!r}"):
+                    with library_errors(Unreached, f"RabbitMQ has no exchange {exchange!r}"):
                         target = self._exchanges[exchange] = await self._channel.get_exchange(exchange, ensure=True)
-                with _library_errors(Unanswered, "the connection to RabbitMQ was lost"):
+                with library_errors(Unanswered, "the connection to RabbitMQ was lost"):
                     await target.publish(message, routing_key, mandatory=True)
         except TimeoutError:
             # Whatever stands in the way of this confirm stands in the way of the next one too.
@@ -125,7 +127,13 @@ class Session:
 
 
 @contextmanager
-def _library_errors(kind: type[Unreached | Unanswered], what: str) -> Iterator[None]:
+def library_errors(kind: type[Unreached | Unanswered], what: str) -> Iterator[None]:
+    """Has what the library raises for a lost connection raised as `kind`.
+
+    Raises:
+        Unreached: no queue takes the message.
+        Unauthorized: the broker refuses the user.
+    """
     try:
         yield
     except aiormq.exceptions.PublishError as error:
@@ -139,14 +147,17 @@ def _library_errors(kind: type[Unreached | Unanswered], what: str) -> Iterator[N
         if task is not None and task.cancelling():
             raise
         raise kind(what) from error
-    except (aio_pika.exceptions.AMQPError, OSError, RuntimeError) as error:
+    except Exception as error:
+        # The library rejects with the bare class `Exception` where it knows no cause.
+        if not isinstance(error, LOST) and type(error) is not Exception:
+            raise
         raise kind(f"{what}: {error!r}") from error
 
 
 async def _close_quietly(connection: AbstractConnection) -> None:
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            with _library_errors(Unanswered, "the connection broke while it was closed"):
+            with library_errors(Unanswered, "the connection broke while it was closed"):
                 await connection.close()
     except (Unanswered, TimeoutError):
         return
