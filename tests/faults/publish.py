@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +34,9 @@ def marks(name: str) -> tuple[str, str]:
 
 def block(report: Mapping[str, Any]) -> str:
     """The figures of a report for people, in Markdown."""
-    return "\n".join([f"`{report['command']}`", "", *_parts(report), table(report)])
+    text = "\n".join([f"`{report['command']}`", "", *_parts(report), table(report)])
+    # Where the files of a finding lie is of use on that machine alone.
+    return re.sub(r" \(files: [^)]*\)", "", text)
 
 
 def _parts(report: Mapping[str, Any]) -> list[str]:
