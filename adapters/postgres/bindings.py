@@ -21,8 +21,8 @@ SELECT u.tenant, u.key, u.job_id
   JOIN unique_keys u ON u.tenant = k.tenant AND u.key = k.key
  WHERE u.expires_at IS NULL OR u.expires_at > clock_timestamp()
 """
-# What a job came to last; a job that does not exist has no row. One that was removed counts as such: archiving relies on it
-# that no job comes after another whose removal every reader has passed already.
+# What a job came to last; one that does not exist, or not any more, has no row. Archiving relies on it that no job
+# comes after another whose removal every reader has passed already.
 STATES = """
 SELECT p.stream, e.event_type
   FROM unnest($1::text[]) AS p(stream)
