@@ -258,7 +258,8 @@ class InMemory:
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             if (many := MANY.get(name)) is not None:
-                return Accepted(change_many(self.log, self._pipeline.execute, many.model_validate(body), context))
+                wish = many.model_validate(body)
+                return Accepted(change_many(self.log, self._pipeline.execute, self.claims.status, wish, context))
             if name == "notification.resend_since":
                 wish = ResendSince.model_validate(body)
                 return Accepted(self.notifications.resend_since(wish, context, self._pipeline.execute))
