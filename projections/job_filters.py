@@ -14,8 +14,8 @@ WANTED = "plainto_tsquery('simple', regexp_replace({}, '[^[:alnum:]]+', ' ', 'g'
 FAILED_WITH = f"id IN (SELECT job_id FROM job_errors e WHERE e.tenant = jobs.tenant AND {WORDS} @@ {WANTED})"
 OF_JOB = "stream = 'job:' || jobs.tenant || ':' || jobs.id"
 DEPENDENT = f"EXISTS (SELECT FROM dependents WHERE {OF_JOB})"
-# That a time has come or the last parent has ended is no event of the job: its row says `delayed` until it starts. Whoever
-# shows jobs says `pending` from then on, as of every other job that may run.
+# That a time has come or the last parent has ended is no event of the job: its row says `delayed` until it starts.
+# Whoever shows jobs says `pending` from then on, as of every other job that may run.
 DUE = f"status = 'delayed' AND (run_at IS NULL OR run_at <= statement_timestamp()) AND NOT {DEPENDENT}"
 STATUS = f"CASE WHEN {DUE} THEN 'pending' ELSE status END"
 NOT_DUE = f"status = 'delayed' AND run_at > statement_timestamp() AND NOT {DEPENDENT}"

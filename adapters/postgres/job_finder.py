@@ -66,7 +66,7 @@ def _where(tenant: str, filters: Mapping[str, object], after: int, until: int) -
     for name, value in filters.items():
         match name:
             case "status":
-                conditions.append(shown_as(JobStatus(value)))
+                conditions.append(shown_as(JobStatus(str(value))))
                 continue
             case "batch":
                 value = StreamName(BATCH, tenant, str(value)).text

@@ -165,7 +165,11 @@ class Claims:
     def status(self, tenant: str, job: JobState) -> str:
         """What a job is shown with: one whose time has come or whose parents are done is `pending` like any other."""
         due = job.run_at is None or job.run_at <= self._clock.now()
-        return "pending" if job.status == "delayed" and due and not self.bindings.open_parents(tenant, job.id) else job.status
+        return (
+            "pending"
+            if job.status == "delayed" and due and not self.bindings.open_parents(tenant, job.id)
+            else job.status
+        )
 
     def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)

@@ -10,9 +10,7 @@ from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog
 
 
-def job_graph(
-    log: MemoryLog, tenant: str, query: GetGraph, status: Callable[[str, JobState], str]
-) -> dict[str, Any]:
+def job_graph(log: MemoryLog, tenant: str, query: GetGraph, status: Callable[[str, JobState], str]) -> dict[str, Any]:
     """The jobs around one, the nearest first, and the links between them.
 
     Args:
@@ -45,9 +43,7 @@ def job_graph(
     }
 
 
-def _told(
-    tenant: str, job_id: str, job: JobState | None, status: Callable[[str, JobState], str]
-) -> dict[str, Any]:
+def _told(tenant: str, job_id: str, job: JobState | None, status: Callable[[str, JobState], str]) -> dict[str, Any]:
     if job is None or job.removed:
         return {"job_id": job_id, "name": None, "status": None}
     return {"job_id": job_id, "name": job.name, "status": status(tenant, job)}
