@@ -88,25 +88,25 @@ async def test_rings_keep_their_room_in_the_server_s_queue(database_url: str) ->
         assert there.heard == [at(2, "two")]
 
 
-async def test_a_connection_that_breaks_loses_samples_at_most_and_comes_back(database_url: str) -> None:
-    async with carrying(database_url) as (first, here), carrying(database_url) as (_, there):
-        connection = await asyncpg.connect(database_url)
+async def test_a_connection_that_breaks_loses_samples_at_most_and_comes_back(fresh_database_url: str) -> None:
+    async with carrying(fresh_database_url) as (first, here), carrying(fresh_database_url) as (_, there):
+        connection = await asyncpg.connect(fresh_database_url)
         try:
             before = {row["pid"] for row in await connection.fetch(LISTENERS)}
             assert len(before) == 2
             await connection.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", list(before))
 
-            async def again() -> bool:
-                return len({row["pid"] for row in await connection.fetch(LISTENERS)} - before) == 2
-
-            numbers = iter(range(1_000_000))
+            first.emit(at(1))
+            await here.until(lambda heard: heard == [at(1)])
+            await eventually(
+                lambda: connection.fetch(LISTENERS), lambda found: len({row["pid"] for row in found} - before) == 2
+            )
 
             async def told() -> bool:
-                first.emit(at(next(numbers)))
-                return await again() and bool(there.heard)
+                first.emit(at(2))
+                return at(2) in there.heard
 
             await eventually(told)
-            await until(lambda: bool(here.heard))
         finally:
             await connection.close()
 
