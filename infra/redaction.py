@@ -56,7 +56,7 @@ def _field(name: str, value: Any, depth: int) -> Any:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a field of this name holds a secret: `X-Api-Key` and `smtpPassword` do, `key` and `routing_key` do not."""
+    """Whether a field of this name holds a secret: `X-Api-Key` and `smtpPassword` do, `key` and `queue_key` do not."""
     words = [word.lower() for word in WORD.findall(name)]
     return any(
         word.removesuffix("s") in SECRET_WORDS or (word in ("key", "keys") and before in SECRET_KEYS)

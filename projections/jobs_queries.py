@@ -13,8 +13,8 @@ from projections.job_filters import DUE, STATUS, job_conditions
 from projections.projection import Connection
 
 COLUMNS = f"""id, name, data::text AS data, {STATUS} AS status,
-       priority, queue, attempts, max_attempts, timeout, created_at, run_at, started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, key,
-       position"""
+       priority, queue, attempts, max_attempts, timeout, created_at, run_at, started_at, completed_at, failed_at,
+       result::text AS result, error, dead_lettered, worker, version, key, position"""
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
 NEWEST = f"""
 {ONE} AND version = (

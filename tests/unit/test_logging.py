@@ -107,8 +107,8 @@ def test_secrets_are_hidden_by_name_by_shape_and_in_tracebacks(stream: io.String
     "name",
     [
         "api_key", "X-API-Key", "apiKey", "APIKEY", "openai_api_keys", "aws_secret_access_key", "access_key",
-        "signing_key", "token", "access_token", "refreshToken", "PASSWORD", "smtp-password", "client_secret", "secrets", "Authorization",
-        "credentials_path", "Set-Cookie", "dsn",
+        "signing_key", "token", "access_token", "refreshToken", "PASSWORD", "smtp-password", "client_secret",
+        "secrets", "Authorization", "credentials_path", "Set-Cookie", "dsn",
     ],
 )  # fmt: skip
 def test_a_field_that_names_a_secret_is_hidden(stream: io.StringIO, name: str) -> None:
