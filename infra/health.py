@@ -69,6 +69,7 @@ async def refresh(metrics: Metrics, system: System) -> None:
         metrics.lag.labels(name).set(head - position)
     metrics.held.set(len(await storage.readers.held()))
     metrics.claims.set(storage.queue.claims.held)
+    metrics.left_out.set(system.samples.left_out)
     await _refresh_queues(metrics, storage.pool)
     metrics.circuits.clear()
     for state in ("closed", "open", "half_open"):
