@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.e2e.test_docs import ADDRESS
+from tests.support.browser import Page
 from tests.support.react import modules
 from tests.support.running import Running, app_of, listening
 
@@ -31,10 +32,10 @@ class Place:
     async def send(self, title: str, user_id: str = "ann", **more: object) -> None:
         await self.told("/notifications", title=title, user_id=user_id, channels=["in-app"], **more)
 
-    async def unread(self) -> int:
+    async def has_read_all(self) -> bool:
         async with self.service.client(self.tenant) as client:
             answer = await client.get("/api/notifications/unread", params={"user_id": "ann"})
-            return int(answer.json()["unread"])
+            return bool(answer.json()["unread"] == 0)
 
 
 def html(script: str, imports: Mapping[str, str]) -> str:
@@ -46,13 +47,13 @@ def html(script: str, imports: Mapping[str, str]) -> str:
 
 
 @asynccontextmanager
-async def application(place: Place, version: str, page: str, **more: str) -> AsyncIterator[str]:
-    """The origin of an application that has React and modules of its own, and that the service lets in.
+async def application(place: Place, page: Page, version: str, shown: str, **more: str) -> AsyncIterator[str]:
+    """The origin of an application that has React and modules of its own, and that the service lets in; `shown` is its page.
 
-    `page` and the modules name the service by the address of the documentation, and no tenant.
+    That and the modules name the service by the address of the documentation, and no tenant.
     """
     files = {f"/{name.replace('/', '-')}.js": text for name, text in {**modules(version), **more}.items()}
-    texts = {"/": page, **files}
+    texts = {"/": shown, **files}
 
     async def answer(request: Request) -> Response:
         kind = "text/html" if request.url.path == "/" else "text/javascript"
@@ -64,6 +65,8 @@ async def application(place: Place, version: str, page: str, **more: str) -> Asy
         async with listening(app_of(place.service.system, origins=[origin])) as own:
             place.service.url = f"http://127.0.0.1:{own}"
             yield origin
+            # A page comes back as soon as its connection ends, also to a server that is about to end.
+            await page.go("about:blank")
 
 
 def imports(version: str, *more: str) -> dict[str, str]:

@@ -78,7 +78,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
 @asynccontextmanager
 async def bench(place: Place, page: Page, version: str) -> AsyncIterator[None]:
     shown = html(BENCH.replace("%s", ADDRESS), imports(version))
-    async with application(place, version, shown) as origin:
+    async with application(place, page, version, shown) as origin:
         await page.go(origin)
         await page.until("window.isReady")
         yield

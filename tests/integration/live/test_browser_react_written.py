@@ -13,7 +13,7 @@ from tests.e2e.test_docs import ADDRESS, blocks
 from tests.support.browser import Page, browsing
 from tests.support.react import from_jsx
 from tests.support.react_page import Place, application, html, imports
-from tests.support.running import running
+from tests.support.running import running, until
 
 BLOCKS = dict(blocks("react.md"))
 SEED_PROGRESS = """
@@ -93,7 +93,7 @@ async def test_the_page_of_the_documentation_shows_work_and_notifications(
     shown = BLOCKS["page.html"]
     named = json.dumps({"react-files": "/react-files.js"})[1:-1]
     shown = shown.replace('"imports": { ', f'"imports": {{ {named}, ')
-    async with application(place, version, shown) as origin:
+    async with application(place, page, version, shown) as origin:
         await place.send("Before", message="It was there.")
         await page.go(origin)
         await page.until("document.querySelector('li')?.textContent.includes('Before')")
@@ -112,7 +112,7 @@ async def test_the_page_of_the_documentation_shows_work_and_notifications(
         assert await page.find("document.querySelector('li').hasAttribute('data-read')")
         await page.find("document.querySelector('button.all').click()")
         await page.until("document.querySelector('.count').textContent === '0'")
-        assert await place.unread() == 0
+        await until(place.has_read_all)
 
 
 async def test_the_components_of_the_documentation_and_of_the_seeds_run_as_they_are_written(
@@ -135,7 +135,7 @@ async def test_the_components_of_the_documentation_and_of_the_seeds_run_as_they_
         ),
     }
     named = imports("19", *own) | dict.fromkeys(("@modules/progress", "@modules/notifications"), "/millrace.js")
-    async with application(place, "19", html(SEED_PAGE, named), **own) as origin:
+    async with application(place, page, "19", html(SEED_PAGE, named), **own) as origin:
         await place.told("/progress", id="file-1", stages=["upload", "index"])
         await page.go(origin)
         await page.until("document.body?.innerText.includes('Status: pending')")
@@ -148,7 +148,7 @@ async def test_the_components_of_the_documentation_and_of_the_seeds_run_as_they_
                 break
         await page.until(f"document.querySelectorAll('li').length === {n + 1}")
         await page.until(f"document.querySelector('output').textContent.startsWith('n-{n}')")
-    async with application(place, "19", html('import "documented-page";', named), **own) as origin:
+    async with application(place, page, "19", html('import "documented-page";', named), **own) as origin:
         await page.go(origin)
         await page.until("document.querySelector('ol')?.textContent === 'upload: completedindex: processing'")
         await page.until(f"[...document.querySelectorAll('button')].some((it) => it.textContent === '{n + 1} unread')")
