@@ -34,7 +34,7 @@ def test_the_bare_broadcast_reaches_every_client_and_ends() -> None:
 def test_a_page_of_a_browser_is_among_the_clients() -> None:
     needed()
     with bare_broadcast() as (port, pid):
-        found = measured("bare", port, pid, CLIENTS, 0.5, MESSAGE).figures
+        found = measured("bare", port, pid, CLIENTS, 0.5, MESSAGE).figures | {"cpu": 1.0}
     figures = figures_of(found, found)
     assert figures["live_browser_p99"] >= figures["live_browser_p50"] == found["browser_p50"]
     assert unit("live_browser_p99_bare") == "ms"

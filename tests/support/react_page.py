@@ -48,9 +48,9 @@ def html(script: str, imports: Mapping[str, str]) -> str:
 
 @asynccontextmanager
 async def application(place: Place, page: Page, version: str, shown: str, **more: str) -> AsyncIterator[str]:
-    """The origin of an application that has React and modules of its own, and that the service lets in; `shown` is its page.
+    """The origin of an application that has React and modules of its own, and that the service lets in.
 
-    That and the modules name the service by the address of the documentation, and no tenant.
+    `shown` is its page; that and the modules name the service by the address of the documentation, and no tenant.
     """
     files = {f"/{name.replace('/', '-')}.js": text for name, text in {**modules(version), **more}.items()}
     texts = {"/": shown, **files}
