@@ -173,9 +173,13 @@ class JobProgress:
             try:
                 await self._tell(self._tracker.update(self.id, *newest, record=last))
             except asyncio.CancelledError:
-                # Whether it has arrived is not known; sent once more with the end of the block it does no harm.
-                self._newest = self._newest or newest
+                self._put_back(newest)
                 raise
+
+    def _put_back(self, sample: tuple[float, str | None]) -> None:
+        """Whether it has arrived is not known; sent once more with the end of the block it does no harm."""
+        if self._newest is None:
+            self._newest = sample
 
     async def _checkpoint(self, state: bytes, force: bool) -> None:
         self._state = state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def load_app(target: str, folder: Path) -> Millrace:
             raise TargetNotFound(target, f"{module_name} imports {error.name!r}, which is not installed") from error
         raise TargetNotFound(target, f"there is no module {error.name!r} in {folder} or on the path") from error
     except (Exception, SystemExit) as error:
-        raise ApplicationBroken(target, _described(error), _place(error, folder)) from error
+        raise ApplicationBroken(target, _described(error), _place(error)) from error
     found: object = module
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -56,18 +57,20 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _place(error: BaseException, folder: Path) -> str:
-    """Where it was raised: the innermost line of the folder's own code, or without one the innermost of all."""
+def _place(error: BaseException) -> str:
+    """Where it was raised: the innermost line that no library has, or where all are libraries' the innermost of all."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_own(Path(frame.filename), folder)]
+    own = [frame for frame in frames if _is_own(frame.filename)]
     innermost = (own or frames)[-1]
     return f"{innermost.filename}, line {innermost.lineno}"
 
 
-def _is_own(file: Path, folder: Path) -> bool:
-    return file.is_relative_to(folder) and "site-packages" not in file.parts
+def _is_own(file: str) -> bool:
+    paths = sysconfig.get_paths()
+    libraries = (paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], "<", __file__)
+    return not file.startswith(libraries)
 
 
 def _is_part_of(missing: str | None, module_name: str) -> bool:

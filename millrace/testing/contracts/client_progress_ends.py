@@ -1,4 +1,4 @@
-"""How the progress of a job ends: with what it was told last, and without standing in the way of the job's own error."""
+"""How the progress of a job ends: with what it was told last, and never in the way of the job's own error."""
 
 from __future__ import annotations
 
