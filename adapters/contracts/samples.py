@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from domain.live import Sample, Samples
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 OBSERVED_AT = datetime(2026, 2, 3, 4, 5, 6, 7_000, UTC)
 
 
