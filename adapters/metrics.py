@@ -46,6 +46,9 @@ class Metrics:
         self.lag = Gauge("millrace_reader_lag", "Events a reader is behind.", ["reader"], registry=registry)
         self.held = Gauge("millrace_held_streams", "Streams that readers go on without.", registry=registry)
         self.claims = Gauge("millrace_claims_waiting", "Claims that this process holds.", registry=registry)
+        self.left_out = Gauge(
+            "millrace_samples_left_out", "Samples of progress not carried on for want of room.", registry=registry
+        )
         self.refreshed = Gauge(
             "millrace_refreshed_seconds", "When the gauges were last brought up to date.", registry=registry
         )

@@ -1,4 +1,5 @@
-"""Samples within one process; the rest of the service, where there is any, is `adapters/amqp/samples.py`'s."""
+"""Samples within one process. To others, where there are any, `adapters/amqp/samples.py` carries them, or without a
+broker `adapters/postgres/samples.py`."""
 
 from __future__ import annotations
 
@@ -15,16 +16,26 @@ log = structlog.get_logger("samples")
 
 
 class Newest:
-    """The newest sample of each key, in the order of their keys' first; bounded."""
+    """The newest sample of each key, in the order of their keys' first; bounded.
+
+    Attributes:
+        left_out: how many had to go for want of room.
+    """
 
     def __init__(self, most: int = MOST_WAITING) -> None:
         self._most = most
         self._waiting: dict[tuple[str, str, str], Sample] = {}
+        self.left_out = 0
 
     def put(self, sample: Sample) -> None:
         self._waiting[sample.key] = sample
         if len(self._waiting) > self._most:
             del self._waiting[next(iter(self._waiting))]
+            self.left_out += 1
+
+    def pop(self) -> Sample | None:
+        """The one that has waited longest, which then waits no longer; None where none does."""
+        return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
 
     def take(self) -> list[Sample]:
         """All of them, which then wait no longer."""
@@ -41,6 +52,15 @@ class LocalSamples:
         self._listeners: list[Callable[[Sample], None]] = []
         self._next = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def left_out(self) -> int:
+        return self._waiting.left_out
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
 
     def emit(self, sample: Sample) -> None:
         if not self._listeners:

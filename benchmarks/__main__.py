@@ -51,6 +51,8 @@ def main(
     try:
         with Servers.of_environment() as servers:
             contenders, left_out = prepared(asked, servers)
+            for workload in selected:
+                left_out |= workload.left_out()
             found = racing.run(contenders, selected, servers, options, console.print, keep)
             report(console, found, contenders, left_out, options, servers)
     except ServersMissing as error:

@@ -14,6 +14,7 @@ from benchmarks.workloads.claim import claim
 from benchmarks.workloads.finished import finished
 from benchmarks.workloads.http import http
 from benchmarks.workloads.live import live
+from benchmarks.workloads.live_browser import left_out
 from benchmarks.workloads.log import relay_and_rebuild
 from benchmarks.workloads.scale import scale
 from benchmarks.workloads.throughput import end_to_end, enqueue_and_drain
@@ -30,6 +31,7 @@ class Workload:
         ours: only Millrace takes part.
         once: one round is enough.
         quick: it belongs to the short run.
+        left_out: what of it cannot be measured on this machine, and why.
     """
 
     run: Run
@@ -37,6 +39,7 @@ class Workload:
     ours: bool = False
     once: bool = False
     quick: bool = True
+    left_out: Callable[[], dict[str, str]] = dict
 
 
 WORKLOADS = (
@@ -46,7 +49,7 @@ WORKLOADS = (
     Workload(relay_and_rebuild, ("relay", "rebuild"), ours=True),
     Workload(claim, ("claim",), ours=True),
     Workload(http, ("http",), ours=True),
-    Workload(live, ("live",), ours=True),
+    Workload(live, ("live",), ours=True, left_out=left_out),
     Workload(scale, ("four_workers",), quick=False),
     Workload(backlog, ("backlog", "memory"), once=True, quick=False),
     Workload(finished, ("finished",), ours=True, once=True, quick=False),
@@ -72,6 +75,7 @@ UNITS = {
     "http_generator_cpu": "cores",
     "http_cpu": "ms/request",
     "live": "ms",
+    "live_browser": "ms",
     "live_rate": "deliveries/s",
     "live_bytes": "bytes/message",
     "live_cpu": "µs/delivery",

@@ -29,6 +29,11 @@ class Sample(NamedTuple):
 class Samples(Protocol):
     """Carries samples to every process of the service, as long as somebody listens."""
 
+    @property
+    def left_out(self) -> int:
+        """How many samples this process has not carried on for want of room, since it began."""
+        ...
+
     def emit(self, sample: Sample) -> None:
         """Sends a sample on its way and returns at once. Of those with one key that wait, only the newest is kept;
         where too many subjects wait, the oldest sample goes."""

@@ -38,7 +38,7 @@ from handlers.routes import CommandRoute
 from handlers.service import BehindPosition, Service
 from infra.channels import build_channels
 from infra.composition import ROLES, Base, Loop, Role
-from infra.live import live_hub
+from infra.live import live_hub, shared_samples
 from infra.migrate import migrate
 from infra.modules.circuits import circuit_watch
 from infra.modules.queues import store_settings
@@ -121,13 +121,15 @@ async def build(
     require_notification_settings(settings)
     mapper = mapper or EventMapper()
     jobs = settings.modules.jobs
-    storage = await Storage.started(await _migrated(dsn), mapper, jobs.leases)
+    database = await _migrated(dsn)
+    storage = await Storage.started(database, mapper, jobs.leases)
     await store_settings(storage, jobs)
     broker = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         broker = settings.rabbitmq_url.get_secret_value()
     carrier = None if broker is None else AmqpSamples(broker)
-    samples: Samples = carrier or LocalSamples()
+    shared = None if settings.rabbitmq_url else shared_samples(database, storage)
+    samples: Samples = carrier or shared or LocalSamples()
 
     def counted(attempt: Ended) -> None:
         ended(attempt)
@@ -183,6 +185,7 @@ async def build(
     loops = [
         *upkeep_loops(storage, bus),
         Loop("api", "live", hub.run),
+        *([] if shared is None else [Loop(None, "samples between processes", shared.run)]),
         Loop("api", "presence", presence.run),
         *projector_loops(storage, tracing),
         *reaction_loops(storage, pipeline, [*own_reactions, *reactions]),

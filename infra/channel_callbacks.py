@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 from adapters.channels.callback import CallbackReader
 from adapters.channels.mailgun_events import MailgunEvents
+from adapters.channels.public_fetch import PublicFetch
 from adapters.channels.sendgrid_events import BadPublicKey, SendGridEvents
+from adapters.channels.ses_events import SesEvents
 from adapters.channels.twilio_status import TwilioStatus
 from infra.channel_providers import PROVIDERS
 from infra.settings import Settings
@@ -30,6 +32,11 @@ def build_callbacks(settings: Settings) -> dict[str, CallbackReader]:
     if providers.mailgun.webhook_signing_key is not None:
         key = providers.mailgun.webhook_signing_key.get_secret_value()
         readers.append(MailgunEvents(key, lambda: datetime.now(UTC)))
+    if providers.ses.topics:
+        try:
+            readers.append(SesEvents(providers.ses.topics, PublicFetch(), lambda: datetime.now(UTC)))
+        except ValueError as error:
+            raise SettingsError(SettingsProblem(f"{PROVIDERS}.ses.topics", str(error))) from None
     if providers.twilio.status_callback is not None and providers.twilio.auth_token is not None:
         token = providers.twilio.auth_token.get_secret_value()
         readers.append(TwilioStatus(token, providers.twilio.status_callback))

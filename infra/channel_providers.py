@@ -141,6 +141,7 @@ def _ses(wanted: Wanted) -> Provider:
         region,
         wanted.from_address(),
         now=_now,
+        configuration_set=own.configuration_set,
         base_url=own.base_url,
         timeout=wanted.section.timeout,
     )

@@ -12,6 +12,7 @@ from adapters.metrics import Lanes, Metrics
 from adapters.postgres.database import Pool
 from domain.ports import StoreUnavailable
 from infra.bootstrap import System
+from projections.job_filters import DUE
 
 BEHIND = 10_000
 QUEUES = """
@@ -25,7 +26,13 @@ WAITING = """
 SELECT tenant, queue, reason, count(*) AS n
   FROM (SELECT tenant, queue, reason FROM waiting LIMIT 100000) listed GROUP BY tenant, queue, reason
 """
-COUNTS = "SELECT tenant, queue, status, n FROM job_counts"
+COUNTS = f"""
+WITH due AS MATERIALIZED (
+    SELECT tenant, queue, count(*) AS n FROM (SELECT tenant, queue FROM jobs WHERE {DUE} LIMIT 100000) listed
+     GROUP BY tenant, queue)
+SELECT tenant, queue, status, n FROM job_counts
+UNION ALL SELECT tenant, queue, 'pending', n FROM due UNION ALL SELECT tenant, queue, 'delayed', -n FROM due
+"""
 CIRCUITS = "SELECT state, count(*) AS n FROM circuits GROUP BY state"
 DEAD = "SELECT tenant, queue, count(*) AS n FROM dead_letters GROUP BY tenant, queue"
 
@@ -69,6 +76,7 @@ async def refresh(metrics: Metrics, system: System) -> None:
         metrics.lag.labels(name).set(head - position)
     metrics.held.set(len(await storage.readers.held()))
     metrics.claims.set(storage.queue.claims.held)
+    metrics.left_out.set(system.samples.left_out)
     await _refresh_queues(metrics, storage.pool)
     metrics.circuits.clear()
     for state in ("closed", "open", "half_open"):

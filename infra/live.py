@@ -1,8 +1,10 @@
-"""The hub of the live feeds, which follows the log and hears the samples."""
+"""The hub of the live feeds, which follows the log and hears the samples, and what carries these without a broker."""
 
 from __future__ import annotations
 
 from adapters.cloudevents import cloud_event
+from adapters.postgres.database import Database
+from adapters.postgres.samples import PostgresSamples
 from domain.live import Samples
 from handlers.gateway import Gateway
 from handlers.live import Hub, live_event
@@ -22,3 +24,8 @@ def live_hub(storage: Storage, gateway: Gateway, samples: Samples) -> Hub:
         return [live_event(recorded, lambda one: cloud_event(one, storage.epoch)) for recorded in page]
 
     return Hub(lambda body, context: gateway.query("log.read", body, context), following, samples, storage.epoch)
+
+
+def shared_samples(database: Database, storage: Storage) -> PostgresSamples:
+    """Carries samples between the processes that the doorbell hears of."""
+    return PostgresSamples(database.connect_follower, lambda: storage.doorbell.alone)

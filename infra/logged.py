@@ -13,6 +13,8 @@ from handlers.gateway import Gateway
 from millrace.contracts.wire import Accepted, Batch, Context, Refused, Reply
 
 log = structlog.get_logger("gateway")
+# A worker asks for a subscription's lease before anybody may have created it, and creates it after this answer.
+EXPECTED = frozenset({("subscription.lease", "not-found")})
 
 
 class LoggedGateway:
@@ -51,10 +53,6 @@ def _note(name: str, reply: Reply) -> None:
     """One line for a command, however large its batch."""
     refused = [item for item in (reply.items if isinstance(reply, Batch) else [reply]) if isinstance(item, Refused)]
     if refused:
-        log.info(
-            "command refused",
-            action="command_refused",
-            command=name,
-            refused=len(refused),
-            problem=refused[0].problem.code,
-        )
+        problem = refused[0].problem.code
+        write = log.debug if (name, problem) in EXPECTED else log.info
+        write("command refused", action="command_refused", command=name, refused=len(refused), problem=problem)

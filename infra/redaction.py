@@ -1,4 +1,4 @@
-"""Keeps secrets out of logs: by the name of a field, and by the shape of a text."""
+"""Keeps secrets out of logs: by the words in the name of a field, and by the shape of a text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ from typing import Any
 from structlog.types import EventDict, WrappedLogger
 
 HIDDEN = "[redacted]"
-SECRET_NAME = re.compile(r"key|token|password|passwd|secret|authorization|credential|cookie|dsn", re.IGNORECASE)
-# names that match although what they hold is meant to be read
-PLAIN_NAMES = frozenset(
-    {"routing_key", "key_prefix", "idempotency_key", "unique_key", "lane_key", "partition_key", "keys", "hotkey"}
+WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+SECRET_WORDS = frozenset(
+    {
+        "apikey",
+        "authorization",
+        "cookie",
+        "credential",
+        "dsn",
+        "passphrase",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "token",
+    }
+)
+# A key alone is what a job is unique by, or whom it is for; a secret one says so.
+SECRET_KEYS = frozenset(
+    {"access", "account", "api", "app", "auth", "encryption", "master", "private", "server", "shared", "signing", "ssh"}
 )
 URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]+@")
 BEARER = re.compile(r"\b(?P<kind>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE)
@@ -37,9 +52,16 @@ def redact_text(text: str) -> str:
 
 
 def _field(name: str, value: Any, depth: int) -> Any:
-    if value is not None and SECRET_NAME.search(name) and name.lower() not in PLAIN_NAMES:
-        return HIDDEN
-    return _value(value, depth)
+    return HIDDEN if value is not None and is_secret(name) else _value(value, depth)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field of this name holds a secret: `X-Api-Key` and `smtpPassword` do, `key` and `queue_key` do not."""
+    words = [word.lower() for word in WORD.findall(name)]
+    return any(
+        word.removesuffix("s") in SECRET_WORDS or (word in ("key", "keys") and before in SECRET_KEYS)
+        for before, word in zip(["", *words], words, strict=False)
+    )
 
 
 def _value(value: Any, depth: int) -> Any:

@@ -93,21 +93,23 @@ class Leases(Section):
 
 
 class Retention(Section):
-    """After how many seconds ended jobs leave the read models; a status without a number stays. The log keeps all.
+    """After how many seconds ended jobs leave the read models; a status without a number stays. Their events stay.
 
     Attributes:
         completed: since the job completed.
         failed: since it joined the dead letters, or was last edited there.
         cancelled: since it was cancelled.
+        logs: since a line of a job's log was recorded, whatever became of the job; lines are no events and go for good.
     """
 
     completed: Seconds | None = None
     failed: Seconds | None = None
     cancelled: Seconds | None = None
+    logs: Seconds = 604_800.0
 
     def ages(self) -> dict[str, float]:
         """Seconds by status, of those that go at all."""
-        return {name: seconds for name, seconds in self.model_dump().items() if seconds is not None}
+        return self.model_dump(exclude={"logs"}, exclude_none=True)
 
 
 class Archiving(Section):

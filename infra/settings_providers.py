@@ -69,6 +69,8 @@ class Ses(Section):
     Attributes:
         access_key_id, secret_access_key: default: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
         region: default: AWS_REGION.
+        configuration_set: whose events are published; default: the identity's own.
+        topics: ARNs of the Amazon SNS topics that bring its events here.
         base_url: default: the region's own.
     """
 
@@ -76,6 +78,8 @@ class Ses(Section):
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
     region: Words | None = None
+    configuration_set: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)] | None = None
+    topics: tuple[Words, ...] = ()
     base_url: BaseUrl | None = None
 
 

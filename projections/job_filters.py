@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from millrace.contracts.job import ListJobs, words_of
-from millrace.contracts.job_fields import WaitReason
+from millrace.contracts.job_fields import JobStatus, WaitReason
 
 # The same expression as in the index on the errors.
 WORDS = "to_tsvector('simple', regexp_replace(left(type || ' ' || message, 4000), '[^[:alnum:]]+', ' ', 'g'))"
@@ -14,8 +14,11 @@ WANTED = "plainto_tsquery('simple', regexp_replace({}, '[^[:alnum:]]+', ' ', 'g'
 FAILED_WITH = f"id IN (SELECT job_id FROM job_errors e WHERE e.tenant = jobs.tenant AND {WORDS} @@ {WANTED})"
 OF_JOB = "stream = 'job:' || jobs.tenant || ':' || jobs.id"
 DEPENDENT = f"EXISTS (SELECT FROM dependents WHERE {OF_JOB})"
-# A job that has become due is still `delayed` until it starts; it does not wait for its time any more.
-NOT_DUE = f"status = 'delayed' AND run_at > clock_timestamp() AND NOT {DEPENDENT}"
+# That a time has come or the last parent has ended is no event of the job: its row says `delayed` until it starts.
+# Whoever shows jobs says `pending` from then on, as of every other job that may run.
+DUE = f"status = 'delayed' AND (run_at IS NULL OR run_at <= statement_timestamp()) AND NOT {DEPENDENT}"
+STATUS = f"CASE WHEN {DUE} THEN 'pending' ELSE status END"
+NOT_DUE = f"status = 'delayed' AND run_at > statement_timestamp() AND NOT {DEPENDENT}"
 SET_ASIDE = f"EXISTS (SELECT FROM waiting WHERE {OF_JOB} AND reason = '{{}}')"
 # What holds these is not in the rows of the jobs: pausing a queue or a name moves none. Claims have set some aside.
 STANDING = """(SELECT stream, tenant, queue, name FROM ready UNION ALL
@@ -67,7 +70,6 @@ def job_conditions(tenant: str, query: ListJobs) -> Conditions:
     conditions = Conditions(tenant=tenant)
     conditions.add_all(
         {
-            "status = {}": query.status.value if query.status else None,
             "queue = {}": query.queue,
             "name = {}": query.name,
             "key = {}": query.key,
@@ -79,11 +81,24 @@ def job_conditions(tenant: str, query: ListJobs) -> Conditions:
             FAILED_WITH: None if query.error is None else " ".join(words_of(query.error)),
         }
     )
+    if query.status is not None:
+        conditions.hold(shown_as(query.status))
     if query.waiting is not None:
         # Says nothing new, but spares looking at all that have ended.
         conditions.hold("status IN ('pending', 'delayed')")
         conditions.hold(_waits(query.waiting))
     return conditions
+
+
+def shown_as(status: JobStatus) -> str:
+    """What a job fulfils that is shown with this status."""
+    match status:
+        case JobStatus.PENDING:
+            return f"(status = 'pending' OR {DUE})"
+        case JobStatus.DELAYED:
+            return f"status = 'delayed' AND NOT ({DUE})"
+        case _:
+            return f"status = '{status.value}'"
 
 
 def _waits(reason: WaitReason) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from projections.job_filters import STATUS
 from projections.projection import Connection
 
 CREATE = """
@@ -23,7 +24,7 @@ UNION
 SELECT job_id, parent_id, on_parent_failure FROM job_parents WHERE tenant = $1 AND parent_id = ANY ($2::text[])
  ORDER BY job_id, parent_id LIMIT $3
 """
-JOBS = "SELECT id, name, status FROM jobs WHERE tenant = $1 AND id = ANY ($2::text[])"
+JOBS = f"SELECT id, name, {STATUS} AS status FROM jobs WHERE tenant = $1 AND id = ANY ($2::text[])"
 LINKS_FOR_EACH_JOB = 20
 
 

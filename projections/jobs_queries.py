@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from asyncpg import Record
 from pydantic_core import from_json
 
 from millrace.contracts.job import ListJobs
-from projections.job_filters import job_conditions
+from projections.job_filters import DUE, STATUS, job_conditions
 from projections.projection import Connection
 
-COLUMNS = """id, name, data::text AS data, status, priority, queue, attempts, max_attempts, timeout, created_at, run_at,
-       started_at, completed_at, failed_at, result::text AS result, error, dead_lettered, worker, version, key,
-       position"""
+COLUMNS = f"""id, name, data::text AS data, {STATUS} AS status,
+       priority, queue, attempts, max_attempts, timeout, created_at, run_at, started_at, completed_at, failed_at,
+       result::text AS result, error, dead_lettered, worker, version, key, position"""
 ONE = f"SELECT {COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2"
 NEWEST = f"""
 {ONE} AND version = (
@@ -28,11 +29,14 @@ ERRORS = """
 SELECT job_id, attempt, type, message, traceback, at FROM job_errors
  WHERE tenant = $1 AND job_id = ANY ($2::text[]) ORDER BY job_id, attempt
 """
-COUNTS = """
-SELECT status, sum(n)::bigint AS n FROM job_counts
- WHERE tenant = $1 AND ($2::text IS NULL OR queue = $2) GROUP BY status
+# One statement, so that a job is not missing from both figures because it moved meanwhile.
+COUNTS = f"""
+WITH due AS MATERIALIZED (
+    SELECT queue, count(*) AS n FROM jobs
+     WHERE tenant = $1 AND ($2::text IS NULL OR queue = $2) AND {DUE} GROUP BY queue)
+SELECT queue, status, n FROM job_counts WHERE tenant = $1 AND ($2::text IS NULL OR queue = $2)
+UNION ALL SELECT queue, 'pending', n FROM due UNION ALL SELECT queue, 'delayed', -n FROM due
 """
-QUEUE_COUNTS = "SELECT queue, status, n FROM job_counts WHERE tenant = $1"
 WORKERS = """
 SELECT count(DISTINCT worker) FROM workers
  WHERE tenant IN ($1, '*') AND NOT stopped AND seen_at > clock_timestamp() - make_interval(secs => $2)
@@ -74,20 +78,16 @@ async def listed_jobs(
     return await with_errors(connection, tenant, page), following
 
 
-async def job_stats(connection: Connection, tenant: str, lease: float, queue: str | None = None) -> dict[str, int]:
-    """Jobs by status, in one queue or in all, and the workers that look for its jobs, seen within one lease."""
-    counts = {row["status"]: int(row["n"]) for row in await connection.fetch(COUNTS, tenant, queue)}
-    names = ("pending", "processing", "completed", "failed", "delayed", "cancelled")
-    stats = {name: counts.get(name, 0) for name in names}
-    stats["workers"] = int(await connection.fetchval(WORKERS, tenant, lease))
-    return stats
+async def workers_at_work(connection: Connection, tenant: str, lease: float) -> int:
+    """The workers that look for the tenant's jobs, seen within one lease."""
+    return int(await connection.fetchval(WORKERS, tenant, lease))
 
 
-async def queue_counts(connection: Connection, tenant: str) -> dict[str, dict[str, int]]:
-    """Jobs by status in each queue."""
-    counts: dict[str, dict[str, int]] = {}
-    for row in await connection.fetch(QUEUE_COUNTS, tenant):
-        counts.setdefault(row["queue"], {})[row["status"]] = int(row["n"])
+async def queue_counts(connection: Connection, tenant: str, queue: str | None = None) -> dict[str, Counter[str]]:
+    """Jobs by the status that they are shown with in each queue, or in one."""
+    counts: dict[str, Counter[str]] = {}
+    for row in await connection.fetch(COUNTS, tenant, queue):
+        counts.setdefault(row["queue"], Counter())[row["status"]] += row["n"]
     return counts
 
 

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS jobs_v{v} (
 ) WITH (fillfactor = 80);
 CREATE INDEX IF NOT EXISTS jobs_v{v}_status_idx ON jobs_v{v} (tenant, status, position);
 CREATE INDEX IF NOT EXISTS jobs_v{v}_position_idx ON jobs_v{v} (tenant, position);
+CREATE INDEX IF NOT EXISTS jobs_v{v}_delayed_idx ON jobs_v{v} (tenant, run_at) WHERE status = 'delayed';
 CREATE INDEX IF NOT EXISTS jobs_v{v}_key_idx ON jobs_v{v} (tenant, key, position) WHERE key IS NOT NULL;
 CREATE TABLE IF NOT EXISTS job_errors_v{v} (
     tenant    text        NOT NULL,

@@ -8,7 +8,7 @@ services=$(infra/services.sh env)
 eval "$services"
 export PATH="$PWD/.venv/bin:$PATH"
 
-case "${*:-browser}" in *browser*|*tests/integration|*tests/integration/live*) scripts/browser.sh ;; esac
+case "${*:-browser}" in *browser*|*tests/integration|*tests/integration/live*) scripts/browser.sh; scripts/react.sh ;; esac
 if [ $# -gt 0 ]; then
     exec python -m pytest "$@"
 fi

@@ -1,22 +1,11 @@
 // Progress and notifications for programs of a page: camelCase, dates and milliseconds here, the service's words there.
 
-import { Live, socketAddress } from "./live.js";
+import { InboxFeed } from "./inbox-feed.js";
+import { socketAddress } from "./live.js";
+import { ProgressFeed } from "./progress-feed.js";
+import { MillraceError, fromWire, progressOf, toWire } from "./wire.js";
 
-// What belongs to the application keeps its names.
-const OPAQUE = new Set(["metadata", "result", "context", "checkpoint", "categories", "matrix", "recipient"]);
-const TIMES = new Set(["timestamp", "snoozed_until", "due_at"]);
-
-/** Thrown where the service refuses, or cannot be reached: then the status is 0. */
-export class MillraceError extends Error {
-  constructor(status, problem) {
-    super(problem.detail || problem.title || "the service cannot be reached");
-    this.name = "MillraceError";
-    this.status = status;
-    this.code = problem.code ?? "unavailable";
-    this.errors = problem.errors ?? [];
-    this.retryAfter = problem.retry_after == null ? null : problem.retry_after * 1000;
-  }
-}
+export { MillraceError, fromWire, toWire };
 
 class Client {
   constructor({ base = "", path = "", apiKey = "", tenant = "", ticket = null } = {}) {
@@ -42,17 +31,19 @@ class Client {
     return told;
   }
 
-  /** Follows a WebSocket until what is returned is called. */
-  follow(path, parameters, opening, onMessage) {
+  /** What a WebSocket needs to be opened. */
+  connection(path) {
     const { apiKey, ticket, base, tenant } = this;
-    const address = (after) => socketAddress(base, path, { ...parameters(after), tenant });
-    const live = new Live({ apiKey, ticket, address, opening, onMessage });
-    live.open();
-    return () => live.close();
+    return { apiKey, ticket, address: (parameters) => socketAddress(base, path, { ...parameters, tenant }) };
   }
 }
 
 export class ProgressTracker extends Client {
+  constructor(options) {
+    super(options);
+    this.feed = new ProgressFeed(() => this.connection(this.path || "/ws/progress"));
+  }
+
   async create(options = {}) {
     return progressOf(await this.call("POST", "/api/progress", options));
   }
@@ -76,17 +67,31 @@ export class ProgressTracker extends Client {
   }
 
   subscribe(id, callback) {
-    let known = null;
-    const opening = (after) => [{ action: "subscribe", progress_id: id, ...(after && known ? { after } : {}) }];
-    return this.follow(this.path || "/ws/progress", () => ({}), opening, ({ event, data }) => {
-      if (!event.startsWith("progress.") || data?.id !== id) return;
-      known = { ...known, ...data };
-      callback(progressOf(known));
-    });
+    let isWanted = true;
+    const stop = this.feed.follow(id, (progress) => progress && callback(progress));
+    const known = this.feed.latest(id);
+    if (known) queueMicrotask(() => isWanted && callback(known));
+    return () => {
+      isWanted = false;
+      stop();
+    };
+  }
+
+  view(id) {
+    return this.feed.view(id);
+  }
+
+  follow(id, listener) {
+    return this.feed.follow(id, () => listener());
   }
 }
 
 export class NotificationService extends Client {
+  constructor(options) {
+    super(options);
+    this.feed = new InboxFeed(() => this.connection(this.path || "/ws/notifications"));
+  }
+
   async send(notification) {
     const { notification_id } = await this.call("POST", "/api/notifications", given(notification));
     return notification_id;
@@ -123,50 +128,19 @@ export class NotificationService extends Client {
   }
 
   subscribe(userId, callback) {
-    return this.follow(this.path || "/ws/notifications", (after) => ({ user_id: userId, after }), () => [], ({ event, data }) => {
-      if (event === "notification.created") callback(fromWire({ ...data, user_id: userId }));
-    });
+    return this.feed.follow(userId, (created) => created && callback(created));
   }
-}
 
-/** Values of the service as a page has them: camelCase, and dates. */
-export function fromWire(value) {
-  if (Array.isArray(value)) return value.map(fromWire);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, each]) => each !== null)
-      .map(([name, each]) => {
-        const time = typeof each === "string" && (name.endsWith("_at") || TIMES.has(name));
-        return [camel(name), OPAQUE.has(name) ? each : time ? new Date(each) : fromWire(each)];
-      }),
-  );
-}
+  view(userId) {
+    return this.feed.view(userId);
+  }
 
-/** Values of a page as the service wants them. */
-export function toWire(value) {
-  if (Array.isArray(value)) return value.map(toWire);
-  if (value === null || typeof value !== "object" || value instanceof Date) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, each]) => [snake(name), OPAQUE.has(name) ? each : toWire(each)]),
-  );
-}
-
-function progressOf(wire) {
-  const { error, errorDetail, ...progress } = fromWire(wire);
-  if (error !== undefined) progress.error = { message: error, ...errorDetail };
-  return progress;
+  follow(userId, listener) {
+    return this.feed.follow(userId, () => listener());
+  }
 }
 
 /** What a sender says of a notification; the rest of its fields is the service's. */
 function given({ id, timestamp, read, ...notification }) {
   return notification;
-}
-
-function camel(name) {
-  return name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
-}
-
-function snake(name) {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

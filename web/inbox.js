@@ -1,9 +1,10 @@
 // <millrace-inbox user-id="…"> shows a user's notifications, live, and marks them as read on every device.
 
+import { safeAddress } from "./links.js";
 import { Live, element, restarted, socketAddress, styled } from "./live.js";
+import { EMPTY, inboxAfter } from "./state.js";
 import { THEME } from "./theme.js";
 
-const MOST_SHOWN = 100;
 const CSS = `${THEME}
 header { align-items: center; display: flex; gap: 0.625rem; }
 h3 { font-size: 1rem; font-weight: 600; margin: 0; }
@@ -64,14 +65,17 @@ export class MillraceInbox extends HTMLElement {
   apiKey = "";
   /** Fetches a ticket for each connection, where the page has no key: `async () => string`. */
   ticket = null;
-  /** How many notifications are unread, also those that are not shown. */
-  unread = 0;
+  /** The newest notifications, and how many are unread, also those that are not shown. */
+  inbox = EMPTY;
+
+  get unread() {
+    return this.inbox.unread;
+  }
 
   constructor() {
     super();
     this.root = this.attachShadow({ mode: "open" });
     styled(this.root, CSS);
-    this.items = new Map();
     this.count = element("span", { class: "count" });
     this.connection = element("span", { class: "connection" });
     this.all = element("button", { class: "all", type: "button", text: "Mark all as read" });
@@ -106,8 +110,7 @@ export class MillraceInbox extends HTMLElement {
 
   follow() {
     this.live?.close();
-    this.items.clear();
-    this.unread = 0;
+    this.inbox = EMPTY;
     this.render();
     const user = this.getAttribute("user-id");
     if (!user) return;
@@ -127,68 +130,31 @@ export class MillraceInbox extends HTMLElement {
     this.live.open();
   }
 
-  hear({ event, data }) {
-    switch (event) {
-      case "notifications.unread":
-        this.items = new Map(data.notifications.map((one) => [one.id, one]));
-        this.unread = data.unread;
-        break;
-      case "notification.created":
-        // The list of unread ones may have had it already.
-        if (this.items.has(data.id)) return;
-        this.items = new Map([[data.id, data], ...this.items].slice(0, MOST_SHOWN));
-        this.unread += 1;
-        this.spoken.textContent = `New notification: ${data.title}`;
-        break;
-      case "notification.read":
-        this.change(data.id, { read: true });
-        break;
-      case "notification.all_read":
-        for (const one of this.items.values()) one.read = true;
-        this.unread = 0;
-        break;
-      case "notification.cancelled":
-      case "notification.removed":
-      case "notification.snoozed":
-        this.change(data.id, null);
-        break;
-      case "notification.woken":
-        this.live.say({ action: "unread" });
-        return;
-      default:
-        return;
-    }
+  hear(message) {
+    const after = inboxAfter(this.inbox, message);
+    if (after === null) this.live.say({ action: "unread" });
+    if (after === null || after === this.inbox) return;
+    this.inbox = after;
+    if (message.event === "notification.created") this.spoken.textContent = `New notification: ${message.data.title}`;
     this.render();
-    this.dispatchEvent(new CustomEvent("millrace-unread", { bubbles: true, detail: { unread: this.unread } }));
-  }
-
-  /** Changes one notification, or with null takes it out. One that is not shown may or may not have been unread: ask. */
-  change(id, changes) {
-    const known = this.items.get(id);
-    if (!known) {
-      // Where nothing is unread, nothing that is not shown can have been.
-      if (this.unread > 0) this.live.say({ action: "unread" });
-      return;
-    }
-    if (!known.read) this.unread = Math.max(0, this.unread - 1);
-    if (changes) Object.assign(known, changes);
-    else this.items.delete(id);
+    this.dispatchEvent(new CustomEvent("millrace-unread", { bubbles: true, detail: { unread: after.unread } }));
   }
 
   render() {
-    this.count.textContent = this.unread > 99 ? "99+" : String(this.unread);
-    this.count.dataset.count = String(this.unread);
-    this.count.setAttribute("aria-label", `${this.unread} unread`);
-    this.all.disabled = this.unread === 0;
+    const { notifications, unread } = this.inbox;
+    this.count.textContent = unread > 99 ? "99+" : String(unread);
+    this.count.dataset.count = String(unread);
+    this.count.setAttribute("aria-label", `${unread} unread`);
+    this.all.disabled = unread === 0;
     const focused = this.root.activeElement?.closest?.("li")?.dataset.id;
-    this.list.replaceChildren(...[...this.items.values()].map((one, index) => this.item(one, index)));
+    this.list.replaceChildren(...notifications.map((one, index) => this.item(one, index)));
     if (focused) [...this.list.children].find((item) => item.dataset.id === focused)?.focus();
   }
 
   item(one, index) {
     const made = element("li", { tabindex: index === 0 ? "0" : "-1", "data-id": one.id, "data-type": one.type ?? "info" });
     const more = element("div", { class: "more" });
-    const address = safe(one.action_url);
+    const address = safeAddress(one.action_url);
     if (address) more.append(element("a", { href: address, text: one.action_label || "Open" }));
     if (one.read) made.dataset.read = "";
     else {
@@ -221,17 +187,6 @@ export class MillraceInbox extends HTMLElement {
       item.querySelector("a")?.click();
       this.mark(item.dataset.id);
     }
-  }
-}
-
-/** An address that a link may have; none of those that run code. */
-function safe(address) {
-  if (!address) return null;
-  try {
-    const url = new URL(address, window.location.href);
-    return url.protocol === "https:" || url.protocol === "http:" ? url.href : null;
-  } catch {
-    return null;
   }
 }
 

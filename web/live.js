@@ -20,6 +20,7 @@ export class Live {
     Object.assign(this, { address, opening, onMessage, onState, onRestart, apiKey, ticket });
     this.attempt = 0;
     this.position = null;
+    this.positions = new Map();
     this.failures = 0;
     this.socket = null;
     this.timers = { reconnect: 0, silence: 0 };
@@ -77,6 +78,7 @@ export class Live {
     if (message.event === "reset" || message.event === "gone") {
       // Another log, or events in between that were archived: begin anew with how things are now.
       this.position = null;
+      this.positions.clear();
       this.lose();
       this.onRestart(message.event);
       return;
@@ -86,7 +88,10 @@ export class Live {
       this.onState("live");
     }
     if (message.position && message.pattern) {
-      if (!isLater(message.position, this.position) && message.eventtype) return;
+      // Order, and "once", hold for each subscription of a connection.
+      const subscription = JSON.stringify([message.pattern, message.subject, message.user_id]);
+      if (!isLater(message.position, this.positions.get(subscription)) && message.eventtype) return;
+      this.positions.set(subscription, message.position);
       this.position = message.position;
     }
     this.onMessage(message);

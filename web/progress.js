@@ -1,6 +1,7 @@
 // <millrace-progress progress-id="…" label="…"> shows one progress, live: bar, stages, time left, how it ended.
 
 import { Live, element, restarted, socketAddress, styled } from "./live.js";
+import { progressAfter, stagesOf } from "./state.js";
 import { THEME } from "./theme.js";
 
 const WORDS = {
@@ -144,12 +145,9 @@ export class MillraceProgress extends HTMLElement {
   }
 
   hear(message) {
-    if (message.event !== "progress.update") return;
-    const told = message.data;
     const known = this.progress;
-    if (message.transient && known && !isAhead(told, known)) return;
-    this.progress = message.snapshot ? told : merged(known, told);
-    if (!message.snapshot && message.eventtype !== "progress.stalled") this.progress.stalled_at = null;
+    this.progress = progressAfter(known, message);
+    if (this.progress === known) return;
     this.speak(known);
     this.render();
     this.dispatchEvent(new CustomEvent("millrace-update", { bubbles: true, detail: this.progress }));
@@ -194,33 +192,6 @@ export class MillraceProgress extends HTMLElement {
   show(part, text) {
     if (this.parts[part].textContent !== text) this.parts[part].textContent = text;
   }
-}
-
-/** Whether an unrecorded update leads further than what is known; a late one does not. */
-function isAhead(told, known) {
-  if (known.status !== "pending" && known.status !== "processing") return false;
-  return told.progress >= known.progress;
-}
-
-/** What is known after an update. What was shown of a sample stays, where a recorded update of before comes after it. */
-function merged(known, told) {
-  const whole = { ...known, ...told };
-  if (known && told.status === "processing" && known.status === "processing" && told.progress < known.progress) {
-    return { ...whole, progress: known.progress, stage: known.stage, stage_progress: known.stage_progress };
-  }
-  return whole;
-}
-
-/** The stages as they stand: updates name the current one, and those before it are completed. */
-function stagesOf(progress) {
-  const stages = progress?.stages ?? [];
-  const current = stages.findIndex(({ name }) => name === progress.stage);
-  return stages.map(({ name, status }, index) => {
-    if (progress.status === "completed" || (current >= 0 && index < current)) return { name, status: "completed" };
-    if (index !== current) return { name, status: current < 0 ? status : "pending" };
-    const ended = progress.status === "failed" || progress.status === "cancelled";
-    return { name, status: ended ? progress.status : progress.stage_progress === 100 ? "completed" : "processing" };
-  });
 }
 
 function duration(seconds) {

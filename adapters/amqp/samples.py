@@ -47,6 +47,10 @@ class AmqpSamples:
         """Whether the samples of other processes arrive."""
         return self._link.connected
 
+    @property
+    def left_out(self) -> int:
+        return self._local.left_out + self._waiting.left_out
+
     def start(self) -> None:
         self._link.start()
         self._tasks.start(self._send_on())

@@ -38,6 +38,19 @@ class UnreadableCallback(Exception):
         self.provider, self.reason = provider, reason
 
 
+class CallbackUnavailable(Exception):
+    """Raised when a call can be neither believed nor refused now, since the provider cannot be asked; it calls again.
+
+    Attributes:
+        provider: its name.
+        reason: what is missing.
+    """
+
+    def __init__(self, provider: str, reason: str) -> None:
+        super().__init__(f"this call of {provider} cannot be taken now: {reason}")
+        self.provider, self.reason = provider, reason
+
+
 class Callback(NamedTuple):
     """One call as it came. Names of headers are lower case."""
 
@@ -77,12 +90,13 @@ class CallbackReader(Protocol):
 
     name: str
 
-    def read(self, call: Callback) -> Sequence[Told]:
+    async def read(self, call: Callback) -> Sequence[Told]:
         """What the call tells about messages of ours; empty where it is about others, or about nothing that ends.
 
         Raises:
             BadSignature: it is not the provider's.
             UnreadableCallback: it has another form.
+            CallbackUnavailable: what it is verified by cannot be had now.
         """
         ...
 

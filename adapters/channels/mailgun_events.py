@@ -29,7 +29,7 @@ class MailgunEvents:
     def __init__(self, signing_key: str, now: Callable[[], datetime]) -> None:
         self._key, self._now = signing_key.encode(), now
 
-    def read(self, call: Callback) -> Sequence[Told]:
+    async def read(self, call: Callback) -> Sequence[Told]:
         try:
             body = from_json(call.body)
         except ValueError:

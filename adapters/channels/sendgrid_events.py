@@ -54,7 +54,7 @@ class SendGridEvents:
             raise BadPublicKey
         self._key = key
 
-    def read(self, call: Callback) -> Sequence[Told]:
+    async def read(self, call: Callback) -> Sequence[Told]:
         self._verify(call)
         try:
             events = from_json(call.body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from adapters.channels.vendor_api import Answer, VendorApi
 from domain.channels import Delivery, Outcome, Rejected, Sent, Unavailable
 
 PATH = "/v2/email/outbound-emails"
+TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 # Answered with 400, although it is the account and not the mail that cannot be served.
 OF_THE_ACCOUNT = frozenset(
     {
@@ -31,6 +33,7 @@ class Ses:
 
     Args:
         region: such as `eu-central-1`.
+        configuration_set: default: the identity's own.
         base_url: default: the region's own.
         now: the time for the signature.
         timeout: seconds for one mail altogether.
@@ -45,10 +48,12 @@ class Ses:
         from_address: str,
         *,
         now: Callable[[], datetime],
+        configuration_set: str | None = None,
         base_url: str | None = None,
         timeout: float = 10.0,
     ) -> None:
         self._credentials, self._region, self._from, self._now = credentials, region, from_address, now
+        self._configuration = {} if configuration_set is None else {"ConfigurationSetName": configuration_set}
         url = base_url or f"https://email.{region}.amazonaws.com"
         self._host = urlsplit(url).netloc
         secrets = [credentials.secret_access_key, credentials.session_token or ""]
@@ -88,6 +93,11 @@ class Ses:
 
     def _body(self, delivery: Delivery) -> dict[str, Any]:
         parts = {"Text": mail.text(delivery)} | ({"Html": delivery.html} if delivery.html is not None else {})
+        tags = {
+            "delivery": mail.stable_id(delivery),
+            "tenant": delivery.tenant,
+            "notification_id": delivery.notification_id,
+        }
         return {
             "FromEmailAddress": mail.formatted_sender(self._from),
             "Destination": {"ToAddresses": [mail.recipient(delivery.address)]},
@@ -98,5 +108,7 @@ class Ses:
                     "Headers": [{"Name": "Auto-Submitted", "Value": "auto-generated"}],
                 }
             },
-            "EmailTags": [{"Name": "delivery", "Value": mail.stable_id(delivery)}],
+            # SES says them again in each event, if nothing else is in them than they may have.
+            "EmailTags": [{"Name": name, "Value": value} for name, value in tags.items() if TAG.fullmatch(value)],
+            **self._configuration,
         }

@@ -34,7 +34,7 @@ class TwilioStatus:
     def __init__(self, auth_token: str, url: str) -> None:
         self._key, self._url = auth_token.encode(), url
 
-    def read(self, call: Callback) -> Sequence[Told]:
+    async def read(self, call: Callback) -> Sequence[Told]:
         try:
             form = parse_qsl(call.body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
         except ValueError:

@@ -14,8 +14,9 @@ JSON = "application/json"
 CLOUDEVENT = "application/cloudevents+json"
 CLOUDEVENT_BATCH = "application/cloudevents-batch+json"
 MEDIA_TYPES = frozenset({JSON, CLOUDEVENT, CLOUDEVENT_BATCH})
-# A page of another site can send a form without asking; here it would need the provider's signature.
-FORM, FORM_PREFIX = "application/x-www-form-urlencoded", "/api/notifications/callbacks/"
+# A page of another site can send such a body without asking; here it would need the provider's signature.
+SIMPLE_TYPES = frozenset({"application/x-www-form-urlencoded", "text/plain"})
+SIMPLE_PREFIX = "/api/notifications/callbacks/"
 
 # Only text that matches can hold a number beyond a double, which the parser turns into an infinity.
 SUSPECT_NUMBER = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
@@ -28,8 +29,8 @@ def media_type(call: Call) -> str:
         HttpProblem: 415 where it is none of the JSON types, or the text is not said to be UTF-8.
     """
     name, *parameters = call.headers.get(b"content-type", b"").decode("latin-1").lower().split(";")
-    form = name.strip() == FORM and call.route_path.startswith(FORM_PREFIX)
-    if name.strip() not in MEDIA_TYPES and not form:
+    simple = name.strip() in SIMPLE_TYPES and call.route_path.startswith(SIMPLE_PREFIX)
+    if name.strip() not in MEDIA_TYPES and not simple:
         raise unsupported(f"the content type must be {JSON}")
     for parameter in parameters:
         key, _, value = parameter.strip().partition("=")

@@ -10,7 +10,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.channels.callback import BadSignature, Callback, CallbackReader, Told, UnreadableCallback
+from adapters.channels.callback import (
+    BadSignature,
+    Callback,
+    CallbackReader,
+    CallbackUnavailable,
+    Told,
+    UnreadableCallback,
+)
 from adapters.http.call import call_of
 from adapters.http.door import Door
 from adapters.http.models.success import Success
@@ -24,7 +31,11 @@ COMMAND = "notification.receipt"
 BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": {}}, "application/x-www-form-urlencoded": {"schema": {}}},
+        "content": {
+            "application/json": {"schema": {}},
+            "application/x-www-form-urlencoded": {"schema": {}},
+            "text/plain": {"schema": {}},
+        },
     }
 }
 log = structlog.get_logger("adapters.callbacks")
@@ -45,20 +56,25 @@ def callback_routes(door: Door, readers: Mapping[str, CallbackReader]) -> APIRou
         openapi_extra=BODY,
     )
     async def take(request: Request, provider: str) -> Response:
-        """Notes what SendGrid, Mailgun or Twilio tells about messages that it had taken. It needs no key: what is not
-        signed by the provider is refused. Repeating it changes nothing."""
+        """Notes what SendGrid, Mailgun, Amazon SES or Twilio tells about messages that it had taken. It needs no key:
+        what is not signed by the provider is refused. Repeating it changes nothing."""
         call = call_of(request.scope)
         reader = readers.get(provider)
         if reader is None:
             raise HttpProblem(problem(404, "no calls are taken here: the settings have no key to verify them by"))
         query = request.scope["query_string"].decode("latin-1")
         try:
-            found = reader.read(Callback(call.headers, query, call.body))
+            found = await reader.read(Callback(call.headers, query, call.body))
         except BadSignature as error:
             log.warning("a call was refused", action="callback_refused", provider=provider, reason=error.reason)
             raise HttpProblem(problem(401, str(error), code="bad-signature")) from None
         except UnreadableCallback as error:
             raise invalid(str(error)) from None
+        except CallbackUnavailable as error:
+            log.warning(
+                "a call cannot be verified", action="callback_unavailable", provider=provider, reason=error.reason
+            )
+            raise HttpProblem(problem(503, str(error), code="unavailable", retry_after=1)) from None
         for begin in range(0, len(found), AT_ONCE):
             await asyncio.gather(*(_note(reader.name, each) for each in found[begin : begin + AT_ONCE]))
         return respond(call, {"success": True})

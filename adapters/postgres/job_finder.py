@@ -12,13 +12,12 @@ from adapters.postgres.job_queries import READER
 from adapters.postgres.positions import ReaderPositions
 from domain.batch import KIND as BATCH
 from domain.ports import FoundJob, StreamName
-from millrace.contracts.job import words_of
-from projections.job_filters import FAILED_WITH
+from millrace.contracts.job import JobStatus, words_of
+from projections.job_filters import FAILED_WITH, shown_as
 
 CONDITIONS = {
     "name": "name = {}",
     "queue": "queue = {}",
-    "status": "status = {}",
     "among": "status = ANY ({}::text[])",
     "dead_lettered": "dead_lettered = {}",
     "created_after": "created_at >= {}",
@@ -66,6 +65,9 @@ def _where(tenant: str, filters: Mapping[str, object], after: int, until: int) -
     conditions, values = ["tenant = $1", "position > $2", "position <= $3"], [tenant, after, until]
     for name, value in filters.items():
         match name:
+            case "status":
+                conditions.append(shown_as(JobStatus(str(value))))
+                continue
             case "batch":
                 value = StreamName(BATCH, tenant, str(value)).text
             case "error":

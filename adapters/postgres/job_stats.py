@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import asyncpg
@@ -13,8 +14,9 @@ from adapters.postgres.mapper import EventMapper
 from handlers.routes import QueryRoute
 from millrace.contracts import job as contract
 from millrace.contracts.durations import ENDS, WINDOW, durations, waited
+from millrace.contracts.job_fields import JobStatus
 from millrace.contracts.wire import Context
-from projections.jobs_queries import job_stats, queue_counts
+from projections.jobs_queries import queue_counts, workers_at_work
 
 log = structlog.get_logger("jobs")
 READER = "jobs"
@@ -50,11 +52,13 @@ class JobStatistics:
     @translated
     async def _stats(self, query: contract.JobStats, context: Context) -> dict[str, Any]:
         async with self._pool.acquire() as connection:
-            stats: dict[str, Any] = await job_stats(connection, context.tenant, self._lease, query.queue)
+            counts = await queue_counts(connection, context.tenant, query.queue)
+            every = sum(counts.values(), Counter[str]())
+            stats: dict[str, Any] = {status.value: every[status.value] for status in JobStatus}
+            stats["workers"] = await workers_at_work(connection, context.tenant, self._lease)
             if not query.details:
                 return stats
             ages = {row["queue"]: row["age"] for row in await connection.fetch(OLDEST, context.tenant)}
-            counts = await queue_counts(connection, context.tenant)
             stats["circuits"] = [dict(row) for row in await connection.fetch(CIRCUITS, context.tenant)]
             steps = await connection.fetch(STEPS, context.tenant, WINDOW, list(ENDS), query.queue)
         names = sorted(ages.keys() | counts.keys()) if query.queue is None else [query.queue]

@@ -53,8 +53,14 @@ def bare_broadcast() -> Iterator[tuple[int, int]]:
 
 
 def figures_of(ours: dict[str, float], bare: dict[str, float]) -> dict[str, float]:
-    """What is reported of the two measurements."""
-    return {
+    """What is reported of the two measurements; nothing of a browser where one of them had none."""
+    shown = {
+        f"live_{figure}{of}": figures[figure]
+        for of, figures in (("", ours), ("_bare", bare))
+        for figure in ("browser_p50", "browser_p99")
+        if figure in ours and figure in bare
+    }
+    return shown | {
         "live_rate": ours["rate"],
         "live_rate_most": ours["rate_most"],
         "live_rate_most_bare": bare["rate_most"],

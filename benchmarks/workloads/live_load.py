@@ -17,12 +17,14 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import cast
 
 import httpx
 import uvloop
 
 from benchmarks.usage import cpu_of, tree
+from benchmarks.workloads.live_browser import left_out, watching
 from benchmarks.workloads.quantiles import quantile
 
 AT = b'"at":'
@@ -193,30 +195,40 @@ class Load:
 
 
 async def measured(load: Load, rate: float, seconds: float) -> dict[str, object]:
-    """Microseconds of CPU for each delivery, milliseconds from the command to the client, deliveries a second; and the
-    message that was delivered."""
+    """Microseconds of CPU for each delivery, milliseconds from the command to the client and to a browser's page,
+    deliveries a second; and the message that was delivered."""
     clients, count = load.clients, int(rate * seconds)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{load.port}", timeout=30, trust_env=False) as client:
+    figures: dict[str, float] = {}
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{load.port}", timeout=30, trust_env=False)
+        )
         await load.publish(client, WARM, rate)
         before = load.cpu()
         await load.publish(client, count, rate)
         quiet = load.cpu() - before
         await load.connect()
+        page = None if left_out() else await stack.enter_async_context(watching(load.kind, load.port))
         await load.publish(client, WARM, rate)
         await load.all_have(WARM)
+        if page:
+            await page.all_told(WARM)
         load.delivered, load.waits = 0, []
         before, began = load.cpu(), time.perf_counter()
         await load.publish(client, count, rate)
         await load.all_have(count)
         took = time.perf_counter() - began
         cost = load.cpu() - before - quiet
+        if page:
+            shown = await page.all_told(count)
+            figures |= {"browser_p50": quantile(shown, 0.5), "browser_p99": quantile(shown, 0.99)}
         load.delivered, began = 0, time.perf_counter()
         waits, load.waits = sorted(load.waits), []
         await load.publish(client, BURST, math.inf)
         await load.all_have(BURST)
         most = BURST * clients / (time.perf_counter() - began)
-    figures = {
-        "cpu": cost * 1e6 / (count * clients),
+    figures |= {
+        "cpu": cost * 1e6 / (count * (clients + (page is not None))),
         "rate": count * clients / took,
         "rate_most": most,
         "p50": quantile(waits, 0.5),

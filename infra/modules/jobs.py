@@ -7,15 +7,15 @@ from adapters.postgres.expired_jobs import PostgresExpiredJobs
 from adapters.postgres.job_finder import PostgresJobFinder
 from adapters.postgres.job_queries import JobQueries
 from adapters.postgres.job_stats import JobStatistics
+from adapters.postgres.old_rows import KeptRows
 from handlers import archive, bulk, followups, job, job_logs, job_repair, timers
 from handlers.job_results import verified_by
 from handlers.retention import Retention
 from handlers.timers import Timers
 from infra.composition import Base, Loop, Module
 from infra.job_policy import job_policy
+from infra.settings import Settings
 from infra.storage import Storage
-
-LOG_SECONDS = 604_800.0
 
 
 def jobs(base: Base) -> Module:
@@ -49,16 +49,20 @@ def jobs(base: Base) -> Module:
 
 
 def _loops(base: Base) -> list[Loop]:
-    storage, pipeline, kept = base.storage, base.pipeline, base.settings.idempotency.retention
-    loops = [Loop("timers", "timers", Timers(storage.queue, pipeline, lambda: _forget(storage, kept)).run)]
-    if ages := base.settings.modules.jobs.retention.ages():
+    storage, pipeline, settings = base.storage, base.pipeline, base.settings
+    loops = [Loop("timers", "timers", Timers(storage.queue, pipeline, lambda: _forget(storage, settings)).run)]
+    if ages := settings.modules.jobs.retention.ages():
         loops.append(Loop("timers", "retention", Retention(PostgresExpiredJobs(storage.pool), pipeline, ages).run))
     if base.archiver is not None:
         loops.append(Loop("timers", "archive", base.archiver.run))
     return loops
 
 
-async def _forget(storage: Storage, kept: float) -> int:
-    """Removes what is too old to be asked for, answers to commands after `kept` seconds; returns how many rows."""
+async def _forget(storage: Storage, settings: Settings) -> int:
+    """Removes what is too old to be asked for, answers to commands and job logs; returns how many rows."""
     await storage.queue.tidy()
-    return await storage.old_rows.remove("inbox", kept) + await storage.old_rows.remove("job_logs", LOG_SECONDS)
+    ages: dict[KeptRows, float] = {
+        "inbox": settings.idempotency.retention,
+        "job_logs": settings.modules.jobs.retention.logs,
+    }
+    return sum([await storage.old_rows.remove(table, seconds) for table, seconds in ages.items()])

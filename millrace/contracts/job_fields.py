@@ -45,7 +45,10 @@ Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class JobStatus(StrEnum):
-    """What a job is doing. A job that waits for a retry is `delayed`; a dead-lettered one is `failed`."""
+    """What a job is doing. A dead-lettered job is `failed`.
+
+    `delayed` is what waits for its time, for a retry or for other jobs; once that is over it is `pending`.
+    """
 
     PENDING = "pending"
     DELAYED = "delayed"

@@ -156,12 +156,20 @@ class Claims:
         looking = sum(1 for worker in at_work if job.queue in (self._queues.get(worker) or (job.queue,)))
         return Ready(job.queue, ahead, higher, len(at_work), looking)
 
-    def waiting_time(self, job: JobState) -> float | None:
+    def waiting_time(self, tenant: str, job: JobState) -> float | None:
         """Seconds for which a job that may run has waited, None for one that may not."""
-        now = self._clock.now()
-        if job.status == "pending" or (job.status == "delayed" and job.run_at is not None and job.run_at <= now):
-            return (now - job.moved_at).total_seconds()
-        return None
+        if self.status(tenant, job) != "pending":
+            return None
+        return (self._clock.now() - job.moved_at).total_seconds()
+
+    def status(self, tenant: str, job: JobState) -> str:
+        """What a job is shown with: one whose time has come or whose parents are done is `pending` like any other."""
+        due = job.run_at is None or job.run_at <= self._clock.now()
+        return (
+            "pending"
+            if job.status == "delayed" and due and not self.bindings.open_parents(tenant, job.id)
+            else job.status
+        )
 
     def _at_work(self, tenant: str) -> list[tuple[str, str]]:
         oldest = self._clock.now() - timedelta(seconds=LEASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from millrace.contracts.job_graph import GetGraph
@@ -9,8 +10,12 @@ from millrace.testing.job_state import JobState
 from millrace.testing.log import MemoryLog
 
 
-def job_graph(log: MemoryLog, tenant: str, query: GetGraph) -> dict[str, Any]:
-    """The jobs around one, the nearest first, and the links between them."""
+def job_graph(log: MemoryLog, tenant: str, query: GetGraph, status: Callable[[str, JobState], str]) -> dict[str, Any]:
+    """The jobs around one, the nearest first, and the links between them.
+
+    Args:
+        status: what a tenant's job is shown with.
+    """
     jobs = {
         stream.id: job for stream, job in log.states.items() if stream.tenant == tenant and isinstance(job, JobState)
     }
@@ -30,7 +35,7 @@ def job_graph(log: MemoryLog, tenant: str, query: GetGraph) -> dict[str, Any]:
             border |= new
             told[parent, child] = policy
     return {
-        "jobs": [_told(job_id, jobs.get(job_id)) for job_id in found],
+        "jobs": [_told(tenant, job_id, jobs.get(job_id), status) for job_id in found],
         "links": [
             {"parent": parent, "child": child, "on_parent_failure": policy} for (parent, child), policy in told.items()
         ],
@@ -38,7 +43,7 @@ def job_graph(log: MemoryLog, tenant: str, query: GetGraph) -> dict[str, Any]:
     }
 
 
-def _told(job_id: str, job: JobState | None) -> dict[str, Any]:
+def _told(tenant: str, job_id: str, job: JobState | None, status: Callable[[str, JobState], str]) -> dict[str, Any]:
     if job is None or job.removed:
         return {"job_id": job_id, "name": None, "status": None}
-    return {"job_id": job_id, "name": job.name, "status": job.status}
+    return {"job_id": job_id, "name": job.name, "status": status(tenant, job)}

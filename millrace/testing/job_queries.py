@@ -40,17 +40,19 @@ class JobQueries:
         }
 
     def _job(self, tenant: str, query: job_contract.GetJob) -> dict[str, Any]:
-        return {"job": self._found(tenant, query.job_id).view()}
+        return {"job": self._view(tenant, self._found(tenant, query.job_id))}
+
+    def _view(self, tenant: str, job: JobState) -> dict[str, Any]:
+        return job.view() | {"status": self._claims.status(tenant, job)}
 
     def _graph(self, tenant: str, query: GetGraph) -> dict[str, Any]:
         if Stream("job", tenant, query.job_id) not in self._log.states:
             raise Refusal("not-found", f"there is no job {query.job_id!r}")
-        return job_graph(self._log, tenant, query)
+        return job_graph(self._log, tenant, query, self._claims.status)
 
     def _jobs(self, tenant: str, query: job_contract.ListJobs) -> dict[str, Any]:
         before = position_before(query.cursor, self._log)
         wanted = {
-            "status": query.status,
             "queue": query.queue,
             "name": query.name,
             "key": query.key,
@@ -62,13 +64,14 @@ class JobQueries:
             for job in self._all_jobs(tenant)
             if job.first_position < before
             and all(getattr(job, name) == value for name, value in filters.items())
+            and query.status in (None, self._claims.status(tenant, job))
             and self._searched(job, query)
             and query.waiting in (None, self._why_of(tenant, job).code)
         ]
         found.sort(key=lambda job: -job.first_position)
         page = found[: query.limit]
         cursor = str(page[-1].first_position) if len(found) > query.limit else None
-        return {"jobs": [job.view() for job in page], "cursor": cursor}
+        return {"jobs": [self._view(tenant, job) for job in page], "cursor": cursor}
 
     def _searched(self, job: JobState, query: job_contract.ListJobs) -> bool:
         finished = job.ended_at if job.status in ("completed", "failed") else None
@@ -90,7 +93,7 @@ class JobQueries:
 
     def _stats(self, tenant: str, query: job_contract.JobStats) -> dict[str, Any]:
         jobs = [job for job in self._all_jobs(tenant) if query.queue in (None, job.queue)]
-        counts = Counter(job.status for job in jobs)
+        counts = Counter(self._claims.status(tenant, job) for job in jobs)
         stats = {status: counts[status] for status in STATUSES} | {"workers": self._claims.workers(tenant)}
         if not query.details:
             return stats

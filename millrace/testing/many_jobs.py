@@ -16,16 +16,20 @@ from millrace.testing.refusals import Refusal
 
 Wish: TypeAlias = contract.CancelMany | contract.RetryMany | RetryDeadLetters | PurgeDeadLetters
 Execute = Callable[[str, object, Context], Reply]
+Shown: TypeAlias = Callable[[str, JobState], str]
 
 
-def change_many(log: MemoryLog, execute: Execute, wish: Wish, context: Context) -> dict[str, Any]:
+def change_many(log: MemoryLog, execute: Execute, status: Shown, wish: Wish, context: Context) -> dict[str, Any]:
     """The answer to a command that changes many jobs.
+
+    Args:
+        status: what a tenant's job is shown with.
 
     Raises:
         Refusal: the cursor is not one that an answer carried.
     """
     after, until = places(wish.cursor) if wish.cursor else (0, log.head)
-    found = [job for job in _fitting(log, wish, context.tenant) if after < job.first_position <= until]
+    found = [job for job in _fitting(log, status, wish, context.tenant) if after < job.first_position <= until]
     page = found[: wish.limit]
     cursor = f"{page[-1].first_position}-{until}" if len(found) > len(page) else None
     named = isinstance(wish, RetryDeadLetters | PurgeDeadLetters)
@@ -54,7 +58,7 @@ def _command(wish: Wish) -> str:
             assert_never(wish)
 
 
-def _fitting(log: MemoryLog, wish: Wish, tenant: str) -> list[JobState]:
+def _fitting(log: MemoryLog, status: Shown, wish: Wish, tenant: str) -> list[JobState]:
     if isinstance(wish, RetryDeadLetters | PurgeDeadLetters):
         found = dead_letters(log, tenant, wish)
     else:
@@ -64,7 +68,13 @@ def _fitting(log: MemoryLog, wish: Wish, tenant: str) -> list[JobState]:
             for stream, job in log.states.items()
             if stream.tenant == tenant and isinstance(job, JobState) and not job.removed
         ]
-        found = [job for job in jobs if (not job.ended if cancels else job.dead_lettered) and _fits(job, wish)]
+        found = [
+            job
+            for job in jobs
+            if (not job.ended if cancels else job.dead_lettered)
+            and wish.status in (None, status(tenant, job))
+            and _fits(job, wish)
+        ]
     return sorted(found, key=lambda job: job.first_position)
 
 
@@ -73,7 +83,6 @@ def _fits(job: JobState, wish: contract.CancelMany | contract.RetryMany) -> bool
     return (
         wish.name in (None, job.name)
         and wish.queue in (None, job.queue)
-        and wish.status in (None, job.status)
         and wish.batch in (None, job.batch)
         and (wish.created_after is None or job.created_at >= wish.created_after)
         and (wish.created_before is None or job.created_at < wish.created_before)

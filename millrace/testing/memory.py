@@ -258,7 +258,7 @@ class InMemory:
             if name == "subscription.lease":
                 return Accepted(self.subscription_leases.lease(context.tenant, Lease.model_validate(body)))
             if (many := MANY.get(name)) is not None:
-                return Accepted(change_many(self.log, self._pipeline.execute, many.model_validate(body), context))
+                return Accepted(self._change_many(many.model_validate(body), context))
             if name == "notification.resend_since":
                 wish = ResendSince.model_validate(body)
                 return Accepted(self.notifications.resend_since(wish, context, self._pipeline.execute))
@@ -271,6 +271,9 @@ class InMemory:
             wished = claim.worker, claim.queues, claim.slots
             return Accepted(self.claims.claim_for_pool(context.tenant, claim.tenants, *wished))
         return Accepted(self.claims.claim(context.tenant, claim.worker, claim.queues, claim.slots))
+
+    def _change_many(self, wish: Wish, context: Context) -> dict[str, Any]:
+        return change_many(self.log, self._pipeline.execute, self.claims.status, wish, context)
 
     def _drain(self, command: Drain, context: Context) -> dict[str, Any]:
         waiting = self.claims.lanes(context.tenant).waiting(command.name)

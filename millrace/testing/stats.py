@@ -20,8 +20,8 @@ def detailed(
     queues = []
     for name in names:
         own = [job for job in jobs if job.queue == name]
-        ages = [age for age in map(claims.waiting_time, own) if age is not None]
-        counts = Counter(job.status for job in own)
+        ages = [age for age in (claims.waiting_time(tenant, job) for job in own) if age is not None]
+        counts = Counter(claims.status(tenant, job) for job in own)
         queues.append({"queue": name, **counts, "oldest_waiting": max(ages, default=None)})
     known = {job.id for job in jobs}
     steps = [

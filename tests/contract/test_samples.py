@@ -1,4 +1,4 @@
-"""What every carrier of samples does, within one process and over the broker."""
+"""What every carrier of samples does: within one process, over the broker, and over PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,18 +13,28 @@ from aio_pika import DeliveryMode
 from adapters.amqp.samples import AmqpSamples
 from adapters.amqp.topology import LIVE
 from adapters.contracts.samples import Ears, SamplesContract, at
+from adapters.postgres.database import Database
+from adapters.postgres.samples import PostgresSamples
 from adapters.samples import LocalSamples
 from domain.live import Samples
 from millrace.contracts.live import live_key
 from tests.integration.amqp.conftest import until
 
-KINDS = ("local", "amqp")
+KINDS = ("local", "amqp", "postgres")
 
 
 @pytest.fixture(params=KINDS)
 async def samples(request: pytest.FixtureRequest) -> AsyncIterator[Samples]:
     if request.param == "local":
         yield LocalSamples()
+        return
+    if request.param == "postgres":
+        shared = PostgresSamples(Database(request.getfixturevalue("database_url")).connect_follower, lambda: False)
+        running = asyncio.create_task(shared.run())
+        await until(lambda: shared.connected)
+        yield shared
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         return
     carrier = AmqpSamples(request.getfixturevalue("rabbitmq_url"))
     carrier.start()
@@ -34,7 +44,7 @@ async def samples(request: pytest.FixtureRequest) -> AsyncIterator[Samples]:
 
 
 class TestSamples(SamplesContract):
-    """Within one process, and over the broker."""
+    """Within one process, over the broker, and over PostgreSQL."""
 
 
 async def test_where_too_many_subjects_wait_the_oldest_sample_goes() -> None:

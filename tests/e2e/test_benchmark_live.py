@@ -11,10 +11,12 @@ import psutil
 import pytest
 
 from benchmarks.arena import StepFailed
+from benchmarks.catalogue import unit
 from benchmarks.workloads.live import bare_broadcast, figures_of, measured
+from tests.support.browser import needed
 
 CLIENTS = 20
-MESSAGE = '{"event":"bench.tick","data":{"at":0},"position":"e-1"}'
+MESSAGE = '{"event":"bench.tick","data":{"data":{"at":0}},"position":"e-1"}'
 
 
 def test_the_bare_broadcast_reaches_every_client_and_ends() -> None:
@@ -22,11 +24,22 @@ def test_the_bare_broadcast_reaches_every_client_and_ends() -> None:
         found = measured("bare", port, pid, CLIENTS, 0.5, MESSAGE)
     assert not psutil.pid_exists(pid)
     # The same message, but for its time.
-    assert json.loads(found.message) | {"data": {"at": 0}} == json.loads(MESSAGE)
+    assert json.loads(found.message) | {"data": {"data": {"at": 0}}} == json.loads(MESSAGE)
     assert found.figures["rate"] > 0
     assert found.figures["p99"] >= found.figures["p50"] > 0
     figures = figures_of(found.figures, found.figures | {"cpu": 1.0})
     assert figures["live_cpu_ratio"] == found.figures["cpu"]
+
+
+def test_a_page_of_a_browser_is_among_the_clients() -> None:
+    needed()
+    with bare_broadcast() as (port, pid):
+        found = measured("bare", port, pid, CLIENTS, 0.5, MESSAGE).figures | {"cpu": 1.0}
+    figures = figures_of(found, found)
+    assert figures["live_browser_p99"] >= figures["live_browser_p50"] == found["browser_p50"]
+    assert unit("live_browser_p99_bare") == "ms"
+    without = {name: value for name, value in found.items() if not name.startswith("browser")}
+    assert not any("browser" in name for name in figures_of(without, found))
 
 
 def test_clients_that_are_cut_off_end_it_with_their_last_words() -> None:

@@ -1,4 +1,4 @@
-"""Consumers of subscriptions' queues come back the moment that a killed broker answers again, and see everything in order."""
+"""Consumers of subscriptions' queues come back the moment a killed broker answers again, and see all in order."""
 
 from __future__ import annotations
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from typing import Any
 
 from millrace import Millrace
 from tests.faults.harness.bench import Bench
 from tests.faults.harness.processes import Service, Worker
 from tests.faults.harness.waiting import until
+from tests.support.live import LiveClient, live
 
 
 async def started(run: Bench, database: str) -> tuple[Service, Service]:
@@ -65,3 +67,42 @@ async def test_work_that_comes_due_in_one_service_reaches_a_worker_that_waits_at
             assert time.monotonic() - due < 2.5
         await run.all_ended(client)
         await run.verdict(client)
+
+
+async def test_a_client_of_one_service_sees_the_samples_of_the_other(run: Bench, fresh_database_url: str) -> None:
+    first, second = await started(run, fresh_database_url)
+
+    async def follow(client: LiveClient, id: str) -> None:
+        await client.say(action="subscribe", progress_id=id)
+        await client.told("caught-up")
+
+    async def sample(app: Millrace, client: LiveClient, id: str) -> dict[str, Any]:
+        """What is told of an update that is not recorded; some are, and as long as they are there is another one."""
+        percent = 0.0
+
+        async def work() -> None:
+            nonlocal percent
+            while True:
+                percent = min(percent + 0.01, 99.0)
+                await app.progress.update(id, percent)
+
+        working = asyncio.create_task(work())
+        try:
+            return (await client.until(lambda message: bool(message.get("transient"))))[-1]
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async with Millrace(first.url, timeout=15) as one, Millrace(second.url, timeout=15) as other:
+        await one.progress.create(id="there")
+        await other.progress.create(id="back")
+        async with live(second.url, "/ws/progress") as client:
+            await follow(client, "there")
+            assert (await sample(one, client, "there"))["data"]["id"] == "there"
+        async with live(first.url, "/ws/progress") as client:
+            await follow(client, "back")
+            assert (await sample(other, client, "back"))["data"]["id"] == "back"
+        async with live(second.url, "/ws/progress") as client:
+            await follow(client, "back")
+            await first.kill()
+            assert (await sample(other, client, "back"))["data"]["id"] == "back"

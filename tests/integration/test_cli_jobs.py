@@ -70,6 +70,18 @@ async def test_a_job_is_a_row_with_its_state_and_the_first_line_of_its_error(cli
     )
 
 
+async def test_a_child_that_may_run_is_a_row_like_any_other_job_that_waits(cli: Cli) -> None:
+    parent = await cli.app.jobs.enqueue("scan", queue="parents")
+    child = await cli.app.jobs.enqueue("album", queue="children", after=parent)
+    await read_up(cli)
+    assert [row[:3] for row in await rows(cli, "--queue", "children")] == [[child.id, "album", "delayed"]]
+    await cli.app.execute("job.claim", {"worker": "w", "queues": ["parents"], "slots": 1})
+    await cli.app.execute("job.report", {"job_id": parent.id, "attempt": 1, "outcome": "completed"})
+    await read_up(cli)
+    assert [row[:3] for row in await rows(cli, "--queue", "children")] == [[child.id, "album", "pending"]]
+    assert await listed(cli, "--queue", "children", "--status", "delayed") == []
+
+
 async def test_jobs_are_found_by_when_they_came(cli: Cli) -> None:
     first, second = [await cli.app.jobs.enqueue("n") for _ in range(2)]
     await read_up(cli)
@@ -130,9 +142,9 @@ async def test_why_prints_the_events_and_the_jobs_around_a_job(cli: Cli) -> None
     lines = [line.rstrip() for line in graph.strip("\n").splitlines()]
     assert [(depth(line), line.lstrip(" │├└─")) for line in lines] == [
         (1, f"job {first.id} load completed"),
-        (2, f"job {left.id} shrink delayed"),
+        (2, f"job {left.id} shrink pending"),
         (3, f"job {last.id} album delayed"),
-        (2, f"job {right.id} scan delayed"),
+        (2, f"job {right.id} scan pending"),
         (3, f"job {last.id} album delayed"),
     ]
     *told, last_line = [json.loads(line) for line in (await cli.run("why", left.id, "--json"))[1].splitlines()]

@@ -54,22 +54,27 @@ async def test_a_service_forgets_what_is_older_than_its_retention_and_nothing_el
             assert again.to_wire()["result"]["job_id"] == jobs[message_id]
 
 
-async def test_what_a_job_has_logged_goes_after_seven_days(fresh_database_url: str) -> None:
+@pytest.mark.parametrize(("retention", "young", "old"), [(None, 6 * DAY, 8 * DAY), (3_600.0, 1_800, 5_400)])
+async def test_what_a_job_has_logged_goes_after_its_retention_and_no_sooner(
+    fresh_database_url: str, retention: float | None, young: float, old: float
+) -> None:
     async with system(fresh_database_url) as running:
         job_id = await enqueued(running)
         await claimed(running)
         lines = [{"n": n, "at": "2026-02-03T04:05:06Z", "message": f"page {n}"} for n in (1, 2)]
         told_lines = {"job_id": job_id, "attempt": 1, "lines": lines}
         assert (await told(running, "job.log", {"attempts": [told_lines]})).result == {"kept": 2}
-        for n, days in ((1, 8), (2, 6)):
-            age = "UPDATE job_logs SET recorded_at = clock_timestamp() - make_interval(days => $2) WHERE n = $1"
-            assert await running.storage.pool.execute(age, n, days) == "UPDATE 1"
+        for n, seconds in ((1, old), (2, young)):
+            age = "UPDATE job_logs SET recorded_at = clock_timestamp() - make_interval(secs => $2) WHERE n = $1"
+            assert await running.storage.pool.execute(age, n, seconds) == "UPDATE 1"
+    given = {} if retention is None else {"modules": {"jobs": {"retention": {"logs": retention}}}}
 
     async def messages() -> list[str]:
         found = await asked(running, "job.logs", {"job_id": job_id})
         return [line["message"] for line in found["lines"]]
 
-    async with system(fresh_database_url) as running:
+    async with running_service(fresh_database_url, settings=Settings.model_validate(given)) as service:
+        running = service.system
         await eventually(messages, lambda found: found == ["page 2"])
 
 

@@ -28,3 +28,19 @@ async def test_the_gauges_count_jobs_by_queue_and_status(fresh_database_url: str
         oldest = value("millrace_oldest_ready_seconds", lane)
         assert oldest is not None
         assert oldest >= 0
+
+
+async def test_a_job_that_may_run_after_others_is_pending_in_the_gauges(fresh_database_url: str) -> None:
+    async with system(fresh_database_url) as running:
+        parent = await enqueued(running, queue="parents")
+        child = await enqueued(running, queue="children", after=parent)
+        await enqueued(running, queue="children", delay=600)
+        (grant,) = await claimed(running, queues=["parents"])
+        await reported(running, grant)
+        await job(running, child)
+        metrics = Metrics(tenants=True)
+        await refresh(metrics, running)
+        lane = {"tenant": TENANT, "queue": "children"}
+        value = metrics.registry.get_sample_value
+        assert value("millrace_jobs", {**lane, "status": "pending"}) == 1
+        assert value("millrace_jobs", {**lane, "status": "delayed"}) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from adapters.channels.callback import CallbackReader
 from adapters.http.access import Access
 from adapters.http.app import create_app
 from adapters.http.live_session import LiveLimits
@@ -50,8 +51,14 @@ async def running(
     events_log: bool = False,
     channels: Sequence[Channel] = (),
     modules: Mapping[str, Any] | None = None,
+    callbacks: Mapping[str, CallbackReader] | None = None,
 ) -> AsyncIterator[Running]:
-    """The service with all roles, once it can work; `modules` are settings in their canonical shape."""
+    """The service with all roles, once it can work.
+
+    Args:
+        modules: settings in their canonical shape.
+        callbacks: read what providers tell, besides those of the settings.
+    """
     names: list[frozenset[str]] = []
 
     def noted(gateway: Gateway, known: frozenset[str]) -> Gateway:
@@ -68,7 +75,7 @@ async def running(
             bus = system.bus
             await until(lambda: bus.healthy and bus.publisher.connected)
         if http:
-            async with listening(app_of(system)) as port:
+            async with listening(app_of(system, callbacks=callbacks)) as port:
                 service.url = f"http://127.0.0.1:{port}"
                 yield service
         else:
@@ -78,7 +85,12 @@ async def running(
 
 
 def app_of(
-    system: System, *, access: Access | None = None, origins: Sequence[str] = (), limits: LiveLimits | None = None
+    system: System,
+    *,
+    access: Access | None = None,
+    origins: Sequence[str] = (),
+    limits: LiveLimits | None = None,
+    callbacks: Mapping[str, CallbackReader] | None = None,
 ) -> FastAPI:
     """The HTTP entry point in front of a system; without an access of its own open as on a developer's machine."""
     return create_app(
@@ -94,7 +106,7 @@ def app_of(
         limits=limits,
         unserved=system.settings.modules.unserved(),
         live_paths=system.settings.modules.live_paths(),
-        callbacks=build_callbacks(system.settings),
+        callbacks={**build_callbacks(system.settings), **(callbacks or {})},
         version="0.0.0-test",
     )
 

@@ -72,6 +72,23 @@ async def test_a_command_that_caused_itself_is_known_by_its_message_id(lines: io
     assert "trace" not in answering
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "level"),
+    [
+        ("subscription.lease", "not-found", "debug"),
+        ("subscription.lease", "invalid", "info"),
+        ("subscription.acknowledge", "not-found", "info"),
+    ],
+)
+async def test_that_a_subscription_to_be_created_is_not_there_yet_is_no_news(
+    lines: io.StringIO, command: str, code: str, level: str
+) -> None:
+    configure_logging(Logging(level="debug"), lines)
+    await LoggedGateway(Talkative()).execute(command, {"refuse": code}, CONTEXT)
+    (_, line) = records(lines)
+    assert (line["action"], line["level"], line["problem"]) == ("command_refused", level, code)
+
+
 @pytest.mark.parametrize(("body", "count"), [({"refuse": "conflict"}, 1), ([1, 0, 1], 2)])
 async def test_refused_commands_are_one_line_at_info(lines: io.StringIO, body: object, count: int) -> None:
     await LoggedGateway(Talkative()).execute("job.enqueue", body, CONTEXT)

@@ -103,6 +103,35 @@ def test_secrets_are_hidden_by_name_by_shape_and_in_tracebacks(stream: io.String
     assert lines(stream)[1]["routing_key"] == "default.job.enqueue"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api_key", "X-API-Key", "apiKey", "APIKEY", "openai_api_keys", "aws_secret_access_key", "access_key",
+        "signing_key", "token", "access_token", "refreshToken", "PASSWORD", "smtp-password", "client_secret",
+        "secrets", "Authorization", "credentials_path", "Set-Cookie", "dsn",
+    ],
+)  # fmt: skip
+def test_a_field_that_names_a_secret_is_hidden(stream: io.StringIO, name: str) -> None:
+    configure_logging(Logging(), stream)
+    structlog.get_logger("service").info("starting", **{name: "canary"}, nested={name: ["canary"]})
+    (record,) = lines(stream)
+    assert (record[name], record["nested"]) == (HIDDEN, {name: HIDDEN})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key", "keys", "unique_key", "queue_key", "idempotency_key", "routing_key", "digest_key", "throttle_key",
+        "key_prefix", "keyword", "monkey", "tokenizer", "secretary", "passed",
+    ],
+)  # fmt: skip
+def test_a_field_that_only_sounds_like_a_secret_is_shown(stream: io.StringIO, name: str) -> None:
+    configure_logging(Logging(), stream)
+    structlog.get_logger("service").info("job enqueued", **{name: "customer-7"}, nested={name: ["customer-7"]})
+    (record,) = lines(stream)
+    assert (record[name], record["nested"]) == ("customer-7", {name: ["customer-7"]})
+
+
 class Terminal(io.StringIO):
     """A stream that takes itself for a terminal."""
 

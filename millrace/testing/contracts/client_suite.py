@@ -12,6 +12,7 @@ from millrace.testing.contracts.client_checkpoints import CheckpointsContract
 from millrace.testing.contracts.client_circuits import CircuitsContract
 from millrace.testing.contracts.client_control import ControlContract
 from millrace.testing.contracts.client_dead_letters import DeadLettersContract
+from millrace.testing.contracts.client_due_jobs import DueJobsContract
 from millrace.testing.contracts.client_ends import EndsContract
 from millrace.testing.contracts.client_enqueuing import EnqueuingContract
 from millrace.testing.contracts.client_events import EventsContract
@@ -70,5 +71,6 @@ class ClientSuite(
     SerializersContract,
     SubscriptionsContract,
     WhyContract,
+    DueJobsContract,
 ):
     """Everything that an application can rely on, whatever carries its messages."""

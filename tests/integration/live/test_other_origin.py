@@ -56,7 +56,9 @@ async def test_an_inbox_on_a_page_of_another_origin_has_its_code_and_what_it_may
             assert await page.find("location.origin") == origin
 
 
-@pytest.mark.parametrize("name", ["inbox.js", "progress.js", "live.js", "client.js", "demo.css"])
+@pytest.mark.parametrize(
+    "name", ["inbox.js", "progress.js", "live.js", "client.js", "react.js", "demo.css", "notifications.css"]
+)
 async def test_files_that_pages_load_are_for_pages_of_all_origins(service: Running, name: str) -> None:
     async with listening(app_of(service.system)) as port:
         service.url = f"http://127.0.0.1:{port}"

@@ -42,7 +42,7 @@ def mailgun_body(key: str, at: float, event: dict[str, Any]) -> bytes:
     return json.dumps({"signature": signature, "event-data": event}).encode()
 
 
-def test_the_example_of_sendgrid_is_verified() -> None:
+async def test_the_example_of_sendgrid_is_verified() -> None:
     event = {
         "email": "hello@world.com", "event": "dropped", "reason": "Bounced Address",
         "sg_event_id": "ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA",
@@ -53,14 +53,14 @@ def test_the_example_of_sendgrid_is_verified() -> None:
     headers = {SIGNATURE.encode(): SIGNED.encode(), TIMESTAMP.encode(): SIGNED_AT.encode()}
     reader = SendGridEvents(PUBLIC_KEY)
     # It was sent by somebody else through the account.
-    assert reader.read(Callback(headers, "", body)) == []
+    assert await reader.read(Callback(headers, "", body)) == []
     for changed in (body.replace(b"hello", b"hallo"), body + b" "):
         with pytest.raises(BadSignature, match="does not fit"):
-            reader.read(Callback(headers, "", changed))
+            await reader.read(Callback(headers, "", changed))
     with pytest.raises(BadSignature, match="does not fit"):
-        reader.read(Callback({**headers, TIMESTAMP.encode(): b"1600112503"}, "", body))
+        await reader.read(Callback({**headers, TIMESTAMP.encode(): b"1600112503"}, "", body))
     with pytest.raises(BadSignature, match="missing"):
-        reader.read(Callback({}, "", body))
+        await reader.read(Callback({}, "", body))
 
 
 def test_the_example_of_twilio_is_verified() -> None:
@@ -70,23 +70,23 @@ def test_the_example_of_twilio_is_verified() -> None:
 @pytest.mark.parametrize(
     ("status", "told"), [("delivered", "delivered"), ("undelivered", "failed"), ("failed", "failed"), ("sent", None)]
 )
-def test_a_status_of_twilio_is_read_where_it_is_the_last(status: str, told: str | None) -> None:
+async def test_a_status_of_twilio_is_read_where_it_is_the_last(status: str, told: str | None) -> None:
     query = urlencode({"tenant": "acme", "notification_id": "n-1"})
     form = {"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": "30003"}
     signature = signature_of(b"token", f"https://example.com/t?{query}", list(form.items()))
     call = Callback({b"x-twilio-signature": signature.encode()}, query, urlencode(form).encode())
-    found = TwilioStatus("token", "https://example.com/t").read(call)
+    found = await TwilioStatus("token", "https://example.com/t").read(call)
     assert [(each.tenant, each.notification_id, each.status) for each in found] == (
         [("acme", "n-1", told)] if told else []
     )
     with pytest.raises(BadSignature):
-        TwilioStatus("token", "https://example.com/elsewhere").read(call)
+        await TwilioStatus("token", "https://example.com/elsewhere").read(call)
     with pytest.raises(BadSignature):
-        TwilioStatus("token", "https://example.com/t").read(call._replace(query=query.replace("acme", "globex")))
+        await TwilioStatus("token", "https://example.com/t").read(call._replace(query=query.replace("acme", "globex")))
     with pytest.raises(BadSignature, match="missing"):
-        TwilioStatus("token", "https://example.com/t").read(call._replace(headers={}))
+        await TwilioStatus("token", "https://example.com/t").read(call._replace(headers={}))
     with pytest.raises(UnreadableCallback):
-        TwilioStatus("token", "https://example.com/t").read(call._replace(body=b"\xff"))
+        await TwilioStatus("token", "https://example.com/t").read(call._replace(body=b"\xff"))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_status_of_twilio_is_read_where_it_is_the_last(status: str, told: str 
         ({"event": "opened"}, None, ""),
     ],
 )
-def test_an_event_of_mailgun_is_read_where_it_is_the_last(
+async def test_an_event_of_mailgun_is_read_where_it_is_the_last(
     event: dict[str, Any], status: str | None, reason: str
 ) -> None:
     event |= {
@@ -110,7 +110,7 @@ def test_an_event_of_mailgun_is_read_where_it_is_the_last(
         "user-variables": {"tenant": "acme", "notification_id": "n-1"},
         "message": {"headers": {"message-id": "m-1@mg.example.com"}},
     }
-    found = MailgunEvents("key", lambda: NOW).read(Callback({}, "", mailgun_body("key", NOW.timestamp(), event)))
+    found = await MailgunEvents("key", lambda: NOW).read(Callback({}, "", mailgun_body("key", NOW.timestamp(), event)))
     assert [(each.status, each.provider_message_id, each.reason) for each in found] == (
         [(status, "<m-1@mg.example.com>", reason)] if status else []
     )
@@ -126,16 +126,16 @@ def test_an_event_of_mailgun_is_read_where_it_is_the_last(
         (b'{"signature": {"timestamp": "1", "token": "t", "signature": "\xc3\xa4"}}', "does not fit"),
     ],
 )
-def test_what_mailgun_has_not_signed_is_refused(body: bytes, said: str) -> None:
+async def test_what_mailgun_has_not_signed_is_refused(body: bytes, said: str) -> None:
     with pytest.raises(BadSignature, match=said) as error:
-        MailgunEvents("key", lambda: NOW).read(Callback({}, "", body))
+        await MailgunEvents("key", lambda: NOW).read(Callback({}, "", body))
     assert error.value.provider == "mailgun"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nothing"])
-def test_what_is_no_call_of_mailgun_cannot_be_read(body: bytes) -> None:
+async def test_what_is_no_call_of_mailgun_cannot_be_read(body: bytes) -> None:
     with pytest.raises(UnreadableCallback):
-        MailgunEvents("key", lambda: NOW).read(Callback({}, "", body))
+        await MailgunEvents("key", lambda: NOW).read(Callback({}, "", body))
 
 
 @pytest.mark.parametrize("key", ["no base64!", "AAAA", "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="])
