@@ -95,7 +95,7 @@ class DuplicateJob(Refusal):
 
 
 class UnknownParents(Refusal):
-    """Raised when a job is to run after jobs that do not exist; parents have to be accepted first."""
+    """Raised when a job is to run after jobs that do not exist, or not any more; parents have to be accepted first."""
 
     code = "unknown-parent"
 

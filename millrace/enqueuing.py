@@ -71,7 +71,7 @@ class Enqueuing:
             DuplicateJob: another job has the unique key.
             BatchSealed: its batch takes no more jobs.
             UnknownBatch: its batch does not exist.
-            UnknownParent: one of the jobs of `after` does not exist.
+            UnknownParent: one of the jobs of `after` does not exist, or was removed.
             Unavailable: the job was not accepted.
             OutcomeUnknown: it may have been; repeating with the same `message_id` is safe.
         """

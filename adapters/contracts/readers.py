@@ -7,7 +7,7 @@ import asyncio
 from adapters.contracts.appends import name
 from domain.ports import Readers
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class ReadersContract:

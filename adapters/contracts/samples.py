@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from domain.live import Sample, Samples
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Ears:

@@ -10,7 +10,7 @@ import asyncpg
 from adapters.postgres.rows import Link
 from domain.batch import BatchCancelled, BatchSealed
 from domain.job import KIND
-from domain.job_events import Completed
+from domain.job_events import Cancelled, Completed, DeadLettered, Enqueued, Removed, Revived
 from domain.ports import Append, BatchClosed, KeyTaken, ParentsMissing, StreamName
 
 State = Literal["open", "completed", "failed"]
@@ -21,15 +21,18 @@ SELECT u.tenant, u.key, u.job_id
   JOIN unique_keys u ON u.tenant = k.tenant AND u.key = k.key
  WHERE u.expires_at IS NULL OR u.expires_at > clock_timestamp()
 """
-# What a job came to last; a job that does not exist has no row.
+# What a job came to last; one that does not exist, or not any more, has no row. Archiving relies on it that no job
+# comes after another whose removal every reader has passed already.
 STATES = """
 SELECT p.stream, e.event_type
   FROM unnest($1::text[]) AS p(stream)
  CROSS JOIN LATERAL (
        SELECT event_type FROM stored_events
         WHERE originator_id = p.stream
-          AND event_type IN ('job.enqueued', 'job.completed', 'job.dead_lettered', 'job.cancelled', 'job.revived')
+          AND event_type IN ('job.enqueued', 'job.completed', 'job.dead_lettered', 'job.cancelled', 'job.revived',
+                             'job.removed')
         ORDER BY originator_version DESC LIMIT 1) AS e
+ WHERE e.event_type <> 'job.removed'
 """
 BATCHES = "SELECT stream, is_sealed FROM batches WHERE stream = ANY ($1::text[])"
 ENDINGS: dict[str, State] = {"job.completed": "completed", "job.dead_lettered": "failed", "job.cancelled": "failed"}
@@ -98,13 +101,22 @@ class Bindings:
                 self._sealed[part.events[0].originator_id] = True
             if part.work is None or part.stream is None:
                 continue
-            if part.work.place is not None:
-                self._states[part.stream.text] = "open"
-                self._ended.discard(part.stream)
-            else:
-                done = any(isinstance(event, Completed) for event in part.events)
-                self._states[part.stream.text] = "completed" if done else "failed"
-                self._ended.add(part.stream)
+            for event in part.events:
+                match event:
+                    case Enqueued() | Revived():
+                        self._states[part.stream.text] = "open"
+                        self._ended.discard(part.stream)
+                    case Completed():
+                        self._states[part.stream.text] = "completed"
+                        self._ended.add(part.stream)
+                    case DeadLettered() | Cancelled():
+                        self._states[part.stream.text] = "failed"
+                        self._ended.add(part.stream)
+                    case Removed():
+                        self._states.pop(part.stream.text, None)
+                    case _:
+                        # Neither frees a key nor is waited for.
+                        continue
             if part.work.unique is not None:
                 self._holders[part.stream.tenant, part.work.unique.key] = part.stream
 

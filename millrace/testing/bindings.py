@@ -48,7 +48,7 @@ class Bindings:
             Refusal: the key is taken, a parent does not exist, or the batch takes no job.
         """
         parents = [Stream(KIND, stream.tenant, job_id) for job_id in command.after]
-        missing = [parent.id for parent in parents if parent not in self._log.states]
+        missing = [parent.id for parent in parents if self._is_missing(parent)]
         unique = command.unique
         if unique is not None and (holder := self._holder(stream, unique.key_of(command.name, command.data))):
             held, job = holder
@@ -68,6 +68,10 @@ class Bindings:
         if command.batch is not None:
             self.batches.check(stream.tenant, command.batch)
         return None
+
+    def _is_missing(self, parent: Stream) -> bool:
+        job = self._log.states.get(parent)
+        return not isinstance(job, JobState) or job.removed
 
     def revive(self, stream: Stream, job: JobState) -> None:
         """Raises:

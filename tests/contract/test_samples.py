@@ -81,7 +81,7 @@ async def test_a_sample_on_the_broker_says_that_it_is_transient_and_is_not_kept(
     carrier.start()
     try:
         await until(lambda: carrier.connected)
-        async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+        async with await aio_pika.connect(rabbitmq_url, timeout=60) as connection, connection.channel() as channel:
             queue = await channel.declare_queue(exclusive=True)
             await queue.bind(LIVE, live_key("acme", "progress.update", "upload-1"))
             carrier.emit(at(5, "upload-2"))

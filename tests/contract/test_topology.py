@@ -42,7 +42,7 @@ async def run(rabbitmq_url: str) -> AsyncIterator[Run]:
 
 
 async def forget(url: str) -> None:
-    async with await aio_pika.connect(url, timeout=5) as connection, connection.channel() as channel:
+    async with await aio_pika.connect(url, timeout=60) as connection, connection.channel() as channel:
         for queue in topology().queues:
             await channel.queue_delete(queue.name)
         for exchange in topology().exchanges:
@@ -65,7 +65,7 @@ async def test_what_is_missing_is_named_then_declared_and_declaring_again_change
 
 async def test_a_queue_with_other_settings_is_named_and_left_alone(run: Run, rabbitmq_url: str) -> None:
     assert run("apply").returncode == 0
-    async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+    async with await aio_pika.connect(rabbitmq_url, timeout=60) as connection, connection.channel() as channel:
         await channel.queue_delete(COMMANDS)
         await channel.declare_queue(COMMANDS, durable=True, arguments={"x-message-ttl": 5})
     different = run("check")

@@ -11,7 +11,7 @@ import pytest
 from adapters.contracts.work_queue import QueueBench, WorkQueueContract
 from domain.ports import EventStore, WorkQueue
 from infra.settings_jobs import Leases
-from tests.support.stores import migrated, storing
+from tests.support.stores import storing
 
 
 class Trusting:
@@ -38,7 +38,7 @@ class TestPostgresWorkQueue(WorkQueueContract):
     @pytest.fixture
     async def bench(self, fresh_database_url: str) -> AsyncIterator[QueueBench]:
         leases = Leases(duration=2.0, unconfirmed=0.5)
-        async with storing(await migrated(fresh_database_url), leases=leases) as storage:
+        async with storing(fresh_database_url, leases=leases) as storage:
             yield storage
 
     async def test_a_queue_that_believes_its_workers_is_caught(self, bench: QueueBench) -> None:

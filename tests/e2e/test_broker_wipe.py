@@ -59,7 +59,7 @@ async def consumed(url: str, queue: str, subjects: set[str], arguments: dict[str
         if subjects <= {event["subject"] for event in events}:
             there.set()
 
-    async with await aio_pika.connect(url, timeout=5) as connection:
+    async with await aio_pika.connect(url, timeout=60) as connection:
         await until(lambda: exists(connection, queue), BACK_SECONDS)
         async with connection.channel() as channel:
             await channel.set_qos(prefetch_count=50)

@@ -29,6 +29,9 @@ from tests.support.systems import asked, claimed, context, enqueued, history, re
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT = "SELECT count(*) FROM stored_events WHERE event_type = 'job.removed'"
+ALL_TOLD = """
+SELECT min(position) >= (SELECT max(notification_id) FROM stored_events WHERE event_type = 'job.removed') FROM readers
+"""
 OLD = -1.0  # seconds: whatever was removed is older
 
 
@@ -152,14 +155,25 @@ async def test_rows_that_an_interrupted_rebuild_has_made_of_lost_events_go(
 
 
 async def test_parents_stay_until_their_children_are_gone(running: System) -> None:
-    parent = await removed(running)
+    parent = await enqueued(running)
+    (grant,) = await claimed(running)
+    await reported(running, grant, result={"of": parent})
     child = await enqueued(running, after=parent)
+    await told(running, "job.remove", {"job_id": parent})
+    # From here on only the child keeps it.
+    assert await eventually(lambda: running.storage.pool.fetchval(ALL_TOLD), bool)
     assert await archiver(running).sweep() == Archived()
     (grant,) = await claimed(running)
     assert [told["result"] for told in grant["parents"]] == [{"of": parent}]
     await reported(running, grant)
     await told(running, "job.remove", {"job_id": child})
     assert (await swept(running, 2)).streams == 2
+
+
+async def test_nothing_comes_after_a_job_that_may_be_archived_any_moment(running: System) -> None:
+    parent = await removed(running)
+    assert await refused(running, "job.enqueue", {"name": "n", "after": parent}) == "unknown-parent"
+    await swept(running, 1)
 
 
 async def test_a_subscription_that_has_not_got_there_keeps_its_events(running: System) -> None:

@@ -112,7 +112,7 @@ async def client(service: Running) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def channel(service: Running, rabbitmq_url: str) -> AsyncIterator[AbstractChannel]:
-    async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+    async with await aio_pika.connect(rabbitmq_url, timeout=60) as connection, connection.channel() as channel:
         yield channel
 
 

@@ -103,7 +103,7 @@ async def test_a_held_claim_gets_a_job_that_is_enqueued_later_in_the_same_transa
     claiming = asyncio.create_task(claimed(running, wait=30))
     await eventually(lambda: stats(running), lambda found: found["workers"] == 1)
     job_id = await enqueued(running)
-    assert ids(await asyncio.wait_for(claiming, 5)) == [job_id]
+    assert ids(await asyncio.wait_for(claiming, 20)) == [job_id]
     times = await connection.fetch("SELECT xmin::text AS transaction FROM stored_events ORDER BY notification_id")
     assert len({row["transaction"] for row in times}) == 1
 
@@ -125,7 +125,7 @@ async def test_held_claims_in_one_process_share_what_becomes_ready(running: Syst
     claiming = [asyncio.create_task(claimed(running, worker=f"w-{n}", wait=30)) for n in range(5)]
     await eventually(lambda: stats(running), lambda found: found["workers"] == 5)
     await batch(running, "job.enqueue", [{"name": "transcribe"}] * 5)
-    grants = await asyncio.wait_for(asyncio.gather(*claiming), 5)
+    grants = await asyncio.wait_for(asyncio.gather(*claiming), 20)
     assert [len(granted) for granted in grants] == [1] * 5
     assert len({job_id for granted in grants for job_id in ids(granted)}) == 5
 
@@ -147,7 +147,7 @@ async def test_a_claim_held_in_another_process_is_woken(running: System, fresh_d
         claiming = asyncio.create_task(claimed(other, wait=30))
         await eventually(lambda: stats(running), lambda found: found["workers"] == 1)
         job_id = await enqueued(running)
-        assert ids(await asyncio.wait_for(claiming, 5)) == [job_id]
+        assert ids(await asyncio.wait_for(claiming, 20)) == [job_id]
 
 
 async def test_a_confirmed_attempt_whose_lease_lapses_is_lost_and_retried(
@@ -227,7 +227,7 @@ async def test_a_delayed_job_becomes_ready_by_the_database_s_clock(
     assert await claimed(running) == []
     claiming = asyncio.create_task(claimed(running, wait=30))
     await connection.execute("UPDATE waiting SET due_at = clock_timestamp()")
-    assert ids(await asyncio.wait_for(claiming, 5)) == [job_id]
+    assert ids(await asyncio.wait_for(claiming, 20)) == [job_id]
 
 
 async def test_a_due_time_in_the_past_is_now(running: System) -> None:
@@ -267,7 +267,7 @@ async def test_claims_that_race_cancels_leave_each_job_in_one_place(
 ) -> None:
     made = await batch(running, "job.enqueue", [{"name": "transcribe"}] * 150)
     jobs = [str(answer.result["job_id"]) for answer in made if isinstance(answer, Accepted)]
-    async with system(fresh_database_url) as other, asyncio.timeout(30):
+    async with system(fresh_database_url) as other, asyncio.timeout(60):
         cancelling = [
             side.gateway.execute("job.cancel", {"job_id": job_id}, context())
             for job_id, side in zip(jobs, [running, other] * 75, strict=True)

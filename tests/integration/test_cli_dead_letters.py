@@ -40,7 +40,7 @@ class Cli:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             output, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
         return [json.loads(line) for line in output.splitlines()]

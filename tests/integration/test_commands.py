@@ -263,7 +263,7 @@ async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_b
 
         await eventually(works, seconds=10)
         later = await enqueued(running, queue="later")
-        (grant,) = await asyncio.wait_for(held, 10)
+        (grant,) = await asyncio.wait_for(held, 30)
         assert grant["job_id"] == later
 
 

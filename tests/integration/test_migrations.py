@@ -32,6 +32,11 @@ SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
 
 
 @pytest.fixture
+def fresh_database_url(empty_database_url: str) -> str:
+    return empty_database_url
+
+
+@pytest.fixture
 async def connection(fresh_database_url: str) -> AsyncIterator[Connection]:
     connection = await Database(fresh_database_url).connect()
     yield connection

@@ -24,7 +24,7 @@ from tests.support.channels import Recorder
 from tests.support.eventually import eventually
 from tests.support.service import running_service
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 ADDRESS = "one@example.org"
 
 

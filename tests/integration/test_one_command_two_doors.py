@@ -27,7 +27,7 @@ async def service(fresh_database_url: str, rabbitmq_url: str) -> AsyncIterator[R
 
 @pytest.fixture
 async def caller(rabbitmq_url: str, service: Running) -> AsyncIterator[Caller]:
-    async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+    async with await aio_pika.connect(rabbitmq_url, timeout=60) as connection, connection.channel() as channel:
         yield await Caller.on(channel)
 
 
@@ -86,7 +86,7 @@ async def test_without_http_the_client_does_everything_over_amqp(fresh_database_
 
         worker = Worker(app)
         working = asyncio.create_task(worker.run(signals=False))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await worker.started.wait()
             job = await double.enqueue(21)
             assert await app.jobs.result(job.id, timeout=10) == 42

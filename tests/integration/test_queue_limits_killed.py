@@ -50,11 +50,11 @@ async def test_counters_agree_with_the_rows_after_processes_were_killed(fresh_da
                     cwd=ROOT, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
                 )  # fmt: skip
                 assert process.stdout is not None
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while b"up" not in await process.stdout.readline():
                         pass
                 before = await connection.fetchval("SELECT head FROM store")
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     # A moment in the middle of its work: told by the log, drawn by chance.
                     goal = before + draw.randrange(20, 200)
                     while await connection.fetchval("SELECT head FROM store") < goal:

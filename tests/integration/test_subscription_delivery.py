@@ -173,7 +173,7 @@ async def test_progress_is_acknowledged_within_seconds_and_then_nothing_more_is_
         last = Token.parse(orders["events"][-1]["position"]).position
         before = await eventually(lambda: acknowledged(application), lambda at: at >= last, 5.0)
         # Its own acknowledgements are all that happens now; two more seconds would show them feeding one another.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             quiet = await application.client.query(
                 "log.read", {"after": "head", "pattern": "subscription.#", "wait": 2.5}, hold=2.5
             )
@@ -190,7 +190,7 @@ async def test_leases_and_renewals_do_not_go_through_the_queue_of_commands(servi
         assert (await application.client.execute("job.renew", job)).result["lost"] == job["attempts"]
         application.run()
         seen = set()
-        async with asyncio.timeout(10), watched.iterator() as messages:
+        async with asyncio.timeout(60), watched.iterator() as messages:
             async for message in messages:
                 await message.ack()
                 assert message.delivery_mode is aio_pika.DeliveryMode.NOT_PERSISTENT

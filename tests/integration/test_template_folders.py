@@ -9,7 +9,7 @@ from tests.support.channels import Recorder
 from tests.support.eventually import eventually
 from tests.support.running import running
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 async def test_a_notification_says_what_a_file_says_until_a_stored_template_goes_before_it(

@@ -20,7 +20,7 @@ from tests.support.running import listening
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = re.compile(rb'"port": (\d+)')
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 STOP_SECONDS = 5.0
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SHOW = "from infra.tracing import tracer_provider; print(tracer_provider() is not None)"

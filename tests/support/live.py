@@ -10,7 +10,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class LiveClient:

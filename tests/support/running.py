@@ -25,7 +25,7 @@ from infra.channel_callbacks import build_callbacks
 from infra.health import SystemHealth
 from infra.settings import Settings
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from infra.bootstrap import System, build
 from infra.health import SystemHealth
 from infra.settings import Settings
 
-READY_SECONDS = 10.0
+READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from infra.bootstrap import System, build
 from infra.composition import ROLES, Role
 from infra.settings import Settings
 from millrace.contracts.wire import Accepted, Batch, Context, Refused
+from tests.support.eventually import eventually
 
 TENANT = "acme"
 _numbers = itertools.count(1)
@@ -25,7 +26,7 @@ async def system(
     *,
     reactions: Sequence[Reaction] = (),
     lease: float = 30.0,
-    unconfirmed: float = 5.0,
+    unconfirmed: float = 60.0,
     queues: dict[str, Any] | None = None,
     tenants: dict[str, Any] | None = None,
     names: dict[str, Any] | None = None,
@@ -61,16 +62,35 @@ def context(message_id: str | None = None, **given: Any) -> Context:
     return Context(given.pop("tenant", TENANT), message_id or f"m-{next(_numbers)}", **given)
 
 
+Reply = Accepted | Refused | Batch
+
+
+async def repeated(ask: Callable[[], Awaitable[Reply]]) -> Reply:
+    """The answer to what is asked again, with the same id, while the service is `unavailable`, as clients do it."""
+
+    def unavailable(reply: Reply) -> bool:
+        if isinstance(reply, Batch):
+            return any(unavailable(item) for item in reply.items)
+        return isinstance(reply, Refused) and reply.problem.code == "unavailable"
+
+    return await eventually(ask, lambda reply: not unavailable(reply))
+
+
+async def executed(system: System, command: str, body: object, context: Context) -> Reply:
+    """The answer to a command, whatever it is."""
+    return await repeated(lambda: system.gateway.execute(command, body, context))
+
+
 async def told(system: System, command: str, body: object, message_id: str | None = None, **given: Any) -> Accepted:
     """The answer to a command that is accepted."""
-    reply = await system.gateway.execute(command, body, context(message_id, **given))
+    reply = await executed(system, command, body, context(message_id, **given))
     assert isinstance(reply, Accepted), reply
     return reply
 
 
 async def refused(system: System, command: str, body: object, message_id: str | None = None, **given: Any) -> str:
     """The code of the problem that a command is answered with."""
-    reply = await system.gateway.execute(command, body, context(message_id, **given))
+    reply = await executed(system, command, body, context(message_id, **given))
     assert isinstance(reply, Refused), reply
     return reply.problem.code
 
@@ -78,14 +98,14 @@ async def refused(system: System, command: str, body: object, message_id: str | 
 async def batch(
     system: System, command: str, bodies: list[Any], message_id: str | None = None
 ) -> list[Accepted | Refused]:
-    reply = await system.gateway.execute(command, bodies, context(message_id))
+    reply = await executed(system, command, bodies, context(message_id))
     assert isinstance(reply, Batch), reply
     return reply.items
 
 
 async def asked(system: System, query: str, body: object, min_position: str | None = None) -> dict[str, Any]:
     """The answer to a query that is answered."""
-    reply = await system.gateway.query(query, body, context(), min_position)
+    reply = await repeated(lambda: system.gateway.query(query, body, context(), min_position))
     assert isinstance(reply, Accepted), reply
     return reply.result
 

@@ -80,7 +80,7 @@ class WireService:
     async def until(self, condition: Any) -> None:
         """Waits until a condition on this object holds."""
         async with self.changed:
-            await asyncio.wait_for(self.changed.wait_for(lambda: condition(self)), 10)
+            await asyncio.wait_for(self.changed.wait_for(lambda: condition(self)), 30)
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self.jobs[job_id]

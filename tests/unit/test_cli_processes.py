@@ -31,7 +31,7 @@ async def test_a_child_ends_when_its_parent_is_killed() -> None:
         asyncio.get_running_loop().add_reader(descriptor, ended.set)
         parent.kill()
         await parent.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await ended.wait()
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)

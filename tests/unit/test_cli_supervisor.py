@@ -83,7 +83,7 @@ async def supervised(folder: Path, mode: str, worker: str = "") -> AsyncIterator
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             yield process
     finally:
         if process.returncode is None:

@@ -65,9 +65,9 @@ async def test_a_head_and_its_body_go_out_in_one(ends: tuple[Counted, Peer]) -> 
     writing.write(b"head ")
     writing.write(b"body")
     assert counted.writes == []
-    assert await asyncio.wait_for(peer.received.get(), 10) == b"head body"
+    assert await asyncio.wait_for(peer.received.get(), 30) == b"head body"
     writing.write(b"next")
-    assert await asyncio.wait_for(peer.received.get(), 10) == b"next"
+    assert await asyncio.wait_for(peer.received.get(), 30) == b"next"
     assert counted.writes == [b"head body", b"next"]
 
 

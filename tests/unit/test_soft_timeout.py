@@ -16,7 +16,7 @@ async def limited(work: Any) -> Any:
 
 
 async def begun(task: asyncio.Task[Any], started: asyncio.Event) -> asyncio.Task[Any]:
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), 30)
     return task
 
 

@@ -14,7 +14,7 @@ from millrace.testing import MillraceTest
 from millrace.testing.contracts.eventually import eventually
 
 T = TypeVar("T")
-DEADLINE = 15.0  # seconds within which something that was asked for has happened
+DEADLINE = 60.0  # seconds within which something that was asked for has happened
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,10 @@ class IdentityContract:
     async def test_parents_must_exist(self, bench: Bench) -> None:
         with pytest.raises(UnknownParent, match="made-up"):
             await bench.app.jobs.enqueue("n", after="made-up")
+        parent = await bench.app.jobs.enqueue("n")
+        await bench.app.jobs.remove(parent.id)
+        with pytest.raises(UnknownParent, match=parent.id):
+            await bench.app.jobs.enqueue("n", after=parent.id)
 
     @pytest.mark.parametrize(
         ("policy", "status"),

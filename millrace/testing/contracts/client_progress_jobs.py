@@ -281,7 +281,7 @@ class JobProgressContract:
         await tracker.update("a", 100, "x")
         await tracker.update("a", 10, "y")
         await tracker.complete("a", "fine")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await done.wait()
         recorded = [each.progress for each in told]
         assert (recorded[0], recorded[-1], recorded) == (0, 100, sorted(recorded))

@@ -10,7 +10,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.01
 
 
-async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object] = bool, seconds: float = 10.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object] = bool, seconds: float = 60.0) -> T:
     """What `look` finds as soon as `holds` accepts it; fails with the last finding once `seconds` are over."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds

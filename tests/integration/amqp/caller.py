@@ -10,7 +10,7 @@ from uuid import uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-ANSWER_WITHIN = 10.0
+ANSWER_WITHIN = 60.0
 
 
 class Caller:

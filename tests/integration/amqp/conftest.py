@@ -25,10 +25,10 @@ def broker_url(rabbitmq_url: str) -> str:
 @pytest.fixture
 async def connection(broker_url: str) -> AsyncIterator[AbstractConnection]:
     """One to a broker without our topology, which is left so: whoever comes next may start a service on it."""
-    async with await aio_pika.connect(broker_url, timeout=5) as connection:
+    async with await aio_pika.connect(broker_url, timeout=60) as connection:
         await remove_topology(connection)
         yield connection
-    async with await aio_pika.connect(broker_url, timeout=5) as connection:
+    async with await aio_pika.connect(broker_url, timeout=60) as connection:
         await remove_topology(connection)
 
 

@@ -216,7 +216,7 @@ async def test_running_it_keeps_up_with_the_log(
     running = asyncio.create_task(feeder.run())
     for position in range(1, 4):
         source.append(1)
-        assert await asyncio.wait_for(arrived.get(), 5) == f"e-{position}"
+        assert await asyncio.wait_for(arrived.get(), 30) == f"e-{position}"
     running.cancel()
     await asyncio.wait({running})
 

@@ -44,7 +44,7 @@ async def test_a_batch_arrives_whole_in_order_with_its_properties(
     await publisher.publish(events(2_000))
     arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
     await queue.consume(arrived.put, no_ack=True)
-    messages = [await asyncio.wait_for(arrived.get(), 5) for _ in range(2_000)]
+    messages = [await asyncio.wait_for(arrived.get(), 30) for _ in range(2_000)]
     assert [message.message_id for message in messages] == [f"event-{index}" for index in range(2_000)]
     first = messages[0]
     assert (first.content_type, first.type) == ("application/cloudevents+json", "millrace.job.completed.v1")

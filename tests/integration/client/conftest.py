@@ -20,7 +20,7 @@ async def service() -> WireService:
 
 @pytest.fixture
 async def app(service: WireService) -> AsyncIterator[Millrace]:
-    async with serving(service) as url, Millrace(url, timeout=5.0) as app:
+    async with serving(service) as url, Millrace(url, timeout=30.0) as app:
         yield app
 
 

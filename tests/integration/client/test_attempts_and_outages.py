@@ -49,6 +49,6 @@ async def test_a_refused_checkpoint_ends_the_attempt_without_a_report(
 
     async with working():
         job = await app.jobs.enqueue("scan")
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), 30)
     assert told == ["lost"]
     assert service.job(job.id)["reports"] == []

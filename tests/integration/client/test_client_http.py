@@ -158,7 +158,7 @@ async def test_the_blocking_twin_has_the_same_methods(app: Millrace, service: Wi
 
 async def test_waiting_for_many_results_reads_the_log_once(app: Millrace, service: WireService) -> None:
     jobs = await app.jobs.enqueue_many({"name": "send"} for _ in range(3))
-    waiting = [asyncio.create_task(app.jobs.result(job.id, timeout=5)) for job in jobs]
+    waiting = [asyncio.create_task(app.jobs.result(job.id, timeout=30)) for job in jobs]
     claimed = await app.execute("job.claim", {"worker": "w", "slots": 3})
     for number, grant in enumerate(claimed.result["grants"]):
         report = {"job_id": grant["job_id"], "attempt": 1, "outcome": "completed", "result": number}

@@ -49,7 +49,7 @@ async def test_a_worker_that_outgrows_its_limit_ends_after_what_it_runs() -> Non
     async def second() -> None: ...
 
     jobs = [await app.jobs.enqueue(name) for name in ("first", "second")]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await worker.run(signals=False)
     done, waiting = [await app.jobs.get(job.id) for job in jobs]
     assert done is not None

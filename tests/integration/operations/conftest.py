@@ -31,7 +31,7 @@ async def service(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bench(service: Running, rabbitmq_url: str) -> AsyncIterator[Bench]:
-    async with await aio_pika.connect(rabbitmq_url, timeout=5) as connection, connection.channel() as channel:
+    async with await aio_pika.connect(rabbitmq_url, timeout=60) as connection, connection.channel() as channel:
         caller = await Caller.on(channel)
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind("millrace.events", routing_key="every.#")

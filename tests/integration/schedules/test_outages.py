@@ -18,12 +18,11 @@ from tests.support.schedules import (
     schedule,
     times,
 )
-from tests.support.stores import migrated
 from tests.support.systems import claimed, reported, system, told
 
 
 async def test_skip_drops_what_an_outage_made_late(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     first = await minutes_ago(dsn, 7)
     await due_since(dsn, "s", first, missed="skip", grace=0.0)
     async with system(dsn) as running:
@@ -35,7 +34,7 @@ async def test_skip_drops_what_an_outage_made_late(fresh_database_url: str) -> N
 
 
 async def test_one_makes_up_for_an_outage_with_the_newest_run(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     first = await minutes_ago(dsn, 7)
     await due_since(dsn, "s", first, missed="one")
     async with system(dsn) as running:
@@ -47,7 +46,7 @@ async def test_one_makes_up_for_an_outage_with_the_newest_run(fresh_database_url
 
 
 async def test_all_makes_up_for_an_outage_with_every_run(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     first = await minutes_ago(dsn, 7)
     await due_since(dsn, "s", first, missed="all")
     async with processes(dsn, 2) as running:
@@ -57,7 +56,7 @@ async def test_all_makes_up_for_an_outage_with_every_run(fresh_database_url: str
 
 
 async def test_all_is_bounded_and_says_what_it_leaves_out(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     first = await minutes_ago(dsn, 60 * 24 * 365)
     await due_since(dsn, "s", first, missed="all", catch_up=3)
     async with system(dsn) as running:
@@ -68,7 +67,7 @@ async def test_all_is_bounded_and_says_what_it_leaves_out(fresh_database_url: st
 
 
 async def test_queued_runs_of_an_outage_follow_one_another(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     first = await minutes_ago(dsn, 2)
     await due_since(dsn, "s", first, missed="all", overlap="queue", ends_at=first + 2 * MINUTE)
     async with system(dsn) as running:

@@ -64,7 +64,7 @@ async def test_a_log_from_before_schedules_is_not_reacted_to(
 
 
 async def test_a_job_is_linked_to_its_run_and_keeps_tenant_and_company(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     await due_since(dsn, "s", await minutes_ago(dsn, 0))
     async with system(dsn) as running:
         [job_id, *_] = await eventually(lambda: enqueued_jobs(running))
@@ -75,7 +75,7 @@ async def test_a_job_is_linked_to_its_run_and_keeps_tenant_and_company(fresh_dat
 
 
 async def test_jobs_get_the_defaults_that_hold_when_they_are_started(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     await due_since(dsn, "s", await minutes_ago(dsn, 0), job={"name": "tick", "queue": "high_priority"})
     settings = Settings.model_validate({"modules": {"jobs": {"defaults": {"max_attempts": 9, "timeout": 7}}}})
     running = await build(settings, dsn)

@@ -20,7 +20,7 @@ from tests.support.schedules import (
     stream,
     times,
 )
-from tests.support.stores import migrated, storing
+from tests.support.stores import storing
 from tests.support.systems import TENANT, told
 
 
@@ -42,7 +42,7 @@ async def test_several_schedulers_start_each_run_once_and_miss_none(fresh_databa
 
 
 async def test_a_thousand_schedules_that_are_due_at_once_start_one_job_each(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     first = await minutes_ago(dsn, 1)
     names = [f"s-{number}" for number in range(1_000)]
     appends = []
@@ -65,7 +65,7 @@ async def test_a_thousand_schedules_that_are_due_at_once_start_one_job_each(fres
 
 
 async def test_what_is_due_is_found_by_an_index(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(

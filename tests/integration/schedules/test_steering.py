@@ -12,7 +12,7 @@ from infra.maintenance import rebuild_read_model
 from infra.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.schedules import due_since, minutes_ago, of_type, schedule, stream
-from tests.support.stores import migrated, storing
+from tests.support.stores import storing
 from tests.support.systems import asked, claimed, context, enqueued, reported, system, told
 
 
@@ -43,7 +43,7 @@ async def test_the_zone_of_the_service_is_what_its_settings_say(fresh_database_u
 
 
 async def test_a_service_without_scheduler_starts_no_runs(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     await due_since(dsn, "s", await minutes_ago(dsn, 1))
     settings = Settings.model_validate({"modules": {"jobs": {"scheduler": {"enabled": False}}}})
     running = await build(settings, dsn)
@@ -59,7 +59,7 @@ async def test_a_service_without_scheduler_starts_no_runs(fresh_database_url: st
 
 
 async def test_a_long_stream_is_read_from_a_snapshot(fresh_database_url: str) -> None:
-    dsn = await migrated(fresh_database_url)
+    dsn = fresh_database_url
     await due_since(dsn, "s", await minutes_ago(dsn, 300), missed="all", catch_up=250)
     async with system(dsn) as running:
         await eventually(lambda: of_type(running, "s", "fired"), lambda runs: len(runs) >= 250)

@@ -14,8 +14,9 @@ import pytest
 
 from infra.embedded_postgres import DATABASE, EmbeddedPostgres
 from infra.storage import Storage
-from tests.conftest import Databases
 from tests.support.stores import migrated, storing
+
+TEMPLATE = "migrated"
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,9 @@ def embedded_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="millrace-store-") as folder:
         server = EmbeddedPostgres(Path(folder) / "data")
         try:
-            yield asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+            dsn = asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+            asyncio.run_coroutine_threadsafe(made_template(dsn), loop).result()
+            yield dsn
         finally:
             asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
@@ -35,23 +38,27 @@ def embedded_server() -> Iterator[str]:
             loop.close()
 
 
+async def made_template(server: str) -> None:
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    finally:
+        await connection.close()
+    await migrated(server.replace(f"/{DATABASE}?", f"/{TEMPLATE}?"))
+
+
 @pytest.fixture(params=["server", "embedded"])
 async def dsn(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """An empty, migrated database."""
     if request.param == "server":
-        databases: Databases = request.getfixturevalue("databases")
-        url = databases.create()
-        try:
-            yield await migrated(url)
-        finally:
-            databases.drop(url)
+        yield request.getfixturevalue("fresh_database_url")
         return
     server: str = request.getfixturevalue("embedded_server")
     database = f"test_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(f"CREATE DATABASE {database}")
-        yield await migrated(server.replace(f"/{DATABASE}?", f"/{database}?"))
+        await connection.execute(f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}")
+        yield server.replace(f"/{DATABASE}?", f"/{database}?")
         await connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
     finally:
         await connection.close()

@@ -54,7 +54,7 @@ async def test_a_reader_of_four_writers_sees_every_event_once_in_order(dsn: str,
 
         await asyncio.gather(*(one(f"w{number}-{stream}") for stream in range(STREAMS)))
 
-    async with AsyncExitStack() as stack, asyncio.timeout(30):
+    async with AsyncExitStack() as stack, asyncio.timeout(60):
         writers = [await stack.enter_async_context(storing(dsn)) for _ in range(WRITERS)]
         reading = asyncio.create_task(tail(storage, WRITERS * STREAMS * EVENTS))
         await asyncio.gather(*(write(writer, number) for number, writer in enumerate(writers)))

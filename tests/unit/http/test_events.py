@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 from tests.unit.http.memory_gateway import MemoryGateway
 
 CONTEXT = Context(tenant="default", message_id="m")
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 def feed(hub: Hub, after: str, pattern: str = "#") -> LiveFeed:

@@ -32,7 +32,7 @@ class Running:
         """Seconds until the server has ended."""
         began = time.monotonic()
         self.shutdown.set()
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 30)
         return time.monotonic() - began
 
 
@@ -114,7 +114,7 @@ async def test_a_claim_of_a_client_that_left_is_withdrawn(running: Running, gate
         )
         await gateway.held.wait()
         claim.cancel()
-        await asyncio.wait_for(gateway.canceled.wait(), 5)
+        await asyncio.wait_for(gateway.canceled.wait(), 30)
 
 
 async def test_a_claim_that_is_waited_for_is_answered(running: Running) -> None:
@@ -133,7 +133,7 @@ async def test_a_command_goes_on_after_its_client_left(running: Running, gateway
     await writer.drain()
     writer.close()
     async with gateway.changed:
-        await asyncio.wait_for(gateway.changed.wait_for(lambda: bool(gateway.events)), 5)
+        await asyncio.wait_for(gateway.changed.wait_for(lambda: bool(gateway.events)), 30)
     assert len(gateway.jobs) == 1
 
 
@@ -143,7 +143,7 @@ async def test_an_oversized_chunked_body_is_refused_on_the_wire(running: Running
         b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n" + (b"400\r\n" + b" " * 1_024 + b"\r\n") * 8
     )
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     assert head.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in head.lower()
     writer.close()
@@ -171,7 +171,7 @@ async def test_an_answer_is_sent_at_once_and_waits_for_no_acknowledgement_of_its
     [listener] = listen("127.0.0.1", 0)
     async with await asyncio.start_server(accept, sock=listener) as server:
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        assert await asyncio.wait_for(delayed, 5) == 1
+        assert await asyncio.wait_for(delayed, 30) == 1
         writer.close()
         await writer.wait_closed()
 
@@ -183,7 +183,7 @@ async def answered(port: int, *parts: bytes) -> bytes:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), 30)
     except ConnectionResetError:
         return b""
     finally:
