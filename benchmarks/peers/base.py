@@ -19,9 +19,10 @@ CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "100"))
 class Peer(ABC):
     """One system."""
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027 - some peers leave nothing behind
         """Leaves no job and no trace of one; makes what must be there first."""
 
+    @abstractmethod
     def connect(self) -> None:
         """Gets the enqueuing side ready."""
 
@@ -33,7 +34,7 @@ class Peer(ABC):
     def enqueue_one(self, number: int) -> Any:
         """Puts one job into the queue; returns what `Observed.is_recorded` knows it by."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - some peers keep nothing open
         """Gives up what `connect` made."""
 
     @abstractmethod

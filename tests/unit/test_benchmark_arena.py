@@ -10,10 +10,8 @@ import pytest
 
 from benchmarks.arena import end
 
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
-)
 GENTLE = "import time; print('ready', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {GENTLE}"
 
 
 @pytest.mark.timeout(60)
