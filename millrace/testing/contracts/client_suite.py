@@ -25,6 +25,7 @@ from millrace.testing.contracts.client_notification_hooks import NotificationHoo
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
+from millrace.testing.contracts.client_progress_ends import ProgressEndsContract
 from millrace.testing.contracts.client_progress_hooks import ProgressHooksContract
 from millrace.testing.contracts.client_progress_jobs import JobProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
@@ -59,6 +60,7 @@ class ClientSuite(
     AffinityContract,
     CircuitsContract,
     ProgressContract,
+    ProgressEndsContract,
     JobProgressContract,
     ProgressHooksContract,
     ReadingContract,
