@@ -22,7 +22,8 @@ RESERVED_PREFIX = "millrace."
 DELIVERY_LIMIT = 100
 CALL_TTL = 60.0
 CLAIM_TTL = 60.0
-QUERY_TTL = 10.0
+# As long as a question may be held, and a moment to answer it: one whose process dies is still worth asking.
+QUERY_TTL = 70.0
 GIGABYTE = 1_000_000_000
 # The first version, which 3.x takes where none is named, may not recover its index after a power cut, and then neither
 # serves the queue nor lets it be declared anew. 4.3 knows the second only.
