@@ -22,6 +22,7 @@ from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
 from millrace.testing.contracts.client_notification_hooks import NotificationHooksContract
+from millrace.testing.contracts.client_notification_inbox import NotificationInboxContract
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
@@ -68,6 +69,7 @@ class ClientSuite(
     EventsContract,
     SchedulesContract,
     NotificationsContract,
+    NotificationInboxContract,
     NotificationHooksContract,
     TemplatesContract,
     SerializersContract,
