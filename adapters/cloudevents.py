@@ -1,4 +1,4 @@
-"""The one place that turns recorded events into CloudEvents."""
+"""The one place that turns recorded events, and samples, into CloudEvents."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from domain.aggregate import Unreadable
 from domain.archive import StreamArchived
 from domain.event import Published
+from domain.live import Sample
 from domain.ports import Outgoing, RecordedEvent
 from millrace.contracts.wire import Token
 
@@ -54,6 +55,23 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
     if meta.traceparent is not None:
         made["traceparent"] = meta.traceparent
     return made
+
+
+def transient_event(sample: Sample) -> dict[str, Any]:
+    """A sample as `cloud_event` has events; it says that it is transient, and has neither position nor version."""
+    return {
+        "specversion": "1.0",
+        "id": sample.id,
+        "source": f"/millrace/{sample.type.partition('.')[0]}",
+        "type": f"millrace.{sample.type}.v1",
+        "subject": sample.subject,
+        "time": sample.at,
+        "datacontenttype": "application/json",
+        "data": dict(sample.data),
+        "eventtype": sample.type,
+        "tenant": sample.tenant,
+        "transient": True,
+    }
 
 
 def outgoing(recorded: RecordedEvent, epoch: str) -> Outgoing:

@@ -31,6 +31,18 @@ class StepFailed(Exception):
     """Raised when a process of a peer ended without a result or did not end; its log says why."""
 
 
+class NotEnded(Exception):
+    """Raised when a process is there although it was killed: the kernel has not let go of it.
+
+    Attributes:
+        pid: of the process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"process {pid} is there although it was killed; ps -o wchan -p {pid} says what it waits for")
+        self.pid = pid
+
+
 @dataclass(slots=True)
 class Contender:
     """A peer and the interpreter that it runs in."""
@@ -182,16 +194,22 @@ def free_port() -> int:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process of ours and its session: asked first, killed if it has not within a few seconds."""
+    """Ends a process of ours and its session: asked first, killed if it has not within a few seconds.
+
+    Raises:
+        NotEnded: it is there even so.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:
-            break
+            # It leads no group, or it has ended; then this does nothing.
+            process.send_signal(number)
         try:
             process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-    process.wait()
     if process.stdout is not None:
         process.stdout.close()
+    if process.poll() is None:
+        raise NotEnded(process.pid)

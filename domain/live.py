@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 
@@ -13,12 +14,16 @@ class Sample(NamedTuple):
         type: as an event's, such as `progress.update`.
         subject: id of the aggregate that it is about.
         data: what is shown; values that JSON can carry.
+        id: of what was observed: whoever sees it twice, or in two processes, sees the same id.
+        at: when it was observed.
     """
 
     tenant: str
     type: str
     subject: str
     data: Mapping[str, Any]
+    id: str
+    at: datetime
 
     @property
     def key(self) -> tuple[str, str, str]:

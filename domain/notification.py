@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from domain.aggregate import Aggregate
-from domain.errors import NoSuchNotification, NothingToCancel, NotInInbox, NotSent
+from domain.notification_errors import NoSuchNotification, NothingToCancel, NotInInbox, NotSent
 from domain.notification_events import (
     CONTENT,
     IN_APP,

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, ClassVar, Self, TypeAlias
 
 from domain.aggregate import Aggregate
-from domain.errors import (
+from domain.progress_children import counts_of
+from domain.progress_errors import (
     ComputedFromChildren,
     NoStages,
     NoSuchProgress,
@@ -15,7 +16,6 @@ from domain.errors import (
     ProgressExists,
     UnknownStage,
 )
-from domain.progress_children import counts_of
 from domain.progress_events import (
     Cancelled,
     Checkpointed,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from domain.errors import TooManyChildren
+from domain.progress_errors import TooManyChildren
 from domain.progress_events import ChildReported, Completed, Failed, Resumed
 from domain.progress_stages import WHOLE, tidy
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from domain.aggregate import Aggregate, Event
-from domain.errors import NoSuchTemplate
+from domain.notification_errors import NoSuchTemplate
 
 KIND = "template"
 Locales = dict[str, dict[str, Any]]

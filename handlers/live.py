@@ -48,10 +48,14 @@ class Hub:
         read: answers the query `log.read`.
         following: the events after a position, once there are any or about a second has passed.
         samples: are listened to while anybody follows anything.
+        describe: makes a CloudEvent of a sample.
     """
 
-    def __init__(self, read: Read, following: Next, samples: Samples, epoch: str) -> None:
-        self._read, self._following, self._samples, self._epoch = read, following, samples, epoch
+    def __init__(
+        self, read: Read, following: Next, samples: Samples, describe: Callable[[Sample], dict[str, Any]], epoch: str
+    ) -> None:
+        self._read, self._following, self._epoch = read, following, epoch
+        self._samples, self._describe = samples, describe
         self._position = 0
         self._topics = Topics()
         self._open: dict[Feed, None] = {}
@@ -137,7 +141,7 @@ class Hub:
 
     def _hear(self, sample: Sample) -> None:
         """Passes a sample on to those who are at the end of the log."""
-        self._hand_out(LiveEvent(sample.tenant, sample.type, sample.subject, 0, lambda: _described(sample)))
+        self._hand_out(LiveEvent(sample.tenant, sample.type, sample.subject, 0, lambda: self._describe(sample)))
 
     def _hand_out(self, event: LiveEvent) -> None:
         for topic, listeners in self._topics.wanted(event):
@@ -154,16 +158,6 @@ class Hub:
     async def _tick(self) -> None:
         for feed in list(self._open):
             feed.tick()
-
-
-def _described(sample: Sample) -> dict[str, Any]:
-    return {
-        "tenant": sample.tenant,
-        "eventtype": sample.type,
-        "subject": sample.subject,
-        "transient": True,
-        "data": dict(sample.data),
-    }
 
 
 def live_event(recorded: RecordedEvent, describe: Callable[[RecordedEvent], dict[str, Any]]) -> LiveEvent:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Literal, assert_never
 
 from domain.aggregate import Aggregate
-from domain.errors import TemplateUnfilled, UnknownTemplate
 from domain.notification import KIND, Notification
+from domain.notification_errors import TemplateUnfilled, UnknownTemplate
 from domain.ports import StreamName
 from domain.template import KIND as TEMPLATE
 from domain.template import Template

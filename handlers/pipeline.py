@@ -11,15 +11,7 @@ import structlog
 from pydantic_core import from_json
 
 from domain.aggregate import Aggregate, Event
-from domain.errors import (
-    BatchIsSealed,
-    DuplicateJob,
-    ProgressRing,
-    TooManyWholes,
-    UnknownBatch,
-    UnknownParents,
-    UnreadableHistory,
-)
+from domain.errors import BatchIsSealed, DuplicateJob, UnknownBatch, UnknownParents, UnreadableHistory
 from domain.ports import (
     Append,
     Appended,
@@ -40,6 +32,7 @@ from domain.ports import (
     Work,
 )
 from domain.progress_children import MOST_WHOLES
+from domain.progress_errors import ProgressRing, TooManyWholes
 from handlers.aggregates import Aggregates, Held
 from handlers.decisions import Decisions, token
 from handlers.pipeline_items import Answer, InFlight, Item, OvertakenCopy, item_of, next_round, verified

@@ -18,7 +18,7 @@ from domain.progress_samples import Reached, Window, weigh
 from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from millrace.contracts.progress import UpdateProgress, shown
-from millrace.contracts.wire import Accepted, Context, Refused
+from millrace.contracts.wire import Accepted, Context, Refused, derived_id
 
 RECORD = "progress.record"
 TYPE = "progress.update"
@@ -52,7 +52,7 @@ class ProgressSamples:
             reached = progress.reach(command.progress, command.stage)
         except Refusal:
             return None
-        if weigh(progress, reached, now, self._window) == "recorded":
+        if (command.record and reached.news) or weigh(progress, reached, now, self._window) == "recorded":
             self._held.pop((context.tenant, command.progress_id), None)
             return None
         if reached.news and not self._hold(progress, reached, command, context, now):
@@ -114,8 +114,13 @@ class ProgressSamples:
             "rate": progress.rate_at(reached.progress, now),
             "seq": command.seq,
         }
-        self._samples.emit(Sample(context.tenant, TYPE, command.progress_id, data))
+        self._samples.emit(Sample(context.tenant, TYPE, command.progress_id, data, sample_id(context), now))
         return True
+
+
+def sample_id(context: Context) -> str:
+    """The id of the sample that a command is, the same wherever and however often the command arrives."""
+    return derived_id(context.tenant, context.message_id, context.principal)
 
 
 def _told(progress: Progress, command: UpdateProgress, now: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from domain.errors import TemplateUnfilled, UnknownTemplate
+from domain.notification_errors import TemplateUnfilled, UnknownTemplate
 from domain.template import KIND, Locales, Template
 from handlers.routes import CommandRoute, Decided, Moment
 from millrace.contracts import template as contract

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.amqp import asyncapi
+from adapters.cloudevents import transient_event
 from adapters.http.access import Access
 from adapters.http.answers import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.app import create_app
@@ -46,7 +47,7 @@ def openapi() -> dict[str, Any]:
         access=Access(),
         health=nobody,
         metrics=lambda: b"",
-        hub=Hub(nobody.read, nobody.following, LocalSamples(), ""),
+        hub=Hub(nobody.read, nobody.following, LocalSamples(), transient_event, ""),
         presence=Presence(nobody),
         tickets=nobody,
         allowed_hosts=(),

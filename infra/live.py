@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from adapters.cloudevents import cloud_event
+from typing import Any
+
+from adapters.cloudevents import cloud_event, transient_event
 from adapters.postgres.database import Database
 from adapters.postgres.samples import PostgresSamples
 from domain.live import Samples
@@ -10,6 +12,7 @@ from handlers.gateway import Gateway
 from handlers.live import Hub, live_event
 from handlers.live_topics import LiveEvent
 from infra.storage import Storage
+from millrace.contracts.wire import Accepted, Context, Refused
 
 PAGE = 500
 POLL_SECONDS = 1.0
@@ -23,7 +26,10 @@ def live_hub(storage: Storage, gateway: Gateway, samples: Samples) -> Hub:
         page = await storage.store.read(position, PAGE)
         return [live_event(recorded, lambda one: cloud_event(one, storage.epoch)) for recorded in page]
 
-    return Hub(lambda body, context: gateway.query("log.read", body, context), following, samples, storage.epoch)
+    async def read(body: dict[str, Any], context: Context) -> Accepted | Refused:
+        return await gateway.query("log.read", body, context)
+
+    return Hub(read, following, samples, transient_event, storage.epoch)
 
 
 def shared_samples(database: Database, storage: Storage) -> PostgresSamples:

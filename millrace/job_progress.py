@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS = 0.05
 CHECKPOINT_SECONDS = 1.0
+# For how long an attempt that has failed waits until its last percent is told.
+LAST_SECONDS = 5.0
 log = Log("millrace.job")
 
 
@@ -163,11 +165,21 @@ class JobProgress:
                 log.warning("progress was refused", progress=self.id, error=str(error))
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _flush(self) -> None:
+    async def _flush(self, last: bool = False) -> None:
         async with self._telling:
             newest, self._newest = self._newest, None
-            if newest is not None:
-                await self._tell(self._tracker.update(self.id, *newest))
+            if newest is None:
+                return
+            try:
+                await self._tell(self._tracker.update(self.id, *newest, record=last))
+            except asyncio.CancelledError:
+                self._put_back(newest)
+                raise
+
+    def _put_back(self, sample: tuple[float, str | None]) -> None:
+        """Whether it has arrived is not known; sent once more with the end of the block it does no harm."""
+        if self._newest is None:
+            self._newest = sample
 
     async def _checkpoint(self, state: bytes, force: bool) -> None:
         self._state = state
@@ -203,23 +215,38 @@ class JobProgress:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        stopped = self._job.stopped_by
+        # One by one: what the service refuses of it keeps nothing else from being told.
+        if error is not None:
+            await self._finally(self._flush(last=True), LAST_SECONDS)
+        if self._job.stopped_by != "lost":
+            # The attempt after a lost one may have stored a newer one by now.
+            await self._finally(self._save())
+        if (end := self._ending(error)) is not None:
+            await self._finally(self._tell(end))
+
+    def _ending(self, error: BaseException | None) -> Coroutine[Any, Any, Progress] | None:
+        """How the progress ends; None where another attempt goes on: this one was handed back, or lost its validity."""
+        if error is None:
+            return self._tracker.complete(self.id)
+        match self._job.stopped_by:
+            case "cancelled":
+                return self._tracker.cancel(self.id, self._job.cancel_reason)
+            case "timeout":
+                return self._tracker.fail(self.id, f"attempt {self._job.attempt} took too long")
+            case None if not isinstance(error, Snooze):
+                return self._tracker.fail(self.id, error)
+            case _:
+                return None
+
+    async def _finally(self, work: Awaitable[None], seconds: float | None = None) -> None:
+        """Does one of the last things. Whatever becomes of it, what the job raised is what its attempt fails with."""
         try:
-            await self._flush()
-            if stopped != "lost":
-                # The attempt after a lost one may have stored a newer one by now.
-                await self._save()
-            if error is None:
-                await self._tell(self._tracker.complete(self.id))
-            elif stopped == "cancelled":
-                await self._tell(self._tracker.cancel(self.id, self._job.cancel_reason))
-            elif stopped == "timeout":
-                await self._tell(self._tracker.fail(self.id, f"attempt {self._job.attempt} took too long"))
-            elif stopped is None and not isinstance(error, Snooze):
-                await self._tell(self._tracker.fail(self.id, error))
-            # Otherwise another attempt goes on: this one was handed back, or lost its validity.
-        except MillraceError as refused:
-            log.warning("the end of a progress was refused", progress=self.id, error=str(refused))
+            async with asyncio.timeout(seconds):
+                await work
+        except Exception as failure:
+            log.warning(
+                "the end of a progress could not be told", progress=self.id, error=str(failure) or repr(failure)
+            )
 
     async def _tell(self, command: Coroutine[Any, Any, Progress]) -> None:
         try:

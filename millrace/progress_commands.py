@@ -68,7 +68,7 @@ class ProgressCommands:
         return await self._execute("create", body, message_id)
 
     async def update(
-        self, id: str, progress: float, stage: str | None = None, *, seq: int | None = None
+        self, id: str, progress: float, stage: str | None = None, *, seq: int | None = None, record: bool = False
     ) -> ProgressUpdate:
         """Tells how far the work is. Of many updates about one a second is recorded, and the last one always.
 
@@ -76,6 +76,7 @@ class ProgressCommands:
             progress: percent of the stage, or of the whole where there are no stages.
             stage: completes the stages before it; default the current one.
             seq: grows with each update; default made from the time.
+            record: the work stops here, at least for a while: what leads further is recorded, however soon it comes.
 
         Returns:
             What is recorded by now, and in `outcome` whether this update was.
@@ -87,6 +88,8 @@ class ProgressCommands:
         body = {"progress_id": id, "progress": progress, "seq": self._next_seq() if seq is None else seq}
         if stage is not None:
             body["stage"] = stage
+        if record:
+            body["record"] = True
         answer = await self._link().execute("progress.update", body)
         return ProgressUpdate.model_validate({**answer.result["progress"], "outcome": answer.result["outcome"]})
 

@@ -82,7 +82,10 @@ class AmqpTransport:
             message.headers["min_position"] = min_position
 
         async def attempt(remaining: float) -> Reply:
-            return await self._request(QUERIES, name, origin, message, min(remaining, hold + ANSWER_SECONDS))
+            seconds = min(remaining, hold + ANSWER_SECONDS)
+            # Nobody waits for the answer any more.
+            message.expiration = seconds
+            return await self._request(QUERIES, name, origin, message, seconds)
 
         return await repeat_until_answered(attempt, message_id=None, timeout=hold + timeout)
 

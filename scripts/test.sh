@@ -8,7 +8,9 @@ services=$(infra/services.sh env)
 eval "$services"
 export PATH="$PWD/.venv/bin:$PATH"
 
-case "${*:-browser}" in *browser*|*tests/integration|*tests/integration/live*) scripts/browser.sh; scripts/react.sh ;; esac
+case "${*:-browser}" in
+    *browser*|*tests/integration|*tests/integration/live*|*tests/e2e|*benchmark_live*) scripts/browser.sh; scripts/react.sh ;;
+esac
 if [ $# -gt 0 ]; then
     exec python -m pytest "$@"
 fi

@@ -26,7 +26,7 @@ from adapters.amqp.delivery import Delivery
 from adapters.amqp.errors import BrokerUnavailable
 from adapters.amqp.parking import Parking
 from adapters.amqp.replies import Replies
-from adapters.amqp.requests import claims, queries
+from adapters.amqp.requests import Requests, claims, queries
 from adapters.amqp.supervision import Supervised
 from adapters.amqp.topology import CALLS, CLAIMS, COMMANDS, QUERIES, inbound
 from handlers.gateway import Gateway
@@ -98,8 +98,10 @@ class Ingress:
             established()
             await (self._sit_out(lost) if quarantined else self._watch(lost))
         finally:
-            self._claims.let_claims_go()
+            self._claims.let_go()
+            # Questions that are soon answered are given the time that commands get.
             await self._close(broker, lost)
+            self._queries.let_go()
 
     def _broker(self, lost: asyncio.Event, *, quarantined: bool) -> RabbitBroker:
         def closed(_: Any, error: BaseException | None) -> None:
@@ -119,29 +121,21 @@ class Ingress:
             logger=None,
         )
         prefetch = 1 if quarantined else PREFETCH
-        self._subscribe(broker, COMMANDS, self._take_command, AckPolicy.MANUAL, Channel(prefetch_count=prefetch))
+        self._subscribe(broker, COMMANDS, self._take_command, Channel(prefetch_count=prefetch))
         if not quarantined:
-            self._subscribe(broker, CALLS, self._take_call, AckPolicy.MANUAL, Channel(prefetch_count=PREFETCH))
-            self._subscribe(
-                broker, CLAIMS, self._take_claim, AckPolicy.MANUAL, Channel(prefetch_count=2 * MOST_REQUESTS)
-            )
-            # A question is not worth a redelivery, so the broker may forget it once it is sent.
-            self._subscribe(broker, QUERIES, self._take_query, AckPolicy.ACK_FIRST, Channel())
+            self._subscribe(broker, CALLS, self._take_call, Channel(prefetch_count=PREFETCH))
+            for queue, take in ((CLAIMS, self._take_claim), (QUERIES, self._take_query)):
+                self._subscribe(broker, queue, take, Channel(prefetch_count=2 * MOST_REQUESTS))
         return broker
 
     def _subscribe(
-        self,
-        broker: RabbitBroker,
-        queue: str,
-        take: Callable[[IncomingMessage], None],
-        policy: AckPolicy,
-        channel: Channel,
+        self, broker: RabbitBroker, queue: str, take: Callable[[IncomingMessage], None], channel: Channel
     ) -> None:
         async def handle(message: RabbitMessage) -> None:
             take(message.raw_message)
 
         subscriber = broker.subscriber(
-            RabbitQueue(queue, declare=False), channel=channel, ack_policy=policy, no_reply=True
+            RabbitQueue(queue, declare=False), channel=channel, ack_policy=AckPolicy.MANUAL, no_reply=True
         )
         subscriber(handle)
 
@@ -152,12 +146,18 @@ class Ingress:
         self._commands.take(self._delivery(CALLS, message))
 
     def _take_claim(self, message: IncomingMessage) -> None:
-        delivery = self._delivery(CLAIMS, message)
+        self._take_request(CLAIMS, message, self._claims)
+
+    def _take_query(self, message: IncomingMessage) -> None:
+        self._take_request(QUERIES, message, self._queries)
+
+    def _take_request(self, queue: str, message: IncomingMessage, requests: Requests) -> None:
+        delivery = self._delivery(queue, message)
         if message.redelivered:
             delivery.acknowledge()
-            self._claims.take(message)
+            requests.take(message)
         else:
-            self._claims.take(message, acknowledge=delivery.acknowledge)
+            requests.take(message, acknowledge=delivery.acknowledge)
 
     def _delivery(self, queue: str, message: IncomingMessage) -> Delivery:
         channel: Any = message.channel
@@ -165,9 +165,6 @@ class Ingress:
         if acknowledger is None or acknowledger.channel is not channel:
             acknowledger = self._acknowledgers[queue] = Acknowledger(channel)
         return Delivery(message, acknowledger)
-
-    def _take_query(self, message: IncomingMessage) -> None:
-        self._queries.take(message)
 
     async def _watch(self, lost: asyncio.Event) -> None:
         """Returns when the connection is lost; until then puts back what somebody deletes from the topology."""

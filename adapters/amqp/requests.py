@@ -1,8 +1,8 @@
 """Queries, claims and renewals: answered while somebody waits, never kept.
 
-Queries are acknowledged when they arrive. Claims are when they are answered, so that those which a process holds go to
-another when it dies, or to itself when it is back; their senders would wait in vain for half a minute. One that comes
-back for the second time is acknowledged at once, since it may be what ends the processes.
+They are acknowledged when they are answered, so that those which a process holds go to another when it dies, or to
+itself when it is back; their senders would wait in vain for half a minute. One that comes back for the second time is
+acknowledged at once, since it may be what ends the processes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ Answer = Callable[[Request], Awaitable[Reply]]
 class Requests:
     """Answers requests that may wait for a while, at most `most` of them at a time; more are told to come back."""
 
-    def __init__(self, replies: Replies, answer: Answer, most: int) -> None:
-        self._replies, self._answer, self._most = replies, answer, most
+    def __init__(self, replies: Replies, answer: Answer, most: int, given_up: Callable[[str], bool]) -> None:
+        """
+        Args:
+            given_up: whether a request of that name is given up when its connection breaks.
+        """
+        self._replies, self._answer, self._most, self._given_up = replies, answer, most, given_up
         self._tasks = Tasks("amqp-request")
-        self._claims: set[asyncio.Task[None]] = set()
+        self._held: set[asyncio.Task[None]] = set()
 
     def take(
         self, message: Arrived, request: Request | None = None, acknowledge: Callable[[], None] | None = None
@@ -50,14 +54,14 @@ class Requests:
         """
         work = self._see_through(message, request, acknowledge, full=len(self._tasks) >= self._most)
         task = self._tasks.start(work)
-        if acknowledge is not None and envelope.name_of(message) == CLAIM:
-            self._claims.add(task)
-            task.add_done_callback(self._claims.discard)
+        if acknowledge is not None and self._given_up(envelope.name_of(message)):
+            self._held.add(task)
+            task.add_done_callback(self._held.discard)
 
-    def let_claims_go(self) -> None:
-        """Gives up the claims that are not acknowledged: their connection is gone, and the broker delivers them again,
-        here or elsewhere."""
-        for task in self._claims:
+    def let_go(self) -> None:
+        """Gives up what is not acknowledged: its connection is gone, and the broker delivers it again, here or
+        elsewhere."""
+        for task in self._held:
             task.cancel()
 
     async def stop(self) -> None:
@@ -112,7 +116,7 @@ def queries(gateway: Gateway, replies: Replies, most: int) -> Requests:
     async def answer(request: Request) -> Reply:
         return await gateway.query(request.name, request.body, request.context, request.min_position)
 
-    return Requests(replies, answer, most)
+    return Requests(replies, answer, most, given_up=lambda _: True)
 
 
 def claims(
@@ -136,4 +140,5 @@ def claims(
             context = context._replace(claims_for=allowed)
         return await gateway.execute(request.name, request.body, context)
 
-    return Requests(replies, answer, most)
+    # Held twice, a claim would be granted twice; what else comes here is carried out at once.
+    return Requests(replies, answer, most, given_up=lambda name: name == CLAIM)

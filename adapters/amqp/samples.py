@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import aiormq
@@ -20,6 +19,7 @@ from adapters.amqp.connection import ChannelOf, Link
 from adapters.amqp.errors import BrokerUnavailable
 from adapters.amqp.tasks import Tasks
 from adapters.amqp.topology import LIVE, live
+from adapters.cloudevents import transient_event
 from adapters.samples import PAUSE_SECONDS, LocalSamples, Newest
 from domain.live import Sample
 from millrace.contracts.live import Transient, live_key
@@ -39,7 +39,7 @@ class AmqpSamples:
         self._link = Link(url, "millrace.live", self._prepare)
         self._channel = ChannelOf(self._link, confirms=False)
         self._waiting, self._some = Newest(), asyncio.Event()
-        self._process, self._sent = uuid.uuid4().hex, 0
+        self._process = uuid.uuid4().hex
         self._tasks = Tasks("samples")
 
     @property
@@ -86,7 +86,7 @@ class AmqpSamples:
         except (ValueError, ValidationError) as error:
             log.info("unreadable sample", action="sample_unreadable", error=type(error).__name__)
             return
-        self._local.tell(Sample(event.tenant, event.eventtype, event.subject, event.data))
+        self._local.tell(Sample(event.tenant, event.eventtype, event.subject, event.data, event.id, event.time))
 
     async def _send_on(self) -> None:
         while True:
@@ -101,29 +101,11 @@ class AmqpSamples:
             await asyncio.sleep(self._pause)
 
     async def _publish(self, channel: aiormq.Channel, sample: Sample) -> None:
-        self._sent += 1
         await channel.basic_publish(
-            to_json(transient(sample, f"{self._process}-{self._sent}")),
+            to_json(transient_event(sample)),
             exchange=LIVE,
             routing_key=live_key(sample.tenant, sample.type, sample.subject),
             properties=aiormq.spec.Basic.Properties(
                 content_type=CONTENT_TYPE, delivery_mode=1, app_id=self._process, message_type=sample.type
             ),
         )
-
-
-def transient(sample: Sample, id: str) -> dict[str, Any]:
-    """The sample as a CloudEvent that says of itself that it is transient, and has no position."""
-    return {
-        "specversion": "1.0",
-        "id": id,
-        "source": f"/millrace/{sample.type.partition('.')[0]}",
-        "type": f"millrace.{sample.type}.v1",
-        "subject": sample.subject,
-        "time": datetime.now(UTC),
-        "datacontenttype": "application/json",
-        "eventtype": sample.type,
-        "tenant": sample.tenant,
-        "transient": True,
-        "data": dict(sample.data),
-    }

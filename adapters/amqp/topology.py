@@ -22,7 +22,8 @@ RESERVED_PREFIX = "millrace."
 DELIVERY_LIMIT = 100
 CALL_TTL = 60.0
 CLAIM_TTL = 60.0
-QUERY_TTL = 10.0
+# As long as a question may be held, and a moment to answer it: one whose process dies is still worth asking.
+QUERY_TTL = 70.0
 GIGABYTE = 1_000_000_000
 # The first version, which 3.x takes where none is named, may not recover its index after a power cut, and then neither
 # serves the queue nor lets it be declared anew. 4.3 knows the second only.
@@ -187,7 +188,10 @@ def subscription_queue(tenant: str, name: str) -> Queue:
     """The queue of a subscription that is delivered by AMQP.
 
     Its delivery limit is out of reach: what the consumer cannot handle it parks by command, and an event that the
-    broker dropped would be a hole that nobody sees.
+    broker dropped would be a hole that nobody sees. One consumer at a time is given messages: while the broker takes a
+    dead connection for alive, which it does for a moment even after it was killed itself, it holds messages back for
+    that one, and a second consumer would see later ones first. A consumer that asks to be exclusive is not: quorum
+    queues do not heed it.
 
     Raises:
         ValueError: the name is longer than the 255 bytes that AMQP allows.
@@ -195,4 +199,5 @@ def subscription_queue(tenant: str, name: str) -> Queue:
     queue_name = f"millrace.sub.{tenant}.{name}"
     if len(queue_name.encode()) > 255:
         raise ValueError(f"{queue_name!r} is longer than the 255 bytes of a queue name; give it a shorter name")
-    return Queue(queue_name, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000, "x-single-active-consumer": True}
+    return Queue(queue_name, arguments)

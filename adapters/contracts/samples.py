@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from domain.live import Sample, Samples
 
 DEADLINE = 60.0
+OBSERVED_AT = datetime(2026, 2, 3, 4, 5, 6, 7_000, UTC)
 
 
 class Ears:
@@ -30,7 +32,7 @@ class Ears:
 
 
 def at(percent: int, subject: str = "upload-1") -> Sample:
-    return Sample("acme", "progress.update", subject, {"progress": percent})
+    return Sample("acme", "progress.update", subject, {"progress": percent}, f"{subject}-{percent}", OBSERVED_AT)
 
 
 class SamplesContract:

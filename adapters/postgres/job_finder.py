@@ -41,9 +41,7 @@ class PostgresJobFinder:
 
     @translated
     async def newest(self) -> int:
-        head = await self._store.head()
-        await self._positions.must_reach(READER, head)
-        return head
+        return await self._positions.reached_head(READER, self._store)
 
     @translated
     async def find(

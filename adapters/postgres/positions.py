@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.readers import PostgresReaders
 from handlers.service import BehindPosition
 
@@ -62,3 +63,13 @@ class ReaderPositions:
         reached = await self.reached(name, position)
         if reached < position:
             raise BehindPosition(name, str(position), str(reached))
+
+    async def reached_head(self, name: str, store: PostgresEventStore) -> int:
+        """The head of the log, once the reader has scanned it: whatever was recorded before can be found.
+
+        Raises:
+            BehindPosition: it has not got so far within 2 s.
+        """
+        head = await store.head()
+        await self.must_reach(name, head)
+        return head

@@ -32,9 +32,7 @@ class PostgresSentNotifications:
 
     @translated
     async def newest(self) -> int:
-        head = await self._store.head()
-        await self._positions.must_reach(READER, head)
-        return head
+        return await self._positions.reached_head(READER, self._store)
 
     @translated
     async def find(self, lane: SentLane, since: datetime, after: int, until: int, limit: int) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ import asyncpg
 
 from adapters.postgres.errors import translated
 from adapters.postgres.event_store import PostgresEventStore
-from domain.errors import NoSuchTemplate
+from domain.notification_errors import NoSuchTemplate
 from domain.ports import StreamName
 from domain.template import KIND, Template
 from handlers.routes import QueryRoute

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,53 +16,63 @@ WINDOW = 500  # publications in flight, for peers without a bulk call
 CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "100"))
 
 
-class Peer:
-    """One system. `records` says where a job's final status can be seen; None where it is nowhere."""
+class Peer(ABC):
+    """One system."""
 
-    records: str | None = None
-
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027 - some peers leave nothing behind
         """Leaves no job and no trace of one; makes what must be there first."""
 
+    @abstractmethod
     def connect(self) -> None:
         """Gets the enqueuing side ready."""
 
+    @abstractmethod
     def enqueue(self, numbers: range) -> None:
         """Puts a job for each number into the queue, in the fastest way the system offers that loses none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def enqueue_one(self, number: int) -> Any:
-        """Puts one job into the queue; returns what `is_recorded` knows it by."""
-        raise NotImplementedError
+        """Puts one job into the queue; returns what `Observed.is_recorded` knows it by."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - some peers keep nothing open
         """Gives up what `connect` made."""
 
+    @abstractmethod
     def worker(self) -> None:
         """Runs jobs until the process is ended."""
-        raise NotImplementedError
-
-    def service(self) -> None:
-        """Runs what must run besides workers, until the process is ended."""
-        raise NotImplementedError
-
-    def observe(self) -> None:
-        """Gets the observing side ready: a connection of its own."""
-
-    def recorded_count(self) -> int:
-        """How many final statuses are recorded."""
-        raise NotImplementedError
-
-    def is_recorded(self, job: Any) -> bool:
-        """Whether this job's final status is recorded."""
-        raise NotImplementedError
 
     def is_published(self) -> bool:
         """Whether everything that the system announces to others has been announced."""
         return True
 
 
-class PostgresObserver(Peer):
+class Observed(Peer):
+    """One whose jobs' final status can be seen somewhere; `records` says where."""
+
+    records: str
+
+    @abstractmethod
+    def observe(self) -> None:
+        """Gets the observing side ready: a connection of its own."""
+
+    @abstractmethod
+    def recorded_count(self) -> int:
+        """How many final statuses are recorded."""
+
+    @abstractmethod
+    def is_recorded(self, job: Any) -> bool:
+        """Whether this job's final status is recorded."""
+
+
+class Serving(Peer):
+    """One that needs more than workers."""
+
+    @abstractmethod
+    def service(self) -> None:
+        """Runs what must run besides workers, until the process is ended."""
+
+
+class PostgresObserver(Observed):
     """Asks for final statuses with two statements."""
 
     count_sql = ""

@@ -10,7 +10,16 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.peers.base import CHUNK, CONCURRENCY, DATABASE_URL, RABBITMQ_URL, Loop, PostgresObserver, postgres
+from benchmarks.peers.base import (
+    CHUNK,
+    CONCURRENCY,
+    DATABASE_URL,
+    RABBITMQ_URL,
+    Loop,
+    PostgresObserver,
+    Serving,
+    postgres,
+)
 from benchmarks.stamps import stamp
 from millrace import Millrace
 
@@ -27,7 +36,7 @@ async def nop(i: int) -> int:
     return i
 
 
-class MillracePeer(PostgresObserver):
+class MillracePeer(PostgresObserver, Serving):
     records = "the read model jobs, status completed"
     count_sql = (
         "SELECT count(*) FROM jobs WHERE tenant = 'default' AND status = 'completed' AND position > "

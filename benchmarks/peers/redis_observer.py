@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.peers.base import REDIS_URL, Peer
+from benchmarks.peers.base import REDIS_URL, Observed
 
 
-class RedisObserver(Peer):
+class RedisObserver(Observed):
     """Counts keys. `reset` empties this one database of the server."""
 
     def reset(self) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import Observed, Peer, Serving
 from benchmarks.stamps import RAN_TWICE, STAMPS, now
 
 RESULT = "RESULT "
@@ -31,7 +31,7 @@ def main(peer: Peer) -> None:
     outcome = {
         "reset": lambda: peer.reset(),
         "worker": lambda: peer.worker(),
-        "service": lambda: peer.service(),
+        "service": lambda: serve(peer),
         "enqueue": lambda: enqueue(peer, *numbers),
         "wait": lambda: wait(peer, *numbers),
         "warm": lambda: warm(peer, *numbers),
@@ -39,6 +39,15 @@ def main(peer: Peer) -> None:
     }[step]()
     print(RESULT + json.dumps(outcome or {}), flush=True)
     os._exit(0)
+
+
+def serve(peer: Peer) -> None:
+    """Raises:
+    TypeError: the system needs nothing besides its workers.
+    """
+    if not isinstance(peer, Serving):
+        raise TypeError(f"{type(peer).__name__} has no service")
+    peer.service()
 
 
 def cpu_seconds() -> float:
@@ -57,11 +66,12 @@ def enqueue(peer: Peer, first: int, count: int) -> dict[str, Any]:
 
 def wait(peer: Peer, first: int, count: int, expected: int) -> dict[str, Any]:
     """Until all handlers have started, `expected` final statuses are recorded and everything is published."""
-    peer.observe()
+    if isinstance(peer, Observed):
+        peer.observe()
     print(READY, flush=True)
     complete = STAMPS.wait(first, count, WAIT_SECONDS)
     deadline = time.monotonic() + RECORD_SECONDS
-    if peer.records is not None:
+    if isinstance(peer, Observed):
         complete = complete and until(lambda: peer.recorded_count() >= expected, deadline)
     recorded = now()
     complete = complete and until(peer.is_published, deadline)
@@ -72,8 +82,8 @@ def wait(peer: Peer, first: int, count: int, expected: int) -> dict[str, Any]:
         "complete": complete,
         "first": min(starts, default=0),
         "last": last,
-        "end": last if peer.records is None else recorded,
-        "published": last if peer.records is None else published,
+        "end": recorded if isinstance(peer, Observed) else last,
+        "published": published if isinstance(peer, Observed) else last,
         "started": len(starts),
         "ran_twice": STAMPS.slots[RAN_TWICE],
     }
@@ -82,10 +92,11 @@ def wait(peer: Peer, first: int, count: int, expected: int) -> dict[str, Any]:
 def warm(peer: Peer, number: int) -> dict[str, Any]:
     """One job through everything, so that no connection or import is in what is measured next."""
     peer.connect()
-    peer.observe()
+    if isinstance(peer, Observed):
+        peer.observe()
     job = peer.enqueue_one(number)
     complete = STAMPS.wait(number, 1, 60)
-    if peer.records is not None:
+    if isinstance(peer, Observed):
         complete = complete and until(lambda: peer.is_recorded(job), time.monotonic() + 15)
     peer.close()
     return {"complete": complete}
@@ -94,7 +105,8 @@ def warm(peer: Peer, number: int) -> dict[str, Any]:
 def latency(peer: Peer, first: int, count: int, rate: float) -> dict[str, Any]:
     """Jobs one at a time at `rate` a second on an idle worker; milliseconds from the enqueue call on."""
     peer.connect()
-    peer.observe()
+    if isinstance(peer, Observed):
+        peer.observe()
     peer.enqueue_one(first + count)
     STAMPS.wait(first + count, 1, 30)
     called: dict[int, int] = {}
@@ -128,9 +140,11 @@ class Watch(threading.Thread):
 
     def __init__(self, peer: Peer) -> None:
         super().__init__(daemon=True)
-        self._peer, self._pending, self._seen = peer, {}, {}
+        self._peer = peer if isinstance(peer, Observed) else None
+        self._pending: dict[int, Any] = {}
+        self._seen: dict[int, int] = {}
         self._deadline: float | None = None
-        if peer.records is not None:
+        if self._peer is not None:
             self.start()
 
     def add(self, number: int, job: Any) -> None:
@@ -138,13 +152,15 @@ class Watch(threading.Thread):
 
     def finish(self, seconds: float) -> dict[int, int]:
         """When each was seen; waits for those that are missing, for `seconds` at most."""
-        if self._peer.records is None:
+        if self._peer is None:
             return {}
         self._deadline = time.monotonic() + seconds
         self.join(seconds + 5)
         return self._seen
 
     def run(self) -> None:
+        if self._peer is None:
+            return
         while self._deadline is None or (self._pending and time.monotonic() < self._deadline):
             for number, job in list(self._pending.items()):
                 if STAMPS.slots[number] and self._peer.is_recorded(job):

@@ -43,6 +43,23 @@ class TargetNotFound(CliError):
         self.reason = reason
 
 
+class ApplicationBroken(CliError):
+    """Raised when the module of `module:app` raises an error while it is imported.
+
+    Attributes:
+        target: the application as it was named.
+        error: the class and the first line of what was raised.
+        place: the file and the line, of the application's own code where it is in the traceback.
+    """
+
+    def __init__(self, target: str, error: str, place: str) -> None:
+        module = target.partition(":")[0]
+        super().__init__(f"cannot load {target!r}: importing {module!r} raised {error}, at {place}", WRONG_USAGE)
+        self.target = target
+        self.error = error
+        self.place = place
+
+
 class PortTaken(CliError):
     """Raised when another program listens on the address that the service was given."""
 

@@ -11,6 +11,7 @@ from millrace.cli.jobs import point_in_time
 from millrace.cli.options import DEFAULT_URL, Json, Url, ask
 from millrace.cli.output import print_json
 from millrace.contracts.job import JobStatus
+from millrace.contracts.job_bulk import Bulk
 
 Name = Annotated[str | None, typer.Option(help="Only jobs of this handler.")]
 Queue = Annotated[str | None, typer.Option(help="Only jobs of this queue.")]
@@ -37,9 +38,7 @@ def cancel(
     """Cancels the unfinished jobs that fit all filters."""
     wish = _wish(name, queue, status, created_after, created_before, error, reason)
     done = ask(url, lambda app: app.jobs.cancel_many(**wish, dry_run=dry_run))
-    if as_json:
-        return print_json(done)
-    return typer.echo(f"{done.matched} job(s) fit" if dry_run else f"{done.changed} job(s) cancelled")
+    _tell(done, "cancelled", dry_run, as_json)
 
 
 def retry(
@@ -56,9 +55,14 @@ def retry(
     """Gives the dead-lettered jobs that fit all filters new attempts."""
     wish = _wish(name, queue, None, created_after, created_before, error, reason)
     done = ask(url, lambda app: app.jobs.retry_many(**wish, dry_run=dry_run))
+    _tell(done, "retried", dry_run, as_json)
+
+
+def _tell(done: Bulk, what: str, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        return print_json(done)
-    return typer.echo(f"{done.matched} job(s) fit" if dry_run else f"{done.changed} job(s) retried")
+        print_json(done)
+    else:
+        typer.echo(f"{done.matched} job(s) fit" if dry_run else f"{done.changed} job(s) {what}")
 
 
 def _wish(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import sysconfig
+import traceback
 from pathlib import Path
 
 from millrace import Millrace
-from millrace.cli.errors import TargetNotFound
+from millrace.cli.errors import ApplicationBroken, TargetNotFound
 
 
 def check_target(target: str) -> tuple[str, str]:
@@ -27,7 +29,7 @@ def load_app(target: str, folder: Path) -> Millrace:
 
     Raises:
         TargetNotFound: the text is not of that form, or the module or attribute is not there, or is no `Millrace`.
-        Exception: whatever the application's own module raises while it is imported.
+        ApplicationBroken: the application's own module raises something while it is imported.
     """
     module_name, attribute = check_target(target)
     if str(folder) not in sys.path:
@@ -38,6 +40,8 @@ def load_app(target: str, folder: Path) -> Millrace:
         if not _is_part_of(error.name, module_name):
             raise TargetNotFound(target, f"{module_name} imports {error.name!r}, which is not installed") from error
         raise TargetNotFound(target, f"there is no module {error.name!r} in {folder} or on the path") from error
+    except (Exception, SystemExit) as error:
+        raise ApplicationBroken(target, _described(error), _place(error)) from error
     found: object = module
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -46,6 +50,27 @@ def load_app(target: str, folder: Path) -> Millrace:
     if not isinstance(found, Millrace):
         raise TargetNotFound(target, f"{attribute!r} is a {type(found).__name__}, not a Millrace application")
     return found
+
+
+def _described(error: BaseException) -> str:
+    said = (error.msg if isinstance(error, SyntaxError) else str(error)).partition("\n")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: the innermost line that no library has, or where all are libraries' the innermost of all."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    innermost = (own or frames)[-1]
+    return f"{innermost.filename}, line {innermost.lineno}"
+
+
+def _is_own(file: str) -> bool:
+    paths = sysconfig.get_paths()
+    libraries = (paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], "<", __file__)
+    return not file.startswith(libraries)
 
 
 def _is_part_of(missing: str | None, module_name: str) -> bool:

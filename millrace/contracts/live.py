@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Any, Literal
 
 from millrace.contracts.wire import Fact
@@ -11,18 +12,23 @@ EXCHANGE = "millrace.live"
 
 
 class Transient(Fact):
-    """A sample as a CloudEvent: it has no position, and may be lost, overtaken or left out.
+    """A sample as a CloudEvent 1.0: it has no position, and may be lost, overtaken or left out.
 
     Attributes:
-        id: of the message on the exchange; the live feed over HTTP leaves it out.
+        id: of what was observed, the same however often and through whichever process it arrives.
         eventtype: as an event's, such as `progress.update`.
         subject: id of the aggregate that it is about.
     """
 
-    id: str | None = None
-    tenant: str
-    eventtype: str
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
     subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    eventtype: str
+    tenant: str
     transient: Literal[True]
     data: dict[str, Any]
 

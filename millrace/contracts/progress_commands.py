@@ -25,9 +25,14 @@ class ProgressChange(Message):
 
 
 class UpdateProgress(ProgressChange):
-    """`progress.update`: a sample, of which at most one in a second is recorded; nothing ever goes backwards."""
+    """`progress.update`: a sample, of which at most one in a second is recorded; nothing ever goes backwards.
+
+    Attributes:
+        record: the work stops here, at least for a while: what leads further is recorded, however soon it comes.
+    """
 
     progress_id: Identifier
+    record: bool = False
 
 
 class ProgressAdvance(Message):

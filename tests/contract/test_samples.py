@@ -19,6 +19,7 @@ from adapters.samples import LocalSamples
 from domain.live import Samples
 from millrace.contracts.live import live_key
 from tests.integration.amqp.conftest import until
+from tests.support.cloudevents import complete
 
 KINDS = ("local", "amqp", "postgres")
 
@@ -93,6 +94,7 @@ async def test_a_sample_on_the_broker_says_that_it_is_transient_and_is_not_kept(
         assert message.delivery_mode == DeliveryMode.NOT_PERSISTENT
         assert (event["transient"], event["subject"], event["data"]) == (True, "upload-1", {"progress": 5})
         assert "position" not in event
+        assert complete(message.body)["id"] == at(5).id
     finally:
         await carrier.stop()
 

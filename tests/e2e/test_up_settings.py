@@ -53,6 +53,23 @@ async def test_an_application_that_does_not_exist_ends_it(folder: Path) -> None:
         await server.stop()
 
 
+async def test_an_application_that_raises_on_import_ends_it(folder: Path) -> None:
+    (folder / "c.yaml").write_text(f"port: 0\ndata: {folder / 'data'}\n")
+    (folder / "tasks.py").write_text("import os\n\nDSN = os.environ['NO_SUCH_VARIABLE']\n")
+    variables = environment(folder, PYTHONPATH=f"{service_root()}:{folder}")
+    server = Server("up", [*UP, "--app", "tasks:app"], folder, variables)
+    try:
+        await server.start()
+        await until(lambda: not server.running, DEADLINE)
+        told = f"importing 'tasks' raised KeyError: 'NO_SUCH_VARIABLE', at {folder / 'tasks.py'}, line 3"
+        assert server.output().count(f"millrace: cannot load 'tasks:app': {told}") == 1
+        assert "started again" not in server.output()
+        assert "Traceback" not in server.output()
+        assert await server.ended() == 2
+    finally:
+        await server.stop()
+
+
 async def test_the_worker_logs_as_the_file_says(folder: Path) -> None:
     (folder / "tasks.py").write_text("from millrace import Millrace\n\napp = Millrace()\n")
     (folder / "c.yaml").write_text(f"port: 0\ndata: {folder / 'data'}\nlogging: {{format: console}}\n")

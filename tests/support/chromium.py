@@ -15,6 +15,8 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from millrace.cli.processes import end_with_parent
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
@@ -111,6 +113,7 @@ async def browsing(folder: Path) -> AsyncIterator[Page]:
     process = await asyncio.create_subprocess_exec(
         found(), *FLAGS, f"--user-data-dir={folder}", "about:blank",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=end_with_parent(),
     )  # fmt: skip
     try:
         port = await _port(process, folder / "DevToolsActivePort")

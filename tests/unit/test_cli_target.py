@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from millrace import Millrace
-from millrace.cli.errors import TargetNotFound
+from millrace.cli.errors import WRONG_USAGE, ApplicationBroken, TargetNotFound
 from millrace.cli.target import load_app
 
 
@@ -44,3 +44,36 @@ def test_a_bad_target_is_one_line_that_names_what_is_missing(
         load_app(target, folder)
     assert reason in raised.value.message
     assert "\n" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "line"),
+    [
+        ("x = 1\n\nraise ValueError('no DSN')\n", "ValueError: no DSN", 3),
+        ("raise RuntimeError('first\\nsecond')\n", "RuntimeError: first", 1),
+        ("import os\nos.environ['NO_SUCH_VARIABLE']\n", "KeyError: 'NO_SUCH_VARIABLE'", 2),
+        (
+            "import json\ndef read():\n    return json.loads('{')\nread()\n",
+            "JSONDecodeError: Expecting property name",
+            3,
+        ),
+        ("x = 1\ndef broken(:\n", "SyntaxError: invalid syntax", 2),
+        ("from json import nothing\n", "ImportError: cannot import name 'nothing' from 'json'", 1),
+        ("import sys\nsys.exit(0)\n", "SystemExit: 0", 2),
+        ("class Odd(Exception): pass\nraise Odd\n", "Odd", 2),
+    ],
+)
+def test_a_module_that_raises_is_one_line_that_names_it_the_error_and_the_place(
+    folder: Path, source: str, error: str, line: int
+) -> None:
+    file = folder / "broken_tasks.py"
+    file.write_text(source)
+    with pytest.raises(ApplicationBroken) as raised:
+        load_app("broken_tasks:app", folder)
+    told = raised.value
+    assert told.error.startswith(error)
+    assert told.place == f"{file}, line {line}"
+    assert (
+        told.message == f"cannot load 'broken_tasks:app': importing 'broken_tasks' raised {told.error}, at {told.place}"
+    )
+    assert (told.exit_code, "\n" in told.message) == (WRONG_USAGE, False)

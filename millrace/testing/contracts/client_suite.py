@@ -22,9 +22,11 @@ from millrace.testing.contracts.client_heartbeats import HeartbeatsContract
 from millrace.testing.contracts.client_identity import IdentityContract
 from millrace.testing.contracts.client_logs import LogsContract
 from millrace.testing.contracts.client_notification_hooks import NotificationHooksContract
+from millrace.testing.contracts.client_notification_inbox import NotificationInboxContract
 from millrace.testing.contracts.client_notifications import NotificationsContract
 from millrace.testing.contracts.client_pools import PoolsContract
 from millrace.testing.contracts.client_progress import ProgressContract
+from millrace.testing.contracts.client_progress_ends import ProgressEndsContract
 from millrace.testing.contracts.client_progress_hooks import ProgressHooksContract
 from millrace.testing.contracts.client_progress_jobs import JobProgressContract
 from millrace.testing.contracts.client_queues import QueuesContract
@@ -59,6 +61,7 @@ class ClientSuite(
     AffinityContract,
     CircuitsContract,
     ProgressContract,
+    ProgressEndsContract,
     JobProgressContract,
     ProgressHooksContract,
     ReadingContract,
@@ -66,6 +69,7 @@ class ClientSuite(
     EventsContract,
     SchedulesContract,
     NotificationsContract,
+    NotificationInboxContract,
     NotificationHooksContract,
     TemplatesContract,
     SerializersContract,

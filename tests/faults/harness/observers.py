@@ -90,8 +90,8 @@ class QueueReader:
         if not self._bind:
             return await channel.get_queue(self._queue, ensure=True)
         exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)
-        # After a power cut the broker still holds messages back for the connection that it had; with a single active
-        # consumer it takes them back before it gives the next one anything.
+        # As long as the broker takes a dead connection for alive it holds messages back for it, for a moment even after
+        # it was killed itself; with a single active consumer it takes them back before it gives the next one anything.
         single = {"x-queue-type": "quorum", "x-single-active-consumer": True}
         queue = await channel.declare_queue(self._queue, durable=True, arguments=single)
         await queue.bind(exchange, "#")
@@ -106,9 +106,7 @@ class QueueReader:
             channel.close_callbacks.add(lambda *_: lost.set())
             await channel.set_qos(prefetch_count=500)
             queue = await self._declare(channel)
-            # Exclusive: as long as the broker takes a dead connection for alive it holds messages for it, and another
-            # consumer would get the later ones first.
-            await queue.consume(self._note, exclusive=True)
+            await queue.consume(self._note)
             await lost.wait()
         finally:
             with suppress(*CONNECTION_ERRORS):

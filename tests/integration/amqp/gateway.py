@@ -14,7 +14,7 @@ class MemoryGateway:
 
     Attributes:
         available: false makes it answer `unavailable`, as a service without its store does.
-        open: cleared, it makes commands wait inside the gateway until it is set again.
+        open: cleared, it makes commands and queries wait inside the gateway until it is set again.
         entered: set when a command is inside.
     """
 
@@ -29,13 +29,7 @@ class MemoryGateway:
         self.jobs: dict[str, str] = {}
 
     async def execute(self, name: str, body: object, context: Context) -> Reply:
-        self.calls.append((name, body, context))
-        self.entered.set()
-        try:
-            await self.open.wait()
-        except asyncio.CancelledError:
-            self.cancelled.append(context.message_id)
-            raise
+        await self._enter(name, body, context)
         if name == "test.crash":
             raise ZeroDivisionError("a defect inside the service")
         if isinstance(body, list):
@@ -48,10 +42,19 @@ class MemoryGateway:
     async def query(
         self, name: str, body: object, context: Context, min_position: str | None = None
     ) -> Accepted | Refused:
-        self.calls.append((name, body, context))
+        await self._enter(name, body, context)
         if name != "job.get":
             return refused("unknown-query", f"there is no query {name!r}")
         return Accepted({"asked": body, "min_position": min_position})
+
+    async def _enter(self, name: str, body: object, context: Context) -> None:
+        self.calls.append((name, body, context))
+        self.entered.set()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(context.message_id)
+            raise
 
     def _item(self, name: str, item: Any, context: Context, index: int) -> Accepted | Refused:
         if isinstance(item, dict) and item.keys() == {"id", "body"}:

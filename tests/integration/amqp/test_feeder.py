@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from adapters.amqp import declaration
 from adapters.amqp.connection import Link
@@ -17,7 +18,7 @@ from adapters.amqp.publisher import BulkSender
 from adapters.amqp.topology import subscription_queue, topology
 from domain.job_events import Cancelled
 from domain.ports import Metadata, Outgoing, RecordedEvent, StreamName
-from tests.integration.amqp.conftest import messages_in
+from tests.integration.amqp.conftest import messages_in, until
 
 QUEUE = "millrace.sub.acme.orders"
 
@@ -83,21 +84,64 @@ async def feeder(
     await channel.queue_delete(QUEUE)
 
 
-async def taken(channel: AbstractChannel, count: int) -> list[str | None]:
+class Consumer:
+    """Consumes the queue, and keeps the messages unacknowledged until `acknowledge`.
+
+    Attributes:
+        seen: the ids, in the order in which they came.
+    """
+
+    def __init__(self, connection: AbstractConnection, prefetch: int) -> None:
+        self.seen: list[str | None] = []
+        self._prefetch = prefetch
+        self._channel = connection.channel()
+        self._held: list[AbstractIncomingMessage] = []
+        self._acknowledging = False
+
+    async def start(self) -> Consumer:
+        await self._channel.initialize()
+        await self._channel.set_qos(prefetch_count=self._prefetch)
+        self._queue = await self._channel.get_queue(QUEUE, ensure=False)
+        self._tag = await self._queue.consume(self._take)
+        return self
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        self.seen.append(message.message_id)
+        self._held.append(message)
+        if self._acknowledging:
+            await self.acknowledge()
+
+    async def acknowledge(self) -> None:
+        """What has come, and from now on everything at once."""
+        self._acknowledging = True
+        held, self._held = self._held, []
+        for message in held:
+            await message.ack()
+
+    async def stop(self) -> None:
+        """Takes no more, and acknowledges what has come."""
+        await self._queue.cancel(self._tag)
+        await self.acknowledge()
+        await self._channel.close()
+
+
+async def taken(connection: AbstractConnection, count: int) -> list[str | None]:
     """Takes messages from the queue, as a consumer with `basic.ack` does."""
-    queue = await channel.get_queue(QUEUE)
-    return [(await queue.get(no_ack=True)).message_id for _ in range(count)]
+    consumer = await Consumer(connection, count).start()
+    await until(lambda: len(consumer.seen) == count)
+    await consumer.stop()
+    return consumer.seen
 
 
 async def test_a_queue_gets_its_tenants_matching_events_in_order(
-    feeder: Feeder, source: MemorySource, channel: AbstractChannel, connection: AbstractConnection
+    feeder: Feeder, source: MemorySource, connection: AbstractConnection
 ) -> None:
     source.append(2)
     source.append(1, tenant="other")
     source.append(1, event_type="invoice.created")
     source.append(1)
     await feeder.fill_all()
-    assert await taken(channel, 3) == ["e-1", "e-2", "e-5"]
+    assert await taken(connection, 3) == ["e-1", "e-2", "e-5"]
     await feeder.fill_all()
     assert await messages_in(connection, QUEUE) == 0
 
@@ -112,30 +156,30 @@ async def test_a_consumer_that_is_away_costs_a_bounded_number_of_messages(
 
 
 async def test_a_consumer_that_never_acknowledges_by_command_gets_everything_once(
-    feeder: Feeder, source: MemorySource, channel: AbstractChannel
+    feeder: Feeder, source: MemorySource, connection: AbstractConnection
 ) -> None:
     source.append(WINDOW * 2 + 500)
     received = []
     for count in (WINDOW, WINDOW, 500):
         await feeder.fill_all()
-        received += await taken(channel, count)
+        received += await taken(connection, count)
     assert received == [f"e-{position}" for position in range(1, WINDOW * 2 + 501)]
 
 
 async def test_a_queue_that_vanished_is_filled_again_from_the_acknowledged_position(
-    feeder: Feeder, source: MemorySource, channel: AbstractChannel
+    feeder: Feeder, source: MemorySource, channel: AbstractChannel, connection: AbstractConnection
 ) -> None:
     source.append(10)
     await feeder.fill_all()
-    assert await taken(channel, 6) == [f"e-{position}" for position in range(1, 7)]
+    assert await taken(connection, 6) == [f"e-{position}" for position in range(1, 7)]
     source.acknowledge(4)
     await channel.queue_delete(QUEUE)
     await feeder.fill_all()
-    assert await taken(channel, 6) == [f"e-{position}" for position in range(5, 11)]
+    assert await taken(connection, 6) == [f"e-{position}" for position in range(5, 11)]
 
 
 async def test_a_feeder_that_starts_anew_goes_on_where_the_queue_ends(
-    feeder: Feeder, source: MemorySource, broker_url: str, channel: AbstractChannel, connection: AbstractConnection
+    feeder: Feeder, source: MemorySource, broker_url: str, connection: AbstractConnection
 ) -> None:
     source.append(3)
     await feeder.fill_all()
@@ -144,18 +188,18 @@ async def test_a_feeder_that_starts_anew_goes_on_where_the_queue_ends(
     source.append(2)
     await Feeder(link, BulkSender(link), source, encode, Quiet()).fill_all()
     await link.stop()
-    assert await taken(channel, 5) == [f"e-{position}" for position in range(1, 6)]
+    assert await taken(connection, 5) == [f"e-{position}" for position in range(1, 6)]
     assert await messages_in(connection, QUEUE) == 0
 
 
 async def test_a_subscription_that_cannot_be_served_does_not_keep_others_from_it(
-    feeder: Feeder, source: MemorySource, channel: AbstractChannel
+    feeder: Feeder, source: MemorySource, connection: AbstractConnection
 ) -> None:
     good = source.subscriptions.pop("orders")
     source.subscriptions = {"bad": replace(good, name="ü" * 128), "orders": good}
     source.append(1)
     await feeder.fill_all()
-    assert await taken(channel, 1) == ["e-1"]
+    assert await taken(connection, 1) == ["e-1"]
 
 
 async def test_running_it_keeps_up_with_the_log(
@@ -175,3 +219,18 @@ async def test_running_it_keeps_up_with_the_log(
         assert await asyncio.wait_for(arrived.get(), 30) == f"e-{position}"
     running.cancel()
     await asyncio.wait({running})
+
+
+async def test_whoever_comes_while_the_broker_takes_the_last_consumer_for_alive_gets_every_event_in_order(
+    feeder: Feeder, source: MemorySource, connection: AbstractConnection, broker_url: str
+) -> None:
+    source.append(30)
+    await feeder.fill_all()
+    async with await aio_pika.connect(broker_url) as lost:
+        dead = await Consumer(lost, 10).start()
+        await until(lambda: len(dead.seen) == 10)
+        living = await Consumer(connection, 10).start()
+        await living.acknowledge()
+    await until(lambda: len(set(living.seen)) == 30)
+    await living.stop()
+    assert living.seen == [f"e-{position}" for position in range(1, 31)]

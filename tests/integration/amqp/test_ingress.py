@@ -261,6 +261,20 @@ async def test_a_claim_that_was_held_when_the_connection_broke_is_taken_up_again
     assert (await call)["ok"]
 
 
+async def test_a_question_that_was_held_when_the_connection_broke_is_asked_again(
+    bus: AmqpBus, caller: Caller, gateway: MemoryGateway, proxy: Proxy
+) -> None:
+    gateway.open.clear()
+    call = asyncio.create_task(caller.call("default.job.get", {"job_id": "1"}, exchange=QUERIES, message_id="q-1"))
+    await until(lambda: len(gateway.calls) == 1)
+    proxy.cut()
+    await until(lambda: len(gateway.calls) == 2)
+    assert gateway.cancelled == ["q-1"], "answered twice, it would be held twice"
+    await until(lambda: bus.healthy and bus.publisher.connected)
+    gateway.open.set()
+    assert (await call)["ok"]
+
+
 @pytest.mark.parametrize("name", ["job.renew", "subscription.lease"])
 async def test_leases_are_served_beside_the_claims_or_the_commands(caller: Caller, name: str) -> None:
     for exchange in (CLAIMS, COMMANDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -34,7 +35,7 @@ def tenant() -> str:
 
 def sample(tenant: str, id: str, percent: float, **more: object) -> Sample:
     data = {"id": id, "status": "processing", "progress": percent, "stage": "upload", "stage_progress": percent, **more}
-    return Sample(tenant, "progress.update", id, data)
+    return Sample(tenant, "progress.update", id, data, uuid.uuid4().hex, datetime.now(UTC))
 
 
 IN_PROGRESS = "document.querySelector('millrace-progress').shadowRoot.querySelector"

@@ -134,7 +134,9 @@ async def test_what_happened_while_the_connection_was_lost_is_shown_once_and_in_
             await page.find("sockets.forEach((one) => one.close())")
             await place.send(f"n {n}")
             await place.told("/progress/one", "PATCH", progress=20 * n + 20, stage="a")
+            await place.told("/progress/two", "PATCH", progress=20 * n + 20)
             await page.until(f"inbox.x.unreadCount === {n + 1} && seen.x.at(-1).stageProgress === {20 * n + 20}")
+            await page.until(f"seen.y.at(-1).progress === {20 * n + 20}")
         assert await page.find("inbox.x.notifications.map(({ title }) => title)") == ["n 2", "n 1", "n 0"]
         values = await page.find("seen.x.map(({ progress }) => progress)")
         assert values == sorted(values)
@@ -164,6 +166,37 @@ async def test_whose_page_it_is_is_said_by_the_provider_and_refusals_are_errors(
         assert await page.find(lost) == ["MillraceError", 0]
         await page.find("show({}, ['Bell', { name: 'x' }])")
         await page.until("document.querySelector('i')?.textContent.includes('MillraceProvider a userId')")
+
+
+async def test_more_than_a_connection_may_follow_take_another_one(place: Place, page: Page) -> None:
+    async with bench(place, page, "19"):
+        await place.told("/progress", id="n-64")
+        await show(page, *(("Bar", {"id": f"n-{n}", "name": f"n-{n}"}) for n in range(65)))
+        await page.until(
+            "Object.values(seen).every((views) => !views.at(-1).loading && views.at(-1).connection === 'live')"
+        )
+        assert await page.find(
+            "[sockets.length, Object.values(seen).filter((views) => views.at(-1).exists).length]"
+        ) == [2, 1]
+        await show(page)
+        await page.until("open_('/ws/') === 0")
+
+
+async def test_with_tickets_each_progress_has_a_connection_that_shows_it_alone(place: Place, page: Page) -> None:
+    async with bench(place, page, "19"):
+        tickets = {}
+        async with place.service.client(place.tenant) as client:
+            for id in ("one", "two"):
+                await place.told("/progress", id=id)
+            for id, granted in (("one", "one"), ("two", "two"), ("three", "one")):
+                answer = await client.post("/api/live/tickets", json={"progress_id": granted, "seconds": 300})
+                tickets[id] = answer.raise_for_status().json()["ticket"]
+        bars = [["Bar", {"id": id, "name": id}] for id in tickets]
+        await page.find(f"window.tickets = {json.dumps(tickets)}")
+        await page.find(f"show({{ ticket: async ({{ progressId }}) => tickets[progressId] }}, ...{json.dumps(bars)})")
+        await page.until("seen.one.at(-1).exists && seen.two.at(-1).exists && seen.three.at(-1).problem")
+        refused = await page.find("[seen.three.at(-1).problem.status, seen.three.at(-1).exists, sockets.length]")
+        assert refused == [403, False, 3]
 
 
 USE = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -103,7 +104,9 @@ async def test_samples_are_told_without_a_position(service: Running, tenant: str
         await follow(client, "file-1")
         for other in ("file-2", "file-1"):
             data = {"id": other, "status": "processing", "progress": 12.5, "stage": None, "stage_progress": None}
-            service.system.samples.emit(Sample(tenant, "progress.update", other, data))
+            service.system.samples.emit(
+                Sample(tenant, "progress.update", other, data, uuid.uuid4().hex, datetime.now(UTC))
+            )
         told = await client.told("progress.update")
     assert (told["data"]["id"], told["data"]["progress"], told["transient"]) == ("file-1", 12.5, True)
     assert "position" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from adapters.postgres.samples import PostgresSamples
 from millrace import Millrace
+from tests.support.cloudevents import complete
 from tests.support.live import DEADLINE, LiveClient, live
 from tests.support.running import Running, running, until
 from tests.support.sse import streaming
@@ -89,3 +91,4 @@ async def test_event_streams_tell_samples_of_other_processes_too(services: tuple
         async with updating(app, "busy"), asyncio.timeout(DEADLINE):
             [*_, told] = await told_until(stream, "progress.update")
         assert (told.data["subject"], told.data["tenant"], told.data["transient"]) == ("busy", "acme", True)
+        assert complete(json.dumps(told.data))["source"] == "/millrace/progress"

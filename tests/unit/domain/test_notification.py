@@ -8,7 +8,7 @@ import pytest
 
 from domain import notification_events as events
 from domain.aggregate import Event
-from domain.errors import NoSuchNotification, NothingToCancel, NotInInbox, NotSent
+from domain.notification_errors import NoSuchNotification, NothingToCancel, NotInInbox, NotSent
 from tests.controls.clock import NOW, later
 from tests.support.spec import given
 

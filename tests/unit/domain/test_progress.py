@@ -8,7 +8,9 @@ import pytest
 
 from domain import progress_events as events
 from domain.aggregate import Event
-from domain.errors import (
+from domain.progress import Progress
+from domain.progress_children import hear_child
+from domain.progress_errors import (
     ComputedFromChildren,
     NoStages,
     NoSuchProgress,
@@ -17,8 +19,6 @@ from domain.errors import (
     ProgressExists,
     UnknownStage,
 )
-from domain.progress import Progress
-from domain.progress_children import hear_child
 from domain.progress_samples import Reached, Window, weigh
 from tests.controls.clock import NOW, later
 from tests.support.spec import given, replayed

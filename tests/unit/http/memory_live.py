@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from adapters.cloudevents import transient_event
 from adapters.samples import LocalSamples
 from domain.live import Samples
 from domain.presence import Connected, Present
@@ -34,7 +35,7 @@ def hub_of(gateway: MemoryGateway, samples: Samples | None = None) -> Hub:
                 return []
         return [LiveEvent.of(cloud) for cloud in gateway.events[position:]]
 
-    return Hub(read, following, samples or LocalSamples(), EPOCH)
+    return Hub(read, following, samples or LocalSamples(), transient_event, EPOCH)
 
 
 class MemoryPresence:
