@@ -229,11 +229,11 @@ async def frozen(server: EmbeddedPostgres) -> AsyncIterator[None]:
 
 
 async def within(seconds: float, system: System, command: str, body: object) -> str:
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    code = await refused(system, command, body)
-    assert loop.time() - begun < seconds, command
-    return code
+    """The code of the first answer, which comes in so many seconds."""
+    async with asyncio.timeout(seconds):
+        reply = await system.gateway.execute(command, body, context())
+    assert isinstance(reply, Refused), reply
+    return reply.problem.code
 
 
 async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_by_itself(
@@ -246,11 +246,11 @@ async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_b
         await eventually(lambda: asked(running, "job.stats", {}), lambda stats: stats["workers"] == 1)
         async with frozen(server):
             codes = await asyncio.gather(
-                within(3.5, running, "job.enqueue", JOB),
-                within(3.5, running, "job.enqueue", JOB),
-                within(3.5, running, "job.cancel", {"job_id": job_id}),
-                within(3.5, running, "job.claim", {"worker": "w-6"}),
-                within(3.5, running, "job.renew", {"worker": "w-6", "attempts": [{"job_id": job_id, "attempt": 1}]}),
+                within(6.0, running, "job.enqueue", JOB),
+                within(6.0, running, "job.enqueue", JOB),
+                within(6.0, running, "job.cancel", {"job_id": job_id}),
+                within(6.0, running, "job.claim", {"worker": "w-6"}),
+                within(6.0, running, "job.renew", {"worker": "w-6", "attempts": [{"job_id": job_id, "attempt": 1}]}),
             )
             assert set(codes) == {"unavailable"}
             reply = await running.gateway.query("job.list", {}, context())
@@ -261,7 +261,7 @@ async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_b
         async def works() -> bool:
             return isinstance(await running.gateway.execute("job.enqueue", JOB, context()), Accepted)
 
-        await eventually(works, seconds=10)
+        await eventually(works)
         later = await enqueued(running, queue="later")
         (grant,) = await asyncio.wait_for(held, 30)
         assert grant["job_id"] == later
@@ -276,12 +276,12 @@ async def test_a_postgresql_that_is_gone_is_a_bounded_answer_and_recovers_by_its
         assert server.pid is not None
         os.kill(server.pid, signal.SIGQUIT)
         await server.wait()
-        codes = await asyncio.gather(*(within(3.0, running, "job.enqueue", JOB) for _ in range(20)))
+        codes = await asyncio.gather(*(within(6.0, running, "job.enqueue", JOB) for _ in range(20)))
         assert set(codes) == {"unavailable"}
         assert await server.start() == dsn
 
         async def works() -> bool:
             return isinstance(await running.gateway.execute("job.enqueue", JOB, context("m-after")), Accepted)
 
-        await eventually(works, seconds=10)
+        await eventually(works)
         assert await running.storage.store.head() == 2
