@@ -85,7 +85,7 @@ class Reactor:
                 quiet = not events
                 if events:
                     scanned = events[-1].position
-                if own or (scanned > saved and (quiet or scanned - saved >= PAGE or time.monotonic() >= due)):
+                if own or (scanned > saved and (quiet or time.monotonic() >= due)):
                     await self._readers.advance(self._reader, scanned)
                     self._on_advance(self._reader, scanned)
                     saved, due = scanned, time.monotonic() + SAVE_AT_LAST_SECONDS

@@ -122,7 +122,8 @@ class PostgresDoorbell:
                     await self._announce(connection)
                 finally:
                     connection.terminate()
-            except CONNECTION_ERRORS as error:
+            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+                # A full queue of notifications is no reason to be deaf for good either.
                 log.warning("doorbell lost its connection", action="doorbell_lost", error=repr(error))
             await asyncio.sleep(1)
 

@@ -83,7 +83,7 @@ class Projector:
                     raise ConnectionResetError(f"{name}: the connection is gone, so the place may be")
                 events = await self._store.read(scanned, PAGE)
                 own = [event for event in events if event.stream.kind in self._projection.kinds]
-                if events and not own and events[-1].position - place.position < PAGE and time.monotonic() < due:
+                if events and not own and time.monotonic() < due:
                     # Nothing to write: that it was scanned is saved when there is, when it is quiet, or in a while.
                     scanned = events[-1].position
                     self._on_advance(name, scanned)

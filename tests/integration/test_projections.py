@@ -38,7 +38,7 @@ async def everything_happens(running: System) -> None:
         await told(running, "job.cancel", {"job_id": await enqueued(running)})
         await told(running, "job.remove", {"job_id": await enqueued(running)})
         for outcome in ("completed", "failed", "returned"):
-            await enqueued(running, queue="work", max_attempts=2)
+            await enqueued(running, queue="work", max_attempts=2, retry={"kind": "fixed", "delay": 3_600})
             (grant,) = await claimed(running, queues=["work"])
             await reported(running, grant, outcome)
         await enqueued(running, queue="doomed", retry="none")
@@ -110,6 +110,7 @@ async def test_rows_do_not_depend_on_the_size_of_the_pages(
 
 async def test_a_rebuild_equals_the_live_model_and_replaces_it(running: System, fresh_database_url: str) -> None:
     await everything_happens(running)
+    await caught_up(running)
     listed = await asked(running, "job.list", {"limit": 100})
     for name in ("jobs", "subscriptions", "schedules", "progress"):
         rebuilt = await rebuild_read_model(fresh_database_url, name, lambda done, total: None, True)

@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 
+from adapters.postgres.doorbell import PostgresDoorbell
 from infra.storage import Storage
 from tests.support.eventually import eventually
 from tests.support.stores import append, storing
@@ -69,3 +70,27 @@ async def test_who_is_alone_keeps_his_rings_to_himself_until_another_comes(dsn: 
         waiting = asyncio.create_task(other.doorbell.wait(1, 30))
         await storage.store.append([append("b")])
         assert await asyncio.wait_for(waiting, 20) == 2
+
+
+async def test_a_refused_notify_ends_one_connection_and_not_the_doorbell(
+    dsn: str, storage: Storage, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("""
+        CREATE SCHEMA refusing;
+        CREATE FUNCTION refusing.pg_notify(text, text) RETURNS void LANGUAGE plpgsql
+            AS $$ BEGIN RAISE 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END $$;
+    """)
+    paths = iter(["refusing, pg_catalog", "public"])
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(dsn, server_settings={"search_path": next(paths)})
+
+    doorbell = PostgresDoorbell(connect, on_foreign_ring=lambda: None)
+    doorbell.start(0)
+    try:
+        waiting = asyncio.create_task(doorbell.wait(0, 30))
+        await eventually(lambda: asyncio.sleep(0, doorbell.alone), lambda alone: not alone, seconds=30)
+        await storage.store.append([append("a")])
+        assert await asyncio.wait_for(waiting, 20) == 1
+    finally:
+        await doorbell.stop()
