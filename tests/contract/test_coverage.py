@@ -41,7 +41,7 @@ def test_the_tests_that_are_named_exist() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     nodes = {line.partition("[")[0] for line in collected.stdout.splitlines()}
