@@ -33,6 +33,7 @@ from millrace.testing.contracts.client_queues import QueuesContract
 from millrace.testing.contracts.client_reading import ReadingContract
 from millrace.testing.contracts.client_results import ResultsContract
 from millrace.testing.contracts.client_running import RunningContract
+from millrace.testing.contracts.client_scheduled_jobs import ScheduledJobsContract
 from millrace.testing.contracts.client_schedules import SchedulesContract
 from millrace.testing.contracts.client_serializers import SerializersContract
 from millrace.testing.contracts.client_subscriptions import SubscriptionsContract
@@ -68,6 +69,7 @@ class ClientSuite(
     TenantsContract,
     EventsContract,
     SchedulesContract,
+    ScheduledJobsContract,
     NotificationsContract,
     NotificationInboxContract,
     NotificationHooksContract,
