@@ -109,6 +109,7 @@ class Sampling(Section):
     The last one is recorded within a second in any case; stages and ends always are.
 
     Attributes:
+        seconds: more than one makes no difference, for what was not recorded is within a second.
         percent: of the whole.
     """
 

@@ -28,13 +28,15 @@ class PostgresDoorbell:
 
     Rings are hints: they carry the newest position and the kinds of what is new, once for many appends, and a lost one
     costs a polling interval. Commands have the right of way: during a burst of them nobody is woken, for a bounded
-    time. Each process says every 5 s that it is there; one that hears of no other keeps its rings to itself.
+    time. Each process says every 5 s that it is there, and at once to one that it has not heard of; one that hears of
+    no other keeps its rings to itself.
 
     Args:
         on_foreign_ring: called when another process has appended something, or begins to listen.
         in_burst: whether commands are being accepted by the hundred right now.
         on_connected: told false when the connection is lost, and true when there is one again: what the server does in
             between, such as a crash, nobody here sees.
+        sign_of_life: seconds after which it says that it is there, where it has nothing else to say.
     """
 
     def __init__(
@@ -43,14 +45,16 @@ class PostgresDoorbell:
         on_foreign_ring: Callable[[], None],
         in_burst: Callable[[], bool] = lambda: False,
         on_connected: Callable[[bool], None] = lambda connected: None,
+        sign_of_life: float = SIGN_OF_LIFE_SECONDS,
     ) -> None:
         self._connect, self._on_foreign_ring, self._in_burst = connect, on_foreign_ring, in_burst
-        self._on_connected = on_connected
+        self._on_connected, self._sign_of_life = on_connected, sign_of_life
         self._held_since: float | None = None
         self._open_until = 0.0
         self._followers = Followers()
         self._unannounced: set[str] = set()
         self._others_until = 0.0
+        self._heard_until: dict[int, float] = {}
         self._own_pid = 0
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -98,11 +102,15 @@ class PostgresDoorbell:
             return
         position, _space, kinds = str(payload).partition(" ")
         self._followers.rise(int(position), kinds.split(",") if kinds else None)
-        if self.alone:
-            # It may have begun to listen just now: it has to hear at once that it is not alone either.
-            self._due.set()
-        self._others_until = asyncio.get_running_loop().time() + ALONE_AFTER_SECONDS
+        self._note(pid, asyncio.get_running_loop().time())
         self._on_foreign_ring()
+
+    def _note(self, pid: int, now: float) -> None:
+        """Somebody was heard; one that may have begun to listen just now has to hear at once that it is not alone."""
+        if self._heard_until.get(pid, 0.0) <= now:
+            self._heard_until = {known: until for known, until in self._heard_until.items() if until > now}
+            self._due.set()
+        self._others_until = self._heard_until[pid] = now + ALONE_AFTER_SECONDS
 
     def _lost(self, _: object) -> None:
         self._due.set()
@@ -136,7 +144,7 @@ class PostgresDoorbell:
             await connection.execute(f"SELECT pg_notify('{CHANNEL}', $1)", said, timeout=5)
             try:
                 # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
-                async with asyncio.timeout(SIGN_OF_LIFE_SECONDS):
+                async with asyncio.timeout(self._sign_of_life):
                     await self._due.wait()
             except TimeoutError:
                 continue

@@ -72,6 +72,20 @@ async def test_who_is_alone_keeps_his_rings_to_himself_until_another_comes(dsn: 
         assert await asyncio.wait_for(waiting, 20) == 2
 
 
+async def test_who_comes_last_is_answered_by_those_who_know_each_other(dsn: str) -> None:
+    # None of them says by itself that it is there: all that is heard is answers.
+    doorbells = [
+        PostgresDoorbell(lambda: asyncpg.connect(dsn), on_foreign_ring=lambda: None, sign_of_life=600) for _ in range(4)
+    ]
+    try:
+        for last, doorbell in enumerate(doorbells):
+            doorbell.start(0)
+            if last:
+                await eventually(lambda at=last: asyncio.sleep(0, doorbells[at].alone), lambda alone: not alone, 30)
+    finally:
+        await asyncio.gather(*(doorbell.stop() for doorbell in doorbells))
+
+
 async def test_a_refused_notify_ends_one_connection_and_not_the_doorbell(
     dsn: str, storage: Storage, connection: asyncpg.Connection
 ) -> None:
