@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rabbitmq up test check lint types bench faults live docs services clean
+.PHONY: help demo demo-rabbitmq up test coverage check lint types bench faults live docs services clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ up: ## start the whole system for development on http://localhost:8000
 
 test: ## run the tests on real services (ARGS="tests/unit -k job" for some of them)
 	@scripts/test.sh $(ARGS)
+
+coverage: ## the tests within one process, and which lines they do not reach
+	@scripts/test.sh coverage
 
 check: ## formatter, linter, types, layers
 	@scripts/check.sh

@@ -13,7 +13,7 @@ from adapters.amqp import declaration
 from adapters.amqp.connection import close_connection, open_connection
 from adapters.amqp.errors import BrokerUnavailable
 from adapters.amqp.topology import topology
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.database import LEADER_SECONDS, Connection, Database
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
@@ -178,7 +178,8 @@ class _Reading:
 
     async def __aenter__(self) -> tuple[Connection, PostgresEventStore]:
         self._connection = await self._database.connect(command_timeout=None)
-        self._pool = await self._database.pool(size=2)
+        # An operator waits for a slow page rather than for the whole work once more.
+        self._pool = await self._database.pool(size=2, seconds=LEADER_SECONDS)
         tail = EventTail()
         commits = GroupCommit(self._database.connect_writer, tail, lambda position, kinds: None)
         return self._connection, PostgresEventStore(self._pool, commits, EventMapper(), tail)

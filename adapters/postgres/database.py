@@ -40,10 +40,10 @@ class Database:
     def __repr__(self) -> str:
         return "Database(…)"
 
-    async def pool(self, size: int = 8) -> Pool:
+    async def pool(self, size: int = 8, seconds: float = QUERY_SECONDS) -> Pool:
         """A pool for short reads, and for notes that a crash of the server may forget: positions, leases, snapshots.
 
-        Whatever the server does, each statement fails or succeeds within three seconds.
+        Whatever the server does, each statement fails or succeeds within a second more than `seconds`.
         """
         return await ImpatientPool(
             self.dsn,
@@ -55,8 +55,13 @@ class Database:
             record_class=asyncpg.Record,
             loop=None,
             timeout=CONNECT_SECONDS,
-            command_timeout=QUERY_SECONDS,
-            server_settings={"application_name": "millrace", "statement_timeout": "2000", "jit": "off", **FORGETFUL},
+            command_timeout=seconds,
+            server_settings={
+                "application_name": "millrace",
+                "statement_timeout": str(round(seconds * 1_000)),
+                "jit": "off",
+                **FORGETFUL,
+            },
         )
 
     async def connect(

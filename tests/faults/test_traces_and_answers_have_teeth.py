@@ -71,6 +71,14 @@ def test_a_read_older_than_its_position_and_one_of_a_state_that_never_was_are_ca
     assert answers.stale_reads([{**read, "attempts": 2}], LOG)  # type: ignore[list-item]
 
 
+def test_a_job_whose_time_has_come_may_be_read_as_pending_and_as_nothing_else() -> None:
+    log = [event(1, "job.enqueued", "d", name="step", run_at="2026-01-01T00:00:00Z")]
+    read = {"tenant": "north", "job_id": "d", "min_position": "e-1", "status": "delayed", "attempts": 0}
+    assert answers.stale_reads([read, {**read, "status": "pending"}], log) == []  # type: ignore[list-item]
+    assert answers.stale_reads([{**read, "status": "processing"}], log)  # type: ignore[list-item]
+    assert answers.stale_reads([{**read, "status": "pending", "attempts": 1}], log)  # type: ignore[list-item]
+
+
 def test_a_command_without_an_answer_and_one_with_two_are_caught() -> None:
     first = {"command": "c1", "job_id": "a", "position": "e-1"}
     assert answers.unresolved(["c1"], ["c1"], [first, first], []) == []  # type: ignore[list-item]

@@ -94,11 +94,16 @@ def _stale(read: Read, history: Sequence[State]) -> str | None:
     wanted = int(read["min_position"].rpartition("-")[2])
     before = sum(state.position <= wanted for state in history)
     possible = history[max(before - 1, 0) :]
-    if any((state.status, state.attempts) == (read["status"], read["attempts"]) for state in possible):
+    if any(read["status"] in _shown(state) and state.attempts == read["attempts"] for state in possible):
         return None
     if read["status"] is None and any(state.status is None for state in possible):
         return None
     return f"{read['job_id']} at {wanted} was read as {read['status']} with {read['attempts']} attempts"
+
+
+def _shown(state: State) -> tuple[str | None, ...]:
+    """How a job in that state is shown: one whose time has come is `pending`, without an event that says so."""
+    return ("delayed", "pending") if state.status == "delayed" else (state.status,)
 
 
 def unresolved(commands: Iterable[str], doubtful: Iterable[str], accepted: Iterable[Accepted],
