@@ -21,6 +21,10 @@ if ! command -v npm >/dev/null; then
     rm -f "$log"
 fi
 
+# npm trusts what it brings along only, not what the system trusts besides.
+system=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -r "$system" ]; then export NODE_EXTRA_CA_CERTS=$system; fi
+
 # The oldest that the bindings are for, and the newest. A finished folder is renamed into place, so that half of one is none.
 while read -r folder packages; do
     [ -d ".venv/react/$folder" ] && continue
@@ -29,7 +33,7 @@ while read -r folder packages; do
     made=$(mktemp -d ".venv/react/making-XXXXXX")
     # shellcheck disable=SC2086 # several names
     timeout 300 npm install --prefix "$made" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund \
-        --loglevel error $packages </dev/null
+        --fetch-retries 2 --fetch-timeout 60000 --loglevel error $packages </dev/null
     mv "$made" ".venv/react/$folder"
 done <<'VERSIONS'
 18 react@18.3.1 react-dom@18.3.1
