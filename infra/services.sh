@@ -9,7 +9,7 @@
 # Per service the first of these is used: the address in DATABASE_URL, RABBITMQ_URL, REDIS_URL; our own instance; one on the
 # default port with the usual credentials; a container (Docker Compose); an own instance of Debian's package, on its own
 # port with its own data. An installed system-wide server is never changed, started or stopped.
-# MILLRACE_POSTGRES_OPTIONS, such as `-c fsync=off` where the data need not outlive the machine, are for the last of these.
+# TEST_POSTGRES_OPTIONS, such as `-c fsync=off` where the data need not outlive the machine, are for the last of these.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD

@@ -102,7 +102,7 @@ start_postgres() {
         mv "$data.new" "$data"
     fi
     as postgres timeout 60 "$bin/pg_ctl" start --pgdata="$data" --log="$state/postgres/postgres.log" --wait --timeout=50 \
-        --options="-p $MILLRACE_POSTGRES_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 ${MILLRACE_POSTGRES_OPTIONS:-}"
+        --options="-p $MILLRACE_POSTGRES_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 ${TEST_POSTGRES_OPTIONS:-}"
 }
 
 # ------------------------------------------------------------------------------------------------------------- RabbitMQ
