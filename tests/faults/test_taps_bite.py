@@ -87,12 +87,12 @@ async def rows(url: str) -> int:
 
 
 @pytest_asyncio.fixture
-async def database(run: Bench, fresh_database_url: str) -> AsyncIterator[tuple[str, PostgresTap]]:
-    connection = await asyncpg.connect(fresh_database_url)
+async def database(run: Bench, empty_database_url: str) -> AsyncIterator[tuple[str, PostgresTap]]:
+    connection = await asyncpg.connect(empty_database_url)
     await connection.execute(TABLE)
     await connection.close()
-    tap = await PostgresTap(fresh_database_url).start()
-    yield fresh_database_url, tap
+    tap = await PostgresTap(empty_database_url).start()
+    yield empty_database_url, tap
     await tap.close()
 
 
