@@ -7,26 +7,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from adapters.amqp import asyncapi
 from adapters.cloudevents import transient_event
 from adapters.http.access import Access
 from adapters.http.answers import COMMAND_RESULTS, QUERY_RESULTS
 from adapters.http.app import create_app
-from adapters.http.health import Part
 from adapters.http.live_asyncapi import with_live_feed
 from adapters.samples import LocalSamples
-from domain.presence import Connected, Present
-from domain.tickets import Grant
 from handlers.live import Hub
-from handlers.live_topics import LiveEvent
 from handlers.presence import Presence
 from infra.document_pages import configuration_page, events_page
 from infra.document_schemas import FOLDER, event_versions, schema_file, schemas
 from infra.schema_compatibility import breaks
 from infra.version import VERSION
-from millrace.contracts.wire import Context, Refused, Reply
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -41,13 +35,14 @@ class IncompatibleSchema(Exception):
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI document of this release."""
-    nobody = _Nobody()
+    # The application needs parts to be made of; the document asks none of them.
+    nobody: Any = None
     app = create_app(
         nobody,
         access=Access(),
         health=nobody,
         metrics=lambda: b"",
-        hub=Hub(nobody.read, nobody.following, LocalSamples(), transient_event, ""),
+        hub=Hub(nobody, nobody, LocalSamples(), transient_event, ""),
         presence=Presence(nobody),
         tickets=nobody,
         allowed_hosts=(),
@@ -101,40 +96,6 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     sys.stdout.write("".join(f"docs/{name}\n" for name in names))
     return 1 if names and "--check" in arguments else 0
-
-
-class _Nobody:
-    """Stands where the application needs its parts; the document asks none of them."""
-
-    async def execute(self, name: str, body: object, context: Context) -> Reply:
-        raise NotImplementedError
-
-    async def query(self, name: str, body: object, context: Context, min_position: str | None = None) -> Refused:
-        raise NotImplementedError
-
-    async def parts(self) -> Sequence[Part]:
-        raise NotImplementedError
-
-    async def read(self, body: dict[str, Any], context: Context) -> Refused:
-        raise NotImplementedError
-
-    async def following(self, position: int) -> Sequence[LiveEvent]:
-        raise NotImplementedError
-
-    async def issue(self, digest: bytes, grant: Grant, seconds: float) -> None:
-        raise NotImplementedError
-
-    async def redeem(self, digest: bytes) -> Grant | None:
-        raise NotImplementedError
-
-    async def renew(self, connections: Sequence[Connected], seconds: float) -> None:
-        raise NotImplementedError
-
-    async def remove(self, connections: Sequence[UUID]) -> None:
-        raise NotImplementedError
-
-    async def present(self, tenants: Sequence[str], limit: int) -> dict[str, list[Present]]:
-        raise NotImplementedError
 
 
 def _read(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from domain.live import Samples
 from millrace.contracts.live import live_key
 from tests.integration.amqp.conftest import until
 from tests.support.cloudevents import complete
+from tests.support.samples import heard_once_by_all
 
 KINDS = ("local", "amqp", "postgres")
 
@@ -66,13 +67,7 @@ async def test_every_process_hears_the_others_once(rabbitmq_url: str) -> None:
     second.start()
     try:
         await until(lambda: first.connected and second.connected)
-        first.emit(at(1, "one"))
-        await until(lambda: there.heard == [at(1, "one")] and here.heard == [at(1, "one")])
-        second.emit(at(2, "two"))
-        # What the broker sends in order has brought back the first one by now, had it come back at all.
-        await until(lambda: at(2, "two") in here.heard and at(2, "two") in there.heard)
-        assert here.heard == [at(1, "one"), at(2, "two")]
-        assert there.heard == [at(1, "one"), at(2, "two")]
+        await heard_once_by_all(first, here, second, there)
     finally:
         await asyncio.gather(first.stop(), second.stop())
 

@@ -13,7 +13,6 @@ from domain.channels import Delivery, NotConfigured, Outcome, Rejected, Sent, Un
 from handlers.notification_retention import NotificationRetention
 from infra.bootstrap import build
 from infra.maintenance import rebuild_read_model
-from millrace import Millrace
 from tests.support.channels import Recorder
 from tests.support.eventually import eventually
 from tests.support.notifications import ADDRESS, DEADLINE, ended, mail, quick, sending
@@ -160,16 +159,6 @@ async def test_a_rebuild_of_the_inboxes_equals_the_live_ones(fresh_database_url:
         assert rebuilt.equal
         assert await notifications.unread_count("u") == 1
         assert len(await notifications.list("u", scope="all")) == len(ids) + len(held) + 1
-
-
-async def _count(channel: Recorder) -> int:
-    return len(channel.taken)
-
-
-async def _state(app: Millrace, notification_id: str) -> tuple[str, str | None]:
-    found = await app.notifications.get(notification_id)
-    assert found is not None
-    return found.deliveries[0].status, found.deliveries[0].reason
 
 
 async def test_what_was_never_read_goes_after_its_own_time_but_not_what_is_still_to_be_sent(

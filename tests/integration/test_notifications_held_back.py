@@ -7,11 +7,11 @@ from uuid import uuid4
 
 from domain.channels import Unavailable
 from handlers.notification_steps import Collapse, Settle
-from millrace import Millrace, Notification
+from millrace import Notification
 from millrace.contracts.wire import Accepted, Context
 from tests.support.channels import Recorder
 from tests.support.eventually import eventually
-from tests.support.notifications import DEADLINE, ended, mail, sending
+from tests.support.notifications import DEADLINE, ended, mail, sending, standing, taken
 
 
 async def test_several_with_one_key_become_one_digest(database_url: str) -> None:
@@ -23,7 +23,7 @@ async def test_several_with_one_key_become_one_digest(database_url: str) -> None
         for notification_id in ids:
             assert await ended(app, notification_id) == ("suppressed", "digested", 0)
         assert await ended(app, alone) == ("sent", None, 1)
-        await eventually(lambda: _count(email), lambda count: count == 2, DEADLINE)
+        await eventually(lambda: taken(email), lambda count: count == 2, DEADLINE)
         [summary] = [each for each in email.taken if each.notification_id != alone]
         assert summary.title == "3 notifications"
         assert summary.message.splitlines() == [f"• build {n}: passed" for n in range(3)]
@@ -48,7 +48,7 @@ async def test_a_digest_says_what_the_tenants_template_says_and_names_its_versio
             before = len(email.taken)
             for number in range(2):
                 await mail(app, f"{key} {number}", message="passed", digest={"key": key, "window": 3.0})
-            await eventually(lambda: _count(email), lambda count: count > before, DEADLINE)
+            await eventually(lambda: taken(email), lambda count: count > before, DEADLINE)
             found = await app.notifications.get(email.taken[-1].notification_id)
             assert found is not None
             return found
@@ -80,7 +80,7 @@ async def test_what_quiet_hours_held_back_goes_out_as_one_digest_without_what_is
         ids = [await mail(app, f"n{n}", category="news" if n == 2 else "ops") for n in range(4)]
         urgent = await mail(app, "fire", critical=True)
         assert await ended(app, urgent) == ("sent", None, 1)
-        assert [await _state(app, each) for each in ids] == [("deferred", "quiet-hours")] * 4
+        assert [await standing(app, each) for each in ids] == [("deferred", "quiet-hours")] * 4
         await app.notifications.set_preferences("u", categories={"news": False})
         # The night is over for all of them at the same moment.
         over = datetime.now(UTC) + timedelta(seconds=1)
@@ -93,7 +93,7 @@ async def test_what_quiet_hours_held_back_goes_out_as_one_digest_without_what_is
             assert isinstance(await system.pipeline.execute_internal("notification.settle", body, context), Accepted)
         assert await ended(app, ids[2]) == ("suppressed", "category-off", 0)
         ends = [await ended(app, ids[n]) for n in (0, 1, 3)]
-        await eventually(lambda: _count(email), lambda count: count >= 2, DEADLINE)
+        await eventually(lambda: taken(email), lambda count: count >= 2, DEADLINE)
         assert ends == [("suppressed", "digested", 0)] * 3
         [digest] = [each for each in email.taken if each.title != "fire"]
         whole = await app.notifications.get(digest.notification_id)
@@ -139,13 +139,3 @@ async def test_what_is_cancelled_before_its_time_is_never_sent(database_url: str
         other = await mail(app, "other", digest={"key": "k", "window": 1.2})
         assert await ended(app, other) == ("sent", None, 1)
         assert [each.title for each in email.taken] == ["other"]
-
-
-async def _count(channel: Recorder) -> int:
-    return len(channel.taken)
-
-
-async def _state(app: Millrace, notification_id: str) -> tuple[str, str | None]:
-    found = await app.notifications.get(notification_id)
-    assert found is not None
-    return found.deliveries[0].status, found.deliveries[0].reason

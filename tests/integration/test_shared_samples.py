@@ -13,6 +13,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.samples import CHANNEL, PostgresSamples
 from tests.support.eventually import eventually
 from tests.support.running import until
+from tests.support.samples import heard_once_by_all
 from tests.support.systems import system
 
 LISTENERS = """
@@ -37,13 +38,7 @@ async def carrying(dsn: str, **options: float) -> AsyncIterator[tuple[PostgresSa
 
 async def test_every_process_hears_the_others_once(database_url: str) -> None:
     async with carrying(database_url) as (first, here), carrying(database_url) as (second, there):
-        first.emit(at(1, "one"))
-        await until(lambda: there.heard == [at(1, "one")] and here.heard == [at(1, "one")])
-        second.emit(at(2, "two"))
-        # What the server sends in order has brought back the first one by now, had it come back at all.
-        await until(lambda: at(2, "two") in here.heard and at(2, "two") in there.heard)
-        assert here.heard == [at(1, "one"), at(2, "two")]
-        assert there.heard == [at(1, "one"), at(2, "two")]
+        await heard_once_by_all(first, here, second, there)
 
 
 async def test_thousands_of_subjects_arrive_although_one_turn_has_no_room_for_them(database_url: str) -> None:

@@ -10,6 +10,7 @@ from domain.channels import Channel
 from infra.bootstrap import System
 from infra.settings import Settings
 from millrace import Millrace, Notification
+from tests.support.channels import Recorder
 from tests.support.eventually import eventually
 from tests.support.service import running_service
 
@@ -53,3 +54,15 @@ async def ended(app: Millrace, notification_id: str, channel: str = "email") -> 
 async def mail(app: Millrace, title: str = "t", **given: object) -> str:
     body = {"user_id": "u", "title": title, "channels": ["email"], "recipient": ADDRESS, **given}
     return (await app.notifications.send(body)).id
+
+
+async def taken(channel: Recorder) -> int:
+    """How many deliveries the channel was given."""
+    return len(channel.taken)
+
+
+async def standing(app: Millrace, notification_id: str) -> tuple[str, str | None]:
+    """Status and reason of the notification's first delivery."""
+    found = await app.notifications.get(notification_id)
+    assert found is not None
+    return found.deliveries[0].status, found.deliveries[0].reason

@@ -247,29 +247,20 @@ async def test_a_claim_is_acknowledged_when_it_is_answered(
         assert deleted.message_count == 0, "unacknowledged messages count here"
 
 
-async def test_a_claim_that_was_held_when_the_connection_broke_is_taken_up_again(
-    bus: AmqpBus, caller: Caller, gateway: MemoryGateway, proxy: Proxy
+@pytest.mark.parametrize(
+    ("exchange", "name", "body"),
+    [(CLAIMS, "job.claim", {"worker": "w"}), (QUERIES, "job.get", {"job_id": "1"})],
+    ids=["a claim", "a question"],
+)
+async def test_what_was_held_when_the_connection_broke_is_taken_up_again(
+    bus: AmqpBus, caller: Caller, gateway: MemoryGateway, proxy: Proxy, exchange: str, name: str, body: dict[str, str]
 ) -> None:
     gateway.open.clear()
-    call = asyncio.create_task(caller.call("default.job.claim", {"worker": "w"}, exchange=CLAIMS, message_id="c-1"))
+    call = asyncio.create_task(caller.call(f"default.{name}", body, exchange=exchange, message_id="h-1"))
     await until(lambda: len(gateway.calls) == 1)
     proxy.cut()
     await until(lambda: len(gateway.calls) == 2)
-    assert gateway.cancelled == ["c-1"], "held twice, it would be granted twice"
-    await until(lambda: bus.healthy and bus.publisher.connected)
-    gateway.open.set()
-    assert (await call)["ok"]
-
-
-async def test_a_question_that_was_held_when_the_connection_broke_is_asked_again(
-    bus: AmqpBus, caller: Caller, gateway: MemoryGateway, proxy: Proxy
-) -> None:
-    gateway.open.clear()
-    call = asyncio.create_task(caller.call("default.job.get", {"job_id": "1"}, exchange=QUERIES, message_id="q-1"))
-    await until(lambda: len(gateway.calls) == 1)
-    proxy.cut()
-    await until(lambda: len(gateway.calls) == 2)
-    assert gateway.cancelled == ["q-1"], "answered twice, it would be held twice"
+    assert gateway.cancelled == ["h-1"], "held twice, a claim would be granted twice"
     await until(lambda: bus.healthy and bus.publisher.connected)
     gateway.open.set()
     assert (await call)["ok"]

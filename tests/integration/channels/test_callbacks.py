@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from adapters.channels.twilio_status import signature_of
 from tests.support.eventually import eventually
 from tests.support.running import Running, running
+from tests.support.sent_notifications import Sending
 from tests.support.vendors.mail_vendors import MailgunServer, SendGridServer
 from tests.support.vendors.push_vendors import TwilioServer
 from tests.support.vendors.vendor import Vendor, serving
@@ -30,26 +31,11 @@ SIGNING_KEY = "mailgun-signing-key"
 STATUS_URL = f"https://millrace.example.com{CALLBACKS}/twilio"
 
 
-class Bench:
+class Bench(Sending):
     """A service that sends through one provider, and what that provider would say."""
 
     def __init__(self, service: Running, client: httpx.AsyncClient, key: ec.EllipticCurvePrivateKey) -> None:
         self.service, self.client, self.key = service, client, key
-
-    async def send(self, channel: str, address: str, status: str = "sent") -> str:
-        body = {"title": "Hello", "user_id": "kim", "channels": [channel], "recipient": address}
-        answer = await self.client.post("/api/notifications", json=body)
-        assert answer.status_code == 201, answer.text
-        id: str = answer.json()["notification_id"]
-        await self.ends(id, status)
-        return id
-
-    async def step(self, id: str) -> dict[str, Any]:
-        [step] = (await self.client.get(f"/api/notifications/{id}")).json()["deliveries"]
-        return dict(step)
-
-    async def ends(self, id: str, status: str) -> dict[str, Any]:
-        return await eventually(lambda: self.step(id), lambda step: step["status"] == status, seconds=30)
 
     async def history(self, id: str) -> list[str]:
         told = (await self.client.get(f"/api/notifications/{id}/history")).json()

@@ -15,8 +15,8 @@ import pytest
 
 from adapters.channels.public_fetch import MAX_BYTES, PublicFetch
 from adapters.channels.ses_events import SesEvents
-from tests.support.eventually import eventually
 from tests.support.running import Running, running
+from tests.support.sent_notifications import Sending
 from tests.support.vendors.mail_vendors import SesServer
 from tests.support.vendors.sns_server import PATH, TOPIC, SnsServer, serving_sns
 from tests.support.vendors.vendor import serving
@@ -27,28 +27,13 @@ CHARSET = {"Content-Type": "text/plain; charset=UTF-8"}
 
 
 @dataclass
-class Bench:
+class Bench(Sending):
     """A service that sends through SES, and SNS, which tells it what has become of its mails."""
 
     service: Running
     client: httpx.AsyncClient
     ses: SesServer
     sns: SnsServer
-
-    async def send(self) -> str:
-        body = {"title": "Hello", "user_id": "kim", "channels": ["email"], "recipient": "kim@example.com"}
-        answer = await self.client.post("/api/notifications", json=body)
-        assert answer.status_code == 201, answer.text
-        id: str = answer.json()["notification_id"]
-        await self.ends(id, "sent")
-        return id
-
-    async def step(self, id: str) -> dict[str, Any]:
-        [step] = (await self.client.get(f"/api/notifications/{id}")).json()["deliveries"]
-        return dict(step)
-
-    async def ends(self, id: str, status: str) -> dict[str, Any]:
-        return await eventually(lambda: self.step(id), lambda step: step["status"] == status, seconds=30)
 
     async def tell(self, body: dict[str, Any] | bytes) -> httpx.Response:
         """The call as SNS makes it."""
@@ -85,7 +70,7 @@ def bounced(kind: str, status: str, words: str) -> dict[str, Any]:
 
 async def test_ses_tells_that_a_mail_has_arrived_and_that_it_has_bounced_after_all(fresh_database_url: str) -> None:
     async with bench(fresh_database_url) as it:
-        id = await it.send()
+        id = await it.send("email", "kim@example.com")
         assert it.ses.taken[-1].extra["ConfigurationSetName"] == "events"
         for kind in ("Send", "DeliveryDelay", "Open"):
             assert (await it.tell(it.event(kind))).json() == {"success": True}
@@ -120,7 +105,7 @@ async def test_other_ends_of_a_mail_are_told_too(
     fresh_database_url: str, kind: str, more: dict[str, Any], status: str, detail: str | None
 ) -> None:
     async with bench(fresh_database_url) as it:
-        id = await it.send()
+        id = await it.send("email", "kim@example.com")
         assert (await it.tell(it.event(kind, **more))).status_code == 200
         step = await it.ends(id, status)
         if detail is not None:
@@ -148,7 +133,7 @@ async def test_a_subscription_to_a_topic_of_the_settings_is_confirmed(fresh_data
 
 async def test_what_sns_has_not_signed_for_the_topic_is_refused(fresh_database_url: str) -> None:
     async with bench(fresh_database_url) as it:
-        id = await it.send()
+        id = await it.send("email", "kim@example.com")
         bounce = it.event("Bounce", bounce=bounced("Permanent", "5.1.1", "no such user"))
         assert (await it.tell({**bounce, "TopicArn": f"{TOPIC}-of-others"})).status_code == 401
         for elsewhere in ("https://evil.example.com", f"{it.sns.endpoint}.evil.example.com", f"{it.sns.endpoint}/.."):
@@ -179,7 +164,7 @@ async def test_what_sns_has_not_signed_for_the_topic_is_refused(fresh_database_u
 @pytest.mark.parametrize("found", [b"nothing", b"x" * (MAX_BYTES + 1)])
 async def test_a_certificate_that_is_none_or_has_no_end_is_not_believed(fresh_database_url: str, found: bytes) -> None:
     async with bench(fresh_database_url) as it:
-        await it.send()
+        await it.send("email", "kim@example.com")
         it.sns.answers[PATH], right = found, it.sns.answers[PATH]
         delivered = it.event("Delivery")
         assert (await it.tell(delivered)).status_code in (401, 503)
@@ -189,7 +174,7 @@ async def test_a_certificate_that_is_none_or_has_no_end_is_not_believed(fresh_da
 
 async def test_a_certificate_that_cannot_be_had_now_has_sns_call_again(fresh_database_url: str) -> None:
     async with bench(fresh_database_url) as it:
-        id = await it.send()
+        id = await it.send("email", "kim@example.com")
         delivered, it.sns.status = it.event("Delivery"), "500 Oops"
         refused = await it.tell(delivered)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
@@ -201,14 +186,14 @@ async def test_a_certificate_that_cannot_be_had_now_has_sns_call_again(fresh_dat
 
 async def test_a_certificate_whose_time_is_over_is_refused(fresh_database_url: str) -> None:
     async with bench(fresh_database_url, valid=timedelta(days=-1)) as it:
-        await it.send()
+        await it.send("email", "kim@example.com")
         refused = await it.tell(it.event("Delivery"))
         assert (refused.status_code, "not valid at this time" in refused.json()["detail"]) == (401, True)
 
 
 async def test_a_name_that_leads_inside_is_not_called(fresh_database_url: str) -> None:
     async with bench(fresh_database_url, allowed=False) as it:
-        await it.send()
+        await it.send("email", "kim@example.com")
         refused = await it.tell(it.event("Delivery"))
         assert (refused.status_code, "not public" in refused.json()["detail"]) == (503, True)
         assert it.sns.asked == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_docs import ADDRESS
-from tests.support.browser import Page, browsing
+from tests.support.browser import Page
 from tests.support.react import type_errors
 from tests.support.react_page import Place, application, html, imports
-from tests.support.running import running
 
 WEB = Path(__file__).parents[3] / "web"
 VERSIONS = ["18", "19"]
@@ -61,18 +59,6 @@ window.show = (given, ...parts) => {
 };
 window.isReady = true;
 """
-
-
-@pytest.fixture
-async def place(database_url: str) -> AsyncIterator[Place]:
-    async with running(database_url, http=False) as service:
-        yield Place(service, f"t-{uuid.uuid4().hex[:12]}")
-
-
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with browsing(tmp_path / "profile") as page:
-        yield page
 
 
 @asynccontextmanager

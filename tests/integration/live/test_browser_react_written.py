@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.test_docs import ADDRESS, blocks
-from tests.support.browser import Page, browsing
+from tests.support.browser import Page
 from tests.support.react import from_jsx
 from tests.support.react_page import Place, application, html, imports
-from tests.support.running import running, until
+from tests.support.running import until
 
 BLOCKS = dict(blocks("react.md"))
 SEED_PROGRESS = """
@@ -72,18 +69,6 @@ const Told = () => h("output", null, useTold().notifications.map(({ title }) => 
 const page = h("main", null, h(FileUpload, { fileId: "file-1" }), h(App), h(Told));
 createRoot(document.getElementById("root")).render(page);
 """
-
-
-@pytest.fixture
-async def place(database_url: str) -> AsyncIterator[Place]:
-    async with running(database_url, http=False) as service:
-        yield Place(service, f"t-{uuid.uuid4().hex[:12]}")
-
-
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with browsing(tmp_path / "profile") as page:
-        yield page
 
 
 @pytest.mark.parametrize("version", ["18", "19"])
