@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.postgres.archive import PostgresArchivableLog
+from adapters.postgres.mapper import EventMapper
 from infra.bootstrap import System
 from tests.integration.archive_process import STEPS
+from tests.support.eventually import eventually
 from tests.support.systems import asked, claimed, enqueued, history, reported, system, told
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,12 +23,14 @@ LIFE = ["job.enqueued", "job.started", "job.completed", "job.removed"]
 
 
 async def removed(running: System) -> list[str]:
-    """Jobs that have completed and were removed."""
+    """Jobs that have completed and were removed, which every reader has passed."""
     jobs = [await enqueued(running, data={"n": n}) for n in range(JOBS)]
     for grant in await claimed(running, slots=JOBS):
         await reported(running, grant, result=grant["data"])
     for job_id in jobs:
         await told(running, "job.remove", {"job_id": job_id})
+    log = PostgresArchivableLog(running.storage.pool, EventMapper())
+    await eventually(lambda: log.candidates(-1.0, JOBS + 1), lambda streams: len(streams) == JOBS)
     return jobs
 
 

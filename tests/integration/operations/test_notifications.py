@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -83,10 +85,12 @@ async def test_notifications_over_http(bench: Bench, prefix: str) -> None:
     contacts = {"contacts": {"email": "one@example.org"}, "timezone": "Europe/Berlin"}
     assert data_of(await client.put(f"{path}/contacts/{user}", json=contacts), prefix)["timezone"] == "Europe/Berlin"
     assert "email" in data_of(await client.get(f"{path}/contacts/{user}"), prefix)["contacts"]
-    preferences = {"channels": ["in-app", "email"], "categories": {}, "quiet_hours": {"start": "22:00", "end": "07:00"}}
+    now = datetime.now(ZoneInfo("Europe/Berlin"))
+    quiet = {"start": f"{now - timedelta(hours=1):%H:%M}", "end": f"{now + timedelta(hours=2):%H:%M}"}
+    preferences = {"channels": ["in-app", "email"], "categories": {}, "quiet_hours": quiet}
     assert data_of(await client.put(f"{path}/preferences", params=whose, json=preferences), prefix)["matrix"] == {}
     told = data_of(await client.get(f"{path}/preferences", params=whose), prefix)
-    assert (told["channels"], told["quiet_hours"]["start"]) == (["in-app", "email"], "22:00")
+    assert (told["channels"], told["quiet_hours"]["start"]) == (["in-app", "email"], quiet["start"])
     body = {"type": "info", "title": "File Uploaded", "channels": ["in-app", "email"], "critical": True, **whose}
     sent = data_of(await client.post(path, json=body), prefix, 201)
     assert (sent["deliveries"], sent["held_back"]) == ({"in-app": "delivered", "email": "queued"}, {})
