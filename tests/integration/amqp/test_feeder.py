@@ -115,8 +115,9 @@ class Consumer:
         """What has come, and from now on everything at once."""
         self._acknowledging = True
         held, self._held = self._held, []
-        for message in held:
-            await message.ack()
+        if held:
+            # In one: the broker forgets acknowledgements that still wait in line when their channel is closed.
+            await held[-1].ack(multiple=True)
 
     async def stop(self) -> None:
         """Takes no more, and acknowledges what has come."""
