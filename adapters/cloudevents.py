@@ -13,7 +13,7 @@ from domain.live import Sample
 from domain.ports import Outgoing, RecordedEvent
 from millrace.contracts.wire import Token
 
-ENVELOPE = frozenset({"originator_id", "originator_version", "timestamp"})
+ENVELOPE = ("originator_id", "originator_version", "timestamp")
 
 
 def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def cloud_event(recorded: RecordedEvent, epoch: str) -> dict[str, Any]:
         type_, data = "millrace.stream.archived.v1", event.stored._asdict()
     else:
         type_ = f"millrace.{event.TOPIC}.v{event.class_version}"
-        data = {name: value for name, value in vars(event).items() if name not in ENVELOPE}
+        data = vars(event).copy()
+        for name in ENVELOPE:
+            del data[name]
     made = {
         "specversion": "1.0",
         "id": recorded.event_id,

@@ -42,10 +42,12 @@ class Relay:
         await self._readers.ensure(NAME)
         async with self._readers.leadership(NAME):
             position = await self._readers.position(NAME)
+            behind = False
             while True:
-                if await self._doorbell.wait(position, POLL_SECONDS) > position:
+                if await self._doorbell.wait(position, POLL_SECONDS) > position and not behind:
                     await asyncio.sleep(GATHER_SECONDS)
                 events = await self._store.read(position, PAGE)
+                behind = len(events) == PAGE
                 if not events:
                     continue
                 await self._publisher.publish([self._outgoing(event) for event in events])

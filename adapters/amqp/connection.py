@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from adapters.amqp.calls import guarded
+from adapters.amqp.confirms import CoalescingConnection
 from adapters.amqp.errors import BrokerUnavailable
 from adapters.amqp.supervision import Supervised
 
@@ -130,7 +131,9 @@ async def open_connection(url: str, name: str) -> AbstractConnection:
     Raises:
         BrokerUnavailable: no connection within the deadline.
     """
-    connecting = aio_pika.connect(connection_url(url, name), timeout=CONNECT_TIMEOUT)
+    connecting = aio_pika.connect(
+        connection_url(url, name), timeout=CONNECT_TIMEOUT, connection_class=CoalescingConnection
+    )
     return await guarded(connecting, CONNECT_TIMEOUT + 1)
 
 
