@@ -6,19 +6,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! command -v npm >/dev/null; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    scripts/packages.sh nodejs npm || {
+        [ $? = 3 ] || exit 1
         echo "There is no npm: the tests with React are skipped. Install it with 'apt-get install npm'." >&2
         exit 0
-    fi
-    log=$(mktemp)
-    echo "Installing npm."
-    export DEBIAN_FRONTEND=noninteractive
-    if ! { timeout 120 apt-get update &&
-        timeout 600 apt-get -o DPkg::Lock::Timeout=60 install -y --no-install-recommends nodejs npm; } </dev/null >"$log" 2>&1; then
-        echo "apt-get could not install npm: see $log." >&2
-        exit 1
-    fi
-    rm -f "$log"
+    }
 fi
 
 # npm trusts what it brings along only, not what the system trusts besides.

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
@@ -208,8 +207,8 @@ def _origin(origin: Metadata | None) -> tuple[str | None, str | None, str | None
     return (origin.company, origin.correlation_id, origin.traceparent) if origin else (None, None, None)
 
 
-@lru_cache(maxsize=1_000)
 def _extra(meta: Metadata) -> str | None:
+    if meta.actor is None and meta.traceparent is None:
+        return None
     values = {"actor": meta.actor, "traceparent": meta.traceparent}
-    present = {name: value for name, value in values.items() if value is not None}
-    return to_json(present).decode() if present else None
+    return to_json({name: value for name, value in values.items() if value is not None}).decode()
