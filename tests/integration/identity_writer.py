@@ -20,7 +20,8 @@ async def main(dsn: str, name: str) -> None:
     def context() -> Context:
         return Context(TENANT, f"{name}-{next(numbers)}")
 
-    async with system(dsn) as running:
+    # What a killed process was granted is soon free again.
+    async with system(dsn, unconfirmed=5.0) as running:
         for turn in itertools.count(1):
             wishes = [
                 {"name": "n", "unique": {"key": f"k-{draw.randrange(KEYS)}", "on_conflict": wish}}
