@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from handlers.gateway import Gateway
 from handlers.persistence import persistently
 from infra.bootstrap import System, build
 from infra.channel_callbacks import build_callbacks
+from infra.collector import calm_collector
 from infra.composition import Role
 from infra.embedded_postgres import EmbeddedPostgres
 from infra.health import SystemHealth, refresh
@@ -43,7 +43,7 @@ async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> No
         embedded: runs PostgreSQL in the data folder; otherwise `database_url` says where it is.
     """
     settings.require_key_off_loopback()
-    _calm_collector()
+    calm_collector()
     announce(settings)
     shutdown = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,15 +107,6 @@ def announce(settings: Settings) -> None:
         log.info(notice, action="settings_notice")
     for key, reason in without_effect(settings):
         log.warning(f"{key} has no effect: {reason}", action="setting_without_effect", setting=key)
-
-
-def _calm_collector() -> None:
-    """Has the garbage collector look less often: nearly everything here is freed by counting references, and the events
-    and aggregates that are kept, tens of thousands, would be searched again and again (a fifth of the service's time).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:

@@ -12,6 +12,7 @@ from adapters.postgres.mapper import EventMapper
 from domain.job import KIND, Job
 from domain.job_events import Completed, Started
 from domain.ports import Append, Appended, Metadata, StreamName
+from infra.collector import calm_collector
 from infra.logging import configure_logging
 from infra.migrate import migrate
 from infra.settings import Logging
@@ -28,7 +29,7 @@ BATCH = 250
 
 @asynccontextmanager
 async def storing(dsn: str) -> AsyncIterator[Storage]:
-    """The store of one process, on a migrated database."""
+    """The store of one process, on a migrated database, in a process like the service's."""
     configure_logging(Logging(level="warning"))
     database = Database(dsn)
     connection = await database.connect(command_timeout=None)
@@ -37,6 +38,7 @@ async def storing(dsn: str) -> AsyncIterator[Storage]:
     finally:
         await connection.close()
     storage = await Storage.started(database, EventMapper(), Leases())
+    calm_collector()
     try:
         yield storage
     finally:

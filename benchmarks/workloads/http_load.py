@@ -48,13 +48,15 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_result((0, b""))
 
+    @property
+    def closed(self) -> bool:
+        """Whether the service has ended it, as it does with one that nobody has used for a while."""
+        return self._transport.is_closing()
+
     def request(self, data: bytes) -> asyncio.Future[tuple[int, bytes]]:
         """Sends it; the future becomes status and body, status 0 where the connection was lost."""
         self._answer = asyncio.get_running_loop().create_future()
-        if self._transport.is_closing():
-            self._answer.set_result((0, b""))
-        else:
-            self._transport.write(data)
+        self._transport.write(data)
         return self._answer
 
     def data_received(self, data: bytes) -> None:
@@ -105,7 +107,11 @@ class Load:
             self.errors.append(status)
 
     async def _connection(self) -> Connection:
-        while not self.free:
+        while True:
+            while self.free:
+                if not (connection := self.free.pop()).closed:
+                    return connection
+                self.made -= 1
             if self.made < CONNECTIONS:
                 port = self.ports[self.made % len(self.ports)]
                 self.made += 1
@@ -114,7 +120,6 @@ class Load:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.waiting.append(turn)
             await turn
-        return self.free.pop()
 
     def _request(self, kind: str) -> bytes:
         match kind:
