@@ -13,7 +13,7 @@ from eventsourcing.persistence import StoredEvent
 from adapters.postgres.database import Connection
 from domain.ports import Append, Outcome, StreamName
 
-MAX_EVENTS = 2_000
+MAX_EVENTS = 1000
 MAX_BYTES = 4_000_000
 
 
