@@ -65,8 +65,14 @@ class Preloaded:
         tasks = len(os.listdir("/proc/self/task"))
         if tasks != 1:
             raise RuntimeError(f"a module started {tasks - 1} threads when it was imported; it cannot be forked")
+        starter = os.getpid()
         pid = os.fork()
         if not pid:
+            # Who forked it is the only one that can tell how it ended.
+            ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+            if os.getppid() != starter:
+                # It was killed before the signal was asked for.
+                os.kill(os.getpid(), signal.SIGKILL)
             return True
         descriptor = os.pidfd_open(pid)
         self._children[descriptor] = pid
@@ -95,8 +101,6 @@ class Preloaded:
 def become(request: Mapping[str, Any]) -> None:
     """Makes this child what an exec would have made it, and runs the program."""
     os.setsid()
-    # Who forked it is the only one that can tell how it ended.
-    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for old, new in ((nothing, 0), (log, 1), (log, 2)):
