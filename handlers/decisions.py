@@ -126,14 +126,11 @@ class Decisions:
 
 
 def _metadata(context: Context, origin: Metadata | None = None) -> Metadata:
-    return Metadata(
-        tenant=context.tenant,
-        company=origin.company if origin else context.company,
-        correlation_id=origin.correlation_id if origin else context.correlation_id or context.message_id,
-        causation_id=context.causation_id or context.message_id,
-        actor=context.actor,
-        traceparent=origin.traceparent if origin else context.traceparent,
-    )
+    cause = context.causation_id or context.message_id
+    if origin is None:
+        correlation_id = context.correlation_id or context.message_id
+        return Metadata(context.tenant, context.company, correlation_id, cause, context.actor, context.traceparent)
+    return Metadata(context.tenant, origin.company, origin.correlation_id, cause, context.actor, origin.traceparent)
 
 
 def token(epoch: str, position: int | None) -> str | None:

@@ -1,7 +1,7 @@
-"""Confirms of the broker, many in one frame.
+"""One confirm for a whole batch of messages.
 
 The broker confirms each event that it routes nowhere with a frame of its own, as soon as it has it. The library takes
-12 µs for a frame, which is more than publishing costs; the protocol lets one frame confirm all up to its tag.
+12 µs for a frame and 2 µs for each message that a frame confirms, which together is more than publishing costs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from struct import Struct
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, SupportsIndex
 
 import aio_pika
 from aiormq.connection import TransportFactory
@@ -27,73 +27,74 @@ _OPEN_OK = bytes((0, 20, 0, 11))
 
 
 @dataclass(slots=True)
-class _Tags:
-    """What a channel has been told of: everything up to `through`, and what is `beyond` it."""
+class _Channel:
+    """What a channel was told of: everything up to `settled`, and what is `beyond` it; and the `batches` that are not
+    settled whole, by their last tags: whether they were refused."""
 
-    through: int = 0
+    settled: int = 0
     beyond: set[int] = field(default_factory=set)
+    batches: dict[int, bool] = field(default_factory=dict)
 
-    def take(self, tag: int) -> bool:
-        """Notes that a tag was settled; whether now everything up to it is."""
-        if tag != self.through + 1:
+    def take(self, tag: int, *, multiple: bool) -> None:
+        if multiple:
+            self.settled = max(self.settled, tag)
+            self.beyond = {other for other in self.beyond if other > self.settled}
+        elif tag == self.settled + 1:
+            self.settled = tag
+        else:
             self.beyond.add(tag)
-            return False
-        self.through = tag
-        while self.through + 1 in self.beyond:
-            self.through += 1
-            self.beyond.discard(self.through)
-        return True
+        while self.beyond and self.settled + 1 in self.beyond:
+            self.settled += 1
+            self.beyond.discard(self.settled)
 
-    def take_all(self, tag: int) -> None:
-        self.through = max(self.through, tag)
-        self.beyond = {other for other in self.beyond if other > self.through}
+    def refused(self, tag: int, *, multiple: bool) -> list[int]:
+        """The ends of the batches that messages up to `tag`, or this one alone, belong to; each is told of once."""
+        ends = [last for last in self.batches if last >= tag][:1]
+        if multiple:
+            ends = [last for last in self.batches if last < tag] + ends
+        new = [last for last in ends if not self.batches[last]]
+        self.batches.update(dict.fromkeys(new, True))
+        return new
 
-
-class _Row(NamedTuple):
-    """Confirms that follow each other: from where to where they lie in the data, and the tag of the last."""
-
-    channel: int
-    start: int
-    end: int
-    tag: int
-    length: int
-
-    def read_from(self, data: bytes) -> bytes:
-        if self.length == 1:
-            return data[self.start : self.end]
-        return _CONFIRM.pack(_METHOD, self.channel, _CONFIRM_BYTES, *_ACK, self.tag, 1, _END)
+    def confirmed(self) -> list[int]:
+        """The ends of the batches that are settled whole by now and were not refused."""
+        ends: list[int] = []
+        while self.batches and (last := next(iter(self.batches))) <= self.settled:
+            if not self.batches.pop(last):
+                ends.append(last)
+        return ends
 
 
-class Coalescer:
-    """Rewrites what a broker sends: confirms in a row become one, everything else stays as it is and where it is."""
+class BatchConfirms:
+    """Rewrites what a broker sends: of a batch that is expected, the last message alone is confirmed, once all are. One
+    that is refused refuses the last. Everything else stays as it is and where it is."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._tags: dict[int, _Tags] = {}
+        self._channels: dict[int, _Channel] = {}
+
+    def expect(self, channel: int, last: int) -> None:
+        """The next messages of the channel, up to the tag `last`, are a batch; said before the first is sent."""
+        self._channels.setdefault(channel, _Channel()).batches[last] = False
 
     def feed(self, data: bytes) -> bytes:
         """What is to be read in place of `data`; the beginning of a frame waits for its end."""
         data, at = self._rest + data, 0
         out: list[bytes] = []
-        row: _Row | None = None
         while len(data) - at >= _HEAD.size:
-            kind, channel, length = _HEAD.unpack_from(data, at)
+            kind, number, length = _HEAD.unpack_from(data, at)
             end = at + _HEAD.size + length + 1
             if end > len(data):
                 break
-            tag = self._settled(data, at, channel, length) if kind == _METHOD else None
-            if row is not None and (tag is None or channel != row.channel):
-                out.append(row.read_from(data))
-                row = None
-            if tag is None:
-                out.append(data[at:end])
-            elif row is None:
-                row = _Row(channel, at, end, tag, 1)
-            else:
-                row = _Row(channel, row.start, end, tag, row.length + 1)
+            channel = self._channels.get(number)
+            instead = None
+            if channel is not None and kind == _METHOD:
+                if length == _CONFIRM_BYTES:
+                    instead = self._read(data, at, number, channel)
+                elif data.startswith(_OPEN_OK, at + _HEAD.size):
+                    del self._channels[number]
+            out.append(data[at:end] if instead is None else instead)
             at = end
-        if row is not None:
-            out.append(row.read_from(data))
         self._rest = data[at:]
         return b"".join(out)
 
@@ -102,42 +103,38 @@ class Coalescer:
         rest, self._rest = self._rest, b""
         return rest
 
-    def _settled(self, data: bytes, at: int, channel: int, length: int) -> int | None:
-        """The tag of a confirm with which everything up to it is settled."""
-        if data.startswith(_OPEN_OK, at + _HEAD.size):
-            self._tags[channel] = _Tags()
-        if length != _CONFIRM_BYTES:
-            return None
+    def _read(self, data: bytes, at: int, number: int, channel: _Channel) -> bytes | None:
+        """What is to be read in place of a confirm or a refusal; None where it is neither."""
         *_, class_id, method_id, tag, flags, _end = _CONFIRM.unpack_from(data, at)
-        if (class_id, method_id) not in (_ACK, _NACK):
+        method, multiple = (class_id, method_id), bool(flags & _MULTIPLE)
+        if method not in (_ACK, _NACK):
             return None
-        tags = self._tags.setdefault(channel, _Tags())
-        if flags & _MULTIPLE:
-            tags.take_all(tag)
-            return None
-        in_order = tags.take(tag)
-        return tag if in_order and (class_id, method_id) == _ACK else None
+        refused = channel.refused(tag, multiple=multiple) if method == _NACK else []
+        channel.take(tag, multiple=multiple)
+        ends = [(_NACK, last) for last in refused] + [(_ACK, last) for last in channel.confirmed()]
+        return b"".join(_CONFIRM.pack(_METHOD, number, _CONFIRM_BYTES, *of, last, 0, _END) for of, last in ends)
 
 
 class ConfirmsReader(asyncio.StreamReader):
-    """Reads through a `Coalescer`."""
+    """Reads what `BatchConfirms` leaves."""
 
-    def __init__(self) -> None:
+    def __init__(self, confirms: BatchConfirms) -> None:
         super().__init__(loop=asyncio.get_running_loop())
-        self._coalescer = Coalescer()
+        self._confirms = confirms
 
     def feed_data(self, data: Iterable[SupportsIndex]) -> None:
-        super().feed_data(self._coalescer.feed(bytes(data)))
+        super().feed_data(self._confirms.feed(bytes(data)))
 
     def feed_eof(self) -> None:
         # Told twice by some transports, and after the first time no data may come.
-        if rest := self._coalescer.rest():
+        if rest := self._confirms.rest():
             super().feed_data(rest)
         super().feed_eof()
 
 
-class CoalescingTransport(TransportFactory):
-    """Opens the connections of `CoalescingConnection`."""
+class _Transport(TransportFactory):
+    def __init__(self, confirms: BatchConfirms) -> None:
+        self._confirms = confirms
 
     async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """
@@ -148,7 +145,7 @@ class CoalescingTransport(TransportFactory):
         provider = options.pop("ssl_context_provider")
         if url.scheme == "amqps":
             context = await provider.get_context()
-        loop, reader = asyncio.get_running_loop(), ConfirmsReader()
+        loop, reader = asyncio.get_running_loop(), ConfirmsReader(self._confirms)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         try:
             transport, _ = await loop.create_connection(
@@ -159,9 +156,10 @@ class CoalescingTransport(TransportFactory):
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-class CoalescingConnection(aio_pika.Connection):
-    """A connection for whoever publishes much."""
+class BatchConnection(aio_pika.Connection):
+    """A connection for whoever publishes in batches. It is opened once."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.kwargs["transport_factory"] = CoalescingTransport()
+        self.confirms = BatchConfirms()
+        self.kwargs["transport_factory"] = _Transport(self.confirms)

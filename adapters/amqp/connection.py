@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
 from adapters.amqp.calls import guarded
-from adapters.amqp.confirms import CoalescingConnection
+from adapters.amqp.confirms import BatchConfirms, BatchConnection
 from adapters.amqp.errors import BrokerUnavailable
 from adapters.amqp.supervision import Supervised
 
@@ -36,7 +37,7 @@ class Link:
 
     def __init__(self, url: str, name: str, prepare: Callable[[AbstractConnection], Awaitable[None]]) -> None:
         self._url, self._name, self._prepare = url, name, prepare
-        self._connection: AbstractConnection | None = None
+        self._connection: BatchConnection | None = None
         self._usable, self._lost = asyncio.Event(), asyncio.Event()
         self._supervised = Supervised(name, self._session)
 
@@ -54,7 +55,7 @@ class Link:
     async def stop(self) -> None:
         await self._supervised.stop()
 
-    async def connection(self, seconds: float) -> AbstractConnection:
+    async def connection(self, seconds: float) -> BatchConnection:
         """The connection of the moment.
 
         Raises:
@@ -100,7 +101,7 @@ class ChannelOf:
 
     def __init__(self, link: Link, *, confirms: bool) -> None:
         self._link, self._confirms = link, confirms
-        self._connection: AbstractConnection | None = None
+        self._connection: BatchConnection | None = None
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
@@ -118,6 +119,12 @@ class ChannelOf:
                 self._connection, self._channel = connection, channel
             return self._channel
 
+    @property
+    def batches(self) -> BatchConfirms:
+        """Where the channel's connection is told which messages are confirmed together."""
+        assert self._connection is not None
+        return self._connection.confirms
+
     def distrust(self) -> None:
         """Gives up the connection under the channel."""
         self._channel = None
@@ -125,16 +132,14 @@ class ChannelOf:
             self._link.distrust(self._connection)
 
 
-async def open_connection(url: str, name: str) -> AbstractConnection:
+async def open_connection(url: str, name: str) -> BatchConnection:
     """Connects once, without reconnecting.
 
     Raises:
         BrokerUnavailable: no connection within the deadline.
     """
-    connecting = aio_pika.connect(
-        connection_url(url, name), timeout=CONNECT_TIMEOUT, connection_class=CoalescingConnection
-    )
-    return await guarded(connecting, CONNECT_TIMEOUT + 1)
+    connecting = aio_pika.connect(connection_url(url, name), timeout=CONNECT_TIMEOUT, connection_class=BatchConnection)
+    return cast(BatchConnection, await guarded(connecting, CONNECT_TIMEOUT + 1))
 
 
 async def close_connection(connection: AbstractConnection) -> None:

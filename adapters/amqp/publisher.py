@@ -11,6 +11,7 @@ from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 
 from adapters.amqp import frames, wire_access
 from adapters.amqp.calls import guarded
+from adapters.amqp.confirms import BatchConfirms
 from adapters.amqp.connection import ChannelOf, Link
 from adapters.amqp.errors import BrokerUnavailable, Unroutable
 from adapters.amqp.topology import EVENTS
@@ -40,9 +41,12 @@ class BulkSender:
         deadline = asyncio.get_running_loop().time() + seconds
         try:
             channel = await wire_access.low_level(await self._channel.get(seconds))
-            send = _send_packed if wire_access.supports_packed_frames(channel) else _send_each
             left = max(0.05, deadline - asyncio.get_running_loop().time())
-            await guarded(send(channel, exchange, messages, mandatory=self._mandatory), left)
+            if wire_access.supports_packed_frames(channel):
+                sending = _send_packed(channel, self._channel.batches, exchange, messages, mandatory=self._mandatory)
+            else:
+                sending = _send_each(channel, exchange, messages, mandatory=self._mandatory)
+            await guarded(sending, left)
         except (AMQPError, BrokerUnavailable) as error:
             # A new connection declares the topology again, which also cures a queue or binding that was deleted.
             self._channel.distrust()
@@ -72,22 +76,21 @@ class AmqpPublisher:
         await self._sender.send(EVENTS, events)
 
 
-class _Confirms:
-    """Stands in for the confirmations of a whole batch, so that the batch needs one future instead of thousands."""
+class _Whole:
+    """Stands in for the confirmation of each message of a batch, so that the batch needs one future."""
 
-    def __init__(self, size: int, complete: asyncio.Future[None]) -> None:
-        self._missing, self._complete = size, complete
+    def __init__(self, complete: asyncio.Future[None]) -> None:
+        self._complete = complete
 
     def done(self) -> bool:
         return self._complete.done()
 
     def cancelled(self) -> bool:
-        # Confirms that follow a batch's first failure interest nobody; the library logs them unless cancelled.
+        # What follows a batch's first failure interests nobody; the library logs it unless cancelled.
         return self._complete.done()
 
     def set_result(self, _: object) -> None:
-        self._missing -= 1
-        if not self._missing and not self._complete.done():
+        if not self._complete.done():
             self._complete.set_result(None)
 
     def set_exception(self, error: BaseException) -> None:
@@ -106,24 +109,27 @@ def _failure(exchange: str, error: AMQPError | BrokerUnavailable) -> PublishFail
 
 
 async def _send_packed(
-    channel: aiormq.Channel, exchange: str, messages: Sequence[Outgoing], *, mandatory: bool
+    channel: aiormq.Channel, confirms: BatchConfirms, exchange: str, messages: Sequence[Outgoing], *, mandatory: bool
 ) -> None:
     complete: asyncio.Future[None] = channel.create_future()
-    confirms = cast("asyncio.Future[Any]", _Confirms(len(messages), complete))
+    whole = cast("asyncio.Future[Any]", _Whole(complete))
     packed = [_packed(channel, exchange, message, mandatory) for message in messages]
-    by_id = channel.message_id_delivery_tag
     try:
         async with channel.lock:
-            for message in messages:
-                channel.delivery_tag += 1
-                channel.confirmations[channel.delivery_tag] = confirms
-                by_id[message.message_id] = channel.delivery_tag
+            tags = range(channel.delivery_tag + 1, channel.delivery_tag + 1 + len(messages))
+            channel.delivery_tag = tags[-1]
+            # Where a message comes back, the library looks for its own tag.
+            channel.confirmations.update(dict.fromkeys(tags, whole))
+            channel.message_id_delivery_tag.update(zip((message.message_id for message in messages), tags, strict=True))
+            confirms.expect(channel.number, tags[-1])
             for payload in _chunks(packed):
                 await wire_access.write(channel, payload)
         await complete
+        for tag in tags:
+            channel.confirmations.pop(tag, None)
     finally:
         for message in messages:
-            by_id.pop(message.message_id, None)
+            channel.message_id_delivery_tag.pop(message.message_id, None)
 
 
 def _packed(channel: aiormq.Channel, exchange: str, message: Outgoing, mandatory: bool) -> bytes:

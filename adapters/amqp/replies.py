@@ -60,7 +60,9 @@ async def _write_packed(channel: aiormq.Channel, batch: list[tuple[str, bytes, b
         for queue, properties, body in batch
     )
     async with channel.lock:
-        await wire_access.write(channel, b"".join(packed))
+        written = await wire_access.hand_over(channel, b"".join(packed))
+    # The next answers need not wait for this.
+    await written
 
 
 async def _write_each(channel: aiormq.Channel, batch: list[tuple[str, bytes, bytes]]) -> None:

@@ -34,8 +34,13 @@ def supports_packed_frames(channel: object) -> bool:
     return all(hasattr(channel, name) for name in REQUIRED)
 
 
-async def write(channel: aiormq.Channel, payload: bytes) -> None:
-    """Writes packed frames and waits until the socket has taken them."""
+async def hand_over(channel: aiormq.Channel, payload: bytes) -> asyncio.Future[Any]:
+    """Puts packed frames in line, behind which others may come at once; the future tells when the socket has them."""
     written: asyncio.Future[Any] = channel.create_future()
     await channel.write_queue.put(ChannelFrame(payload=payload, should_close=False, drain_future=written))
-    await written
+    return written
+
+
+async def write(channel: aiormq.Channel, payload: bytes) -> None:
+    """Writes packed frames and waits until the socket has taken them."""
+    await (await hand_over(channel, payload))
