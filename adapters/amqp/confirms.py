@@ -18,10 +18,10 @@ from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 from yarl import URL
 
-_HEAD = Struct(">BHL")
-_CONFIRM = Struct(">BHLHHQBB")
-_METHOD, _END, _MULTIPLE = 1, 0xCE, 1
-_CONFIRM_BYTES = _CONFIRM.size - _HEAD.size - 1
+from adapters.amqp.frames import FRAME, METHOD, acknowledgement, refusal
+
+_SETTLEMENT = Struct(">HHQB")
+_MULTIPLE = 1
 _ACK, _NACK = (60, 80), (60, 120)
 _OPEN_OK = bytes((0, 20, 0, 11))
 
@@ -81,17 +81,17 @@ class BatchConfirms:
         """What is to be read in place of `data`; the beginning of a frame waits for its end."""
         data, at = self._rest + data, 0
         out: list[bytes] = []
-        while len(data) - at >= _HEAD.size:
-            kind, number, length = _HEAD.unpack_from(data, at)
-            end = at + _HEAD.size + length + 1
+        while len(data) - at >= FRAME.size:
+            kind, number, length = FRAME.unpack_from(data, at)
+            end = at + FRAME.size + length + 1
             if end > len(data):
                 break
             channel = self._channels.get(number)
             instead = None
-            if channel is not None and kind == _METHOD:
-                if length == _CONFIRM_BYTES:
+            if channel is not None and kind == METHOD:
+                if length == _SETTLEMENT.size:
                     instead = self._read(data, at, number, channel)
-                elif data.startswith(_OPEN_OK, at + _HEAD.size):
+                elif data.startswith(_OPEN_OK, at + FRAME.size):
                     del self._channels[number]
             out.append(data[at:end] if instead is None else instead)
             at = end
@@ -105,14 +105,15 @@ class BatchConfirms:
 
     def _read(self, data: bytes, at: int, number: int, channel: _Channel) -> bytes | None:
         """What is to be read in place of a confirm or a refusal; None where it is neither."""
-        *_, class_id, method_id, tag, flags, _end = _CONFIRM.unpack_from(data, at)
+        class_id, method_id, tag, flags = _SETTLEMENT.unpack_from(data, at + FRAME.size)
         method, multiple = (class_id, method_id), bool(flags & _MULTIPLE)
         if method not in (_ACK, _NACK):
             return None
         refused = channel.refused(tag, multiple=multiple) if method == _NACK else []
         channel.take(tag, multiple=multiple)
-        ends = [(_NACK, last) for last in refused] + [(_ACK, last) for last in channel.confirmed()]
-        return b"".join(_CONFIRM.pack(_METHOD, number, _CONFIRM_BYTES, *of, last, 0, _END) for of, last in ends)
+        instead = [refusal(number, last) for last in refused]
+        instead += [acknowledgement(number, last, multiple=False) for last in channel.confirmed()]
+        return b"".join(instead)
 
 
 class ConfirmsReader(asyncio.StreamReader):

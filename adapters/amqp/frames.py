@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import lru_cache
 from struct import Struct
 
-_FRAME = Struct(">BHL")
+# Kind, channel and length, before what a frame has in it.
+FRAME = Struct(">BHL")
 _HEADER = Struct(">BHLHHQ")
 _HEADER_BYTES = 12
-_METHOD, _CONTENT_HEADER, _BODY, _END = 1, 2, 3, b"\xce"
+METHOD, _CONTENT_HEADER, _BODY, _END = 1, 2, 3, b"\xce"
 _BASIC_PUBLISH = b"\x00\x3c\x00\x28\x00\x00"
-_BASIC_ACK = Struct(">HHQB")
-_BASIC = 60
+_SETTLEMENT = Struct(">HHQB")
+_BASIC, _ACK, _NACK = 60, 80, 120
 
 _CONTENT_TYPE, _DELIVERY_MODE, _CORRELATION_ID, _MESSAGE_ID, _TYPE = 1 << 15, 1 << 12, 1 << 10, 1 << 7, 1 << 5
 
@@ -76,17 +77,26 @@ def publication(
     ]
     for start in range(0, len(body), body_limit):
         part = body[start : start + body_limit]
-        parts += (_FRAME.pack(_BODY, channel, len(part)), part, _END)
+        parts += (FRAME.pack(_BODY, channel, len(part)), part, _END)
     return b"".join(parts)
 
 
 @lru_cache(maxsize=1_000)
 def _method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
     method = _BASIC_PUBLISH + short_text(exchange) + short_text(routing_key) + (b"\x01" if mandatory else b"\x00")
-    return _FRAME.pack(_METHOD, channel, len(method)) + method + _END
+    return FRAME.pack(METHOD, channel, len(method)) + method + _END
 
 
 def acknowledgement(channel: int, tag: int, *, multiple: bool) -> bytes:
-    """The frame that acknowledges one delivery, or with `multiple` all up to it."""
-    method = _BASIC_ACK.pack(_BASIC, 80, tag, multiple)
-    return _FRAME.pack(_METHOD, channel, len(method)) + method + _END
+    """The frame that acknowledges one delivery, or with `multiple` all up to it; a broker confirms with it, too."""
+    return _settlement(channel, _ACK, tag, multiple)
+
+
+def refusal(channel: int, tag: int) -> bytes:
+    """The frame with which a broker refuses one message."""
+    return _settlement(channel, _NACK, tag, False)
+
+
+def _settlement(channel: int, method_id: int, tag: int, flags: int) -> bytes:
+    method = _SETTLEMENT.pack(_BASIC, method_id, tag, flags)
+    return FRAME.pack(METHOD, channel, len(method)) + method + _END

@@ -80,7 +80,7 @@ async def caller(bus: AmqpBus, channel: AbstractChannel) -> Caller:
     return await Caller.on(channel)
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 45.0) -> None:
     """Waits for a condition that nothing signals, such as the state of the broker."""
     async with asyncio.timeout(seconds):
         while True:
