@@ -181,7 +181,7 @@ class _Reading:
         # An operator waits for a slow page rather than for the whole work once more.
         self._pool = await self._database.pool(size=2, seconds=LEADER_SECONDS)
         tail = EventTail()
-        commits = GroupCommit(self._database.connect_writer, tail, lambda position, kinds: None)
+        commits = GroupCommit(self._database.connect_writer, tail, lambda position, kinds, awaited: None)
         return self._connection, PostgresEventStore(self._pool, commits, EventMapper(), tail)
 
     async def __aexit__(self, *_: object) -> None:

@@ -15,6 +15,8 @@ from adapters.amqp.errors import BrokerUnavailable
 from millrace.contracts.wire import Reply
 
 DEADLINE = 5.0
+# What one flush grants and what it answers reach this within so many turns of the loop of each other.
+GATHER_TURNS = 3
 
 
 class Replies:
@@ -41,7 +43,8 @@ class Replies:
         await asyncio.shield(self._writing)
 
     async def _write_waiting(self) -> None:
-        await asyncio.sleep(0)
+        for _ in range(GATHER_TURNS):
+            await asyncio.sleep(0)
         batch, self._waiting, self._writing = self._waiting, [], None
         try:
             channel = await wire_access.low_level(await self._channel.get(DEADLINE))

@@ -73,9 +73,13 @@ class PostgresDoorbell:
         """Whether no other process of the service was heard of lately."""
         return asyncio.get_running_loop().time() >= self._others_until
 
-    def ring(self, position: int, kinds: Collection[str]) -> None:
-        """This process has committed up to `position`, events of `kinds`."""
-        self._followers.rise(position, kinds)
+    def ring(self, position: int, kinds: Collection[str], awaited: bool = True) -> None:
+        """This process has committed up to `position`, events of `kinds`.
+
+        Args:
+            awaited: whether somebody waits for an answer to it, who comes before those who follow the log.
+        """
+        self._followers.rise(position, kinds, awaited)
         self._unannounced.update(kinds)
         if not self.alone:
             self._due.set()
@@ -101,7 +105,7 @@ class PostgresDoorbell:
         if pid == self._own_pid:
             return
         position, _space, kinds = str(payload).partition(" ")
-        self._followers.rise(int(position), kinds.split(",") if kinds else None)
+        self._followers.rise(int(position), kinds.split(",") if kinds else None, awaited=False)
         self._note(pid, asyncio.get_running_loop().time())
         self._on_foreign_ring()
 

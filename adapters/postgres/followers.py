@@ -7,7 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 # An answer takes about so many turns of the loop from the commit to the socket. Who waits for it comes first.
-ANSWER_TURNS = 6
+ANSWER_TURNS = 8
+# Somebody who is this far behind comes back whatever the events are: only the newest ones are in memory, and older ones
+# would have to be read and decoded again.
+MOST_BEHIND = 4_000
 
 
 @dataclass(slots=True)
@@ -37,8 +40,12 @@ class Followers:
         self._waiting: dict[asyncio.Future[None], _Wish] = {}
         self._waking = False
 
-    def rise(self, position: int, kinds: Collection[str] | None) -> None:
-        """There are events up to `position`; those that are new here are of `kinds`, or nobody knows of which."""
+    def rise(self, position: int, kinds: Collection[str] | None, awaited: bool) -> None:
+        """There are events up to `position`; those that are new here are of `kinds`, or nobody knows of which.
+
+        Args:
+            awaited: whether somebody waits for an answer, which is to be on its way before anybody is woken.
+        """
         self.head = max(self.head, position)
         if kinds is None:
             self._of_any_kind = max(self._of_any_kind, position)
@@ -47,7 +54,7 @@ class Followers:
                 self._of_kind[kind] = max(self._of_kind.get(kind, 0), position)
         if self._waiting and not self._waking:
             self._waking = True
-            self._wake_after(ANSWER_TURNS)
+            self._wake_after(ANSWER_TURNS if awaited else 0)
 
     async def wait(self, seen: int, timeout: float, kinds: Collection[str] | None, patience: float) -> None:
         """Returns once there are events after `seen`, or after `timeout` seconds.
@@ -72,6 +79,8 @@ class Followers:
     def _concerns(self, wish: _Wish) -> bool:
         if wish.kinds is None:
             return self.head > wish.seen
+        if self.head - wish.seen >= MOST_BEHIND:
+            return True
         return self._of_any_kind > wish.seen or any(self._of_kind.get(kind, 0) > wish.seen for kind in wish.kinds)
 
     def _wake_after(self, turns: int) -> None:

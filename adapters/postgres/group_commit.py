@@ -25,7 +25,7 @@ from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.rows import APPEND_AND_GRANT, APPEND_BATCH, ENVELOPE_BYTES, BatchRows
 from adapters.postgres.tail import EventTail
 from adapters.postgres.verdicts import Verdicts, is_guarded, verdicts
-from domain.ports import Append, Appended, Outcome, StoreOverloaded, StoreUnavailable
+from domain.ports import Append, Appended, Outcome, RecordedEvent, StoreOverloaded, StoreUnavailable
 
 MAX_WAITING = 50_000
 ANSWER_SECONDS = 2.0
@@ -38,13 +38,14 @@ log = structlog.get_logger("store")
 
 
 class GroupCommit:
-    """The flusher. What it has committed joins the tail, and `on_commit` is told the newest position and the kinds."""
+    """The flusher. What it has committed joins the tail, and `on_commit` is told the newest position, the kinds, and
+    whether somebody waits for an answer to it."""
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Connection]],
         tail: EventTail,
-        on_commit: Callable[[int, Collection[str]], None],
+        on_commit: Callable[[int, Collection[str], bool], None],
     ) -> None:
         self._connect = connect
         self._tail, self._on_commit = tail, on_commit
@@ -213,23 +214,28 @@ class GroupCommit:
         claims: ServedClaims | None,
         flush: asyncpg.Record | None,
     ) -> None:
+        events, sizes = ([], []) if flush is None else self._recorded(rows, claims, flush)
         base = flush["base"] if flush else 0
         for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
             unit.settle(outcome or Appended(None if last is None else base + last))
-        if flush is None:
-            return
+        if events:
+            self._tail.extend(events, sizes)
+            self._on_commit(events[-1].position, {event.stream.kind for event in events}, bool(rows.inbox))
+
+    def _recorded(
+        self, rows: BatchRows, claims: ServedClaims | None, flush: asyncpg.Record
+    ) -> tuple[list[RecordedEvent], list[int]]:
+        """The events of a flush and their sizes. Hands out what it granted: whoever waits for work comes first."""
         if len(rows.inbox) >= BURST_COMMANDS:
             self._burst_until = time.monotonic() + BURST_SECONDS
-        events, sizes = rows.recorded(base, flush["at"]), rows.sizes()
+        events, sizes = rows.recorded(flush["base"], flush["at"]), rows.sizes()
         if flush["released"]:
             self._look_for_claims()
         if claims is not None:
             started = claims.granted(flush, rows)
             events += started
             sizes += [ENVELOPE_BYTES] * len(started)
-        if events:
-            self._tail.extend(events, sizes)
-            self._on_commit(events[-1].position, {event.stream.kind for event in events})
+        return events, sizes
 
     async def _try_smaller(self, batch: Batch, error: Exception) -> None:
         smaller = batch.smaller()

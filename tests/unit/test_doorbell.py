@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from adapters.postgres.doorbell import PostgresDoorbell
+from adapters.postgres.followers import ANSWER_TURNS, MOST_BEHIND
 
 
 async def no_connection() -> Any:
@@ -76,3 +77,32 @@ async def test_whose_kinds_came_before_he_waited_does_not_wait() -> None:
     bell.ring(9, {"job"})
     assert await asyncio.wait_for(bell.wait(6, 30, {"progress"}, patience=30), 20) == 9
     assert await asyncio.wait_for(bell.wait(7, 0.01, {"progress"}, patience=30), 20) == 9
+
+
+async def test_who_is_far_behind_comes_back_whatever_the_events_are() -> None:
+    bell = doorbell()
+    waiting = asyncio.create_task(bell.wait(0, 30, {"progress"}, patience=30))
+    await asyncio.sleep(0)
+    bell.ring(MOST_BEHIND - 1, {"job"})
+    for _ in range(2 * ANSWER_TURNS):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    bell.ring(MOST_BEHIND, {"job"})
+    assert await asyncio.wait_for(waiting, 20) == MOST_BEHIND
+    assert await asyncio.wait_for(bell.wait(0, 30, {"progress"}, patience=30), 20) == MOST_BEHIND
+
+
+async def turns_until_woken(awaited: bool) -> int:
+    bell = doorbell()
+    waiting = asyncio.create_task(bell.wait(0, 30))
+    await asyncio.sleep(0)
+    bell.ring(7, {"job"}, awaited)
+    turns = 0
+    while not waiting.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
+
+
+async def test_followers_come_after_an_answer_that_somebody_waits_for() -> None:
+    assert await turns_until_woken(awaited=False) < ANSWER_TURNS < await turns_until_woken(awaited=True)
