@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -90,6 +91,7 @@ class PostgresEventStore:
         self, pool: asyncpg.Pool[asyncpg.Record], commits: GroupCommit, mapper: EventMapper, tail: EventTail
     ) -> None:
         self._pool, self._commits, self._mapper, self._tail = pool, commits, mapper, tail
+        self._filling = asyncio.Lock()
 
     async def append(self, appends: Sequence[Append]) -> list[Outcome]:
         encode = self._mapper.to_stored_event
@@ -142,12 +144,21 @@ class PostgresEventStore:
     @translated
     async def read(self, after: int, limit: int) -> list[RecordedEvent]:
         page = self._tail.page(after, limit)
-        if page is None:
-            rows = await self._pool.fetch(READ, after, limit)
-            page = [self._recorded(row) for row in rows]
-            # The tail finds events by counting, so it has no room for what was archived between them.
-            if page and page[-1].position - page[0].position + 1 == len(page):
-                self._tail.extend(page, [len(row["state"] or b"") + ENVELOPE_BYTES for row in rows])
+        if page is not None:
+            return page
+        if self._tail.begins_after(after):
+            return await self._read_log(after, limit)
+        async with self._filling:
+            # Several may have missed the same events; whoever comes first reads them for all.
+            hole = min(self._tail.hole(after) or limit, limit)
+            return self._tail.page(after, limit) or await self._read_log(after, hole)
+
+    async def _read_log(self, after: int, limit: int) -> list[RecordedEvent]:
+        rows = await self._pool.fetch(READ, after, limit)
+        page = [self._recorded(row) for row in rows]
+        # The tail finds events by counting, so it has no room for what was archived between them.
+        if page and page[-1].position - after == len(page):
+            self._tail.extend(page, [len(row["state"] or b"") + ENVELOPE_BYTES for row in rows])
         return page
 
     @translated

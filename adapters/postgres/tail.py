@@ -1,7 +1,8 @@
-"""The newest events of the log, in memory: committed and decoded once for all readers of this process."""
+"""The newest events of the log, in memory: committed or read once, decoded once, for all readers of this process."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from domain.ports import RecordedEvent
@@ -11,57 +12,122 @@ MOST_BYTES = 32_000_000
 PAGE_BYTES = 8_000_000
 
 
+class _Run:
+    """Consecutive events, from position `first` to before `end`."""
+
+    __slots__ = ("events", "first", "sizes")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.events: list[RecordedEvent] = []
+        self.sizes: list[int] = []
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.events)
+
+    def join(self, first: int, events: Sequence[RecordedEvent], sizes: Sequence[int]) -> int:
+        """Takes what of the events lies beyond the end, which they must reach; returns how many bytes that is."""
+        known = self.end - first
+        if known >= len(events):
+            return 0
+        self.events += events[known:]
+        self.sizes += sizes[known:]
+        return sum(sizes[known:])
+
+    def drop(self, count: int) -> int:
+        """Drops the oldest events; returns how many bytes they were."""
+        size = sum(self.sizes[:count])
+        del self.events[:count], self.sizes[:count]
+        self.first += count
+        return size
+
+
 class EventTail:
-    """A contiguous piece of the log that ends with the newest event known here; bounded in events and in bytes.
+    """Pieces of the log, up to the newest event known here; bounded in events and in bytes.
 
     Positions are dense and an event is committed only after all before it, so that a reader that takes a page from here
-    misses nothing. What another process appended is missing until somebody reads it from the database.
+    misses nothing. Where other processes append as well there are holes, which close as soon as somebody reads them
+    from the database.
     """
 
     def __init__(self, most_events: int = MOST_EVENTS, most_bytes: int = MOST_BYTES) -> None:
         self._most_events, self._most_bytes = most_events, most_bytes
-        self._first = 1
-        self._bytes = 0
-        self._events: list[RecordedEvent] = []
-        self._sizes: list[int] = []
+        self._count = self._bytes = 0
+        self._runs: list[_Run] = []
 
     def page(self, after: int, limit: int) -> list[RecordedEvent] | None:
-        """The events after a position, at most `limit` of them and 8 MB; None where they are not all here."""
-        start = after + 1 - self._first
-        if not 0 <= start < len(self._events):
+        """The events after a position, at most `limit` of them and 8 MB; None where the first of them is not here."""
+        run = self._run_of(after + 1)
+        if run is None:
             return None
-        page = self._events[start : start + limit]
+        start = after + 1 - run.first
+        page = run.events[start : start + limit]
         size = 0
-        for count, one in enumerate(self._sizes[start : start + limit], 1):
+        for count, one in enumerate(run.sizes[start : start + limit], 1):
             size += one
             if size >= PAGE_BYTES:
                 return page[:count]
         return page
 
+    def begins_after(self, position: int) -> bool:
+        """Whether all that is here is newer than the event that follows a position."""
+        return bool(self._runs) and self._runs[0].first > position + 1
+
+    def hole(self, after: int) -> int | None:
+        """How many events are missing between a position and the next event that is here; None where none is."""
+        index = bisect_right(self._runs, after, key=_first)
+        return self._runs[index].first - after - 1 if index < len(self._runs) else None
+
     def extend(self, events: Sequence[RecordedEvent], sizes: Sequence[int]) -> None:
-        """Takes consecutive events of the log; those that do not reach to the end of what is here begin it anew.
+        """Takes consecutive events of the log, unless they are older than all that is here.
 
         Args:
             sizes: about how many bytes each event holds.
         """
         if not events:
             return
-        end = self._first + len(self._events)
-        known = end - events[0].position
-        if known < 0 or not self._events:
-            self._first, self._events, self._sizes, self._bytes = events[0].position, [], [], 0
-            known = 0
-        if known >= len(events):
+        first = events[0].position
+        if self.begins_after(events[-1].position - 1):
             return
-        self._events += events[known:]
-        self._sizes += sizes[known:]
-        self._bytes += sum(sizes[known:])
+        index = bisect_right(self._runs, first, key=_first) - 1
+        if index < 0 or self._runs[index].end < first:
+            index += 1
+            self._runs.insert(index, _Run(first))
+        run = self._runs[index]
+        before = len(run.events)
+        self._bytes += run.join(first, events, sizes)
+        self._count += len(run.events) - before
+        self._close_holes(run, index + 1)
         self._trim()
+
+    def _run_of(self, position: int) -> _Run | None:
+        index = bisect_right(self._runs, position, key=_first) - 1
+        return self._runs[index] if index >= 0 and position < self._runs[index].end else None
+
+    def _close_holes(self, run: _Run, index: int) -> None:
+        """Joins the runs from `index` on that `run` has reached now."""
+        while index < len(self._runs) and self._runs[index].first <= run.end:
+            other = self._runs.pop(index)
+            before = len(run.events)
+            self._bytes += run.join(other.first, other.events, other.sizes) - sum(other.sizes)
+            self._count += len(run.events) - before - len(other.events)
 
     def _trim(self) -> None:
         """Drops a quarter at a time, so that the lists are not moved for every event."""
-        while len(self._events) > self._most_events or (self._bytes > self._most_bytes and len(self._events) > 1):
-            drop = max(1, len(self._events) // 4)
-            self._bytes -= sum(self._sizes[:drop])
-            del self._events[:drop], self._sizes[:drop]
-            self._first += drop
+        while self._count > self._most_events or (self._bytes > self._most_bytes and self._count > 1):
+            self._drop_oldest(max(1, self._count // 4))
+
+    def _drop_oldest(self, count: int) -> None:
+        self._count -= count
+        while count:
+            run = self._runs[0]
+            dropped = min(count, len(run.events))
+            self._bytes -= run.drop(dropped)
+            count -= dropped
+            if not run.events:
+                del self._runs[0]
+
+
+def _first(run: _Run) -> int:
+    return run.first

@@ -45,7 +45,8 @@ class EventStore(Protocol):
         ...
 
     async def read(self, after: int, limit: int) -> list[RecordedEvent]:
-        """Events of all tenants after a position, in order, at most `limit`."""
+        """Events of all tenants after a position, in order, at most `limit`; a page may be shorter although there are
+        more. An empty one is the end of the log."""
         ...
 
     async def head(self) -> int:

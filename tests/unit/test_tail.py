@@ -1,4 +1,4 @@
-"""The tail gives whole pages or none: whatever joins it, it never has a hole."""
+"""A page of the tail has no hole, whatever joins it and in whatever order."""
 
 from __future__ import annotations
 
@@ -48,11 +48,26 @@ def test_events_that_follow_are_added_and_those_known_are_not_doubled() -> None:
     assert positions(tail.page(4, 100)) == list(range(5, 13))
 
 
-def test_events_after_a_hole_begin_it_anew() -> None:
+def test_events_after_a_hole_are_kept_beside_those_before_it() -> None:
     tail = filled(5, 10)
     tail.extend(events(20, 22), [100] * 3)
-    assert tail.page(4, 100) is None
+    assert positions(tail.page(4, 100)) == [5, 6, 7, 8, 9, 10]
+    assert tail.page(10, 100) is None
     assert positions(tail.page(19, 100)) == [20, 21, 22]
+
+
+def test_a_hole_is_as_long_as_what_is_missing_and_closes() -> None:
+    tail = filled(5, 10)
+    tail.extend(events(20, 22), [100] * 3)
+    assert (tail.hole(10), tail.hole(15), tail.hole(22)) == (9, 4, None)
+    tail.extend(events(11, 19), [100] * 9)
+    assert positions(tail.page(4, 100)) == list(range(5, 23))
+
+
+def test_what_is_older_than_all_that_is_here_is_told_apart_from_a_hole() -> None:
+    tail = filled(5, 10)
+    assert [tail.begins_after(position) for position in (3, 4, 10, 11)] == [True, False, False, False]
+    assert not EventTail().begins_after(0)
 
 
 def test_older_events_change_nothing() -> None:
@@ -84,14 +99,42 @@ def test_a_page_of_large_events_ends_early_but_has_one() -> None:
     assert positions(tail.page(2, 10)) == [3]
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 15)), max_size=20),
-    st.integers(0, 80),
-    st.integers(1, 40),
-)
+PIECES = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 15)), max_size=20)
+
+
+@given(PIECES, st.integers(0, 80), st.integers(1, 40))
 def test_a_page_has_no_hole(pieces: list[tuple[int, int]], after: int, limit: int) -> None:
     tail = EventTail(most_events=25)
     for first, count in pieces:
         tail.extend(events(first, first + count - 1), [100] * count)
     page = positions(tail.page(after, limit))
-    assert page is None or page == list(range(after + 1, after + 1 + len(page)))
+    assert page is None or (page and page == list(range(after + 1, after + 1 + len(page))))
+
+
+@given(PIECES, st.integers(0, 80))
+def test_while_there_is_room_nothing_is_lost_but_what_came_too_late(pieces: list[tuple[int, int]], after: int) -> None:
+    tail = EventTail()
+    known: set[int] = set()
+    for first, count in pieces:
+        tail.extend(events(first, first + count - 1), [100] * count)
+        if not known or first + count - 1 >= min(known):
+            known |= set(range(first, first + count))
+    expected = []
+    while after + 1 + len(expected) in known:
+        expected.append(after + 1 + len(expected))
+    assert positions(tail.page(after, 1_000)) == (expected or None)
+    if not expected:
+        beyond = [position for position in known if position > after]
+        assert tail.hole(after) == (min(beyond) - after - 1 if beyond else None)
+
+
+@given(PIECES, st.integers(1, 12))
+def test_the_oldest_go_first(pieces: list[tuple[int, int]], most: int) -> None:
+    tail = EventTail(most_events=most)
+    known: set[int] = set()
+    for first, count in pieces:
+        tail.extend(events(first, first + count - 1), [100] * count)
+        known |= set(range(first, first + count))
+    kept = [position for position in sorted(known) if tail.page(position - 1, 1)]
+    assert len(kept) <= most
+    assert kept == sorted(known)[len(known) - len(kept) :] or not pieces

@@ -17,7 +17,7 @@ from eventsourcing.utils import Environment
 from adapters.postgres.mapper import EventMapper
 from domain.aggregate import Event, Unreadable
 from domain.event import Publication
-from domain.ports import Append, Metadata, StreamName
+from domain.ports import Append, Metadata, RecordedEvent, StreamName
 from domain.subscription import Subscription
 from infra.storage import Storage
 from millrace.contracts.wire import matches, pattern_expression
@@ -36,6 +36,24 @@ async def test_one_tenant_s_matching_events_are_read_and_no_other_s(storage: Sto
     assert (await storage.store.read_matching(TENANT, pattern_expression("#"), 0, 3, 1))[1] == 1
     only = await storage.store.read_matching(TENANT, pattern_expression("#"), 0, 3, 10, subject="b")
     assert [event.position for event in only[0]] == [3]
+
+
+async def whole_log(storage: Storage) -> list[RecordedEvent]:
+    events: list[RecordedEvent] = []
+    while page := await storage.store.read(len(events), 3):
+        events += page
+    return events
+
+
+async def test_what_other_processes_stored_is_read_and_decoded_once_for_all_readers(dsn: str, storage: Storage) -> None:
+    async with storing(dsn) as other:
+        for number in range(5):
+            await storage.store.append([append(f"own-{number}")])
+            await other.store.append([append(f"foreign-{number}")])
+        first, *rest = await asyncio.gather(*(whole_log(storage) for _ in range(4)))
+    assert [event.position for event in first] == list(range(1, 11))
+    for events in rest:
+        assert list(map(id, events)) == list(map(id, first))
 
 
 async def test_a_page_that_its_bytes_cut_says_how_far_it_goes(storage: Storage) -> None:
