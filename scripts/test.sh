@@ -16,7 +16,7 @@ esac
 # have one name, by which several processes would take them for one test. The last two parts run the service in processes
 # of its own.
 document=tests/integration/test_schemathesis.py
-within=(-n 2 --dist loadfile tests/unit tests/contract tests/integration --ignore "$document")
+within=(-n 3 --dist loadfile tests/unit tests/contract tests/integration --ignore "$document")
 if [ "${1:-}" = coverage ]; then
     exec python -m pytest "${within[@]}" --cov --cov-report=term:skip-covered --cov-fail-under=85
 fi
