@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from ssl import SSLContext
 
 
 class Proxy:
-    """Forwards a local port to a server."""
+    """Forwards a local port to a server; with `tls` whoever connects must speak TLS, as in front of many a broker."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port_behind = host, port
+    def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
+        self._host, self._port_behind, self._tls = host, port, tls
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -18,7 +19,7 @@ class Proxy:
         self._flowing.set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
