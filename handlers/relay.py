@@ -44,10 +44,11 @@ class Relay:
             position = await self._readers.position(NAME)
             behind = False
             while True:
-                if await self._doorbell.wait(position, POLL_SECONDS) > position and not behind:
+                head = await self._doorbell.wait(position, POLL_SECONDS)
+                if head > position and not behind:
                     await asyncio.sleep(GATHER_SECONDS)
                 events = await self._store.read(position, PAGE)
-                behind = len(events) == PAGE
+                behind = bool(events) and events[-1].position < head
                 if not events:
                     continue
                 await self._publisher.publish([self._outgoing(event) for event in events])

@@ -242,6 +242,12 @@ class ClaimRows:
 
     def granted(self, flush: asyncpg.Record, rows: BatchRows) -> list[RecordedEvent]:
         """Hands out what the committed flush has granted; returns the starts as they stand in the log."""
+        try:
+            return self._handed_out(flush, rows)
+        finally:
+            self._release()
+
+    def _handed_out(self, flush: asyncpg.Record, rows: BatchRows) -> list[RecordedEvent]:
         jobs: list[list[GrantedJob]] = [[] for _ in self._claims]
         recorded: list[RecordedEvent] = []
         base, at, first_id = flush["granted_base"], flush["granted_at"], len(rows.events)
@@ -258,7 +264,6 @@ class ClaimRows:
         for number, claim in enumerate(self._claims):
             if (jobs[number] or number in stopped) and not claim.done.done():
                 claim.done.set_result(jobs[number])
-        self._release()
         self._owner.look_again(group for group, last in self._partly if jobs[last])
         return recorded
 

@@ -73,7 +73,7 @@ class PostgresDoorbell:
         """Whether no other process of the service was heard of lately."""
         return asyncio.get_running_loop().time() >= self._others_until
 
-    def ring(self, position: int, kinds: Collection[str], awaited: bool = True) -> None:
+    def ring(self, position: int, kinds: Collection[str], awaited: bool) -> None:
         """This process has committed up to `position`, events of `kinds`.
 
         Args:
@@ -105,9 +105,10 @@ class PostgresDoorbell:
         if pid == self._own_pid:
             return
         position, _space, kinds = str(payload).partition(" ")
+        # Claims come before those who follow the log.
+        self._on_foreign_ring()
         self._followers.rise(int(position), kinds.split(",") if kinds else None, awaited=False)
         self._note(pid, asyncio.get_running_loop().time())
-        self._on_foreign_ring()
 
     def _note(self, pid: int, now: float) -> None:
         """Somebody was heard; one that may have begun to listen just now has to hear at once that it is not alone."""

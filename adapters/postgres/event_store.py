@@ -16,7 +16,7 @@ from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
 from adapters.postgres.rows import ENVELOPE_BYTES
 from adapters.postgres.snapshots import restored, stored_snapshot
-from adapters.postgres.tail import PAGE_BYTES, EventTail
+from adapters.postgres.tail import PAGE_BYTES, EventTail, Page
 from domain.aggregate import Aggregate, Event, Unreadable
 from domain.ports import (
     Append,
@@ -84,6 +84,10 @@ SELECT notification_id FROM stored_events WHERE originator_id = $1 ORDER BY orig
 """
 
 
+# So many rows take about as long as the query for them, so that one of them bridges several small holes.
+ROWS_OF_A_QUERY = 100
+
+
 class PostgresEventStore:
     """Implements `domain.ports.EventStore`."""
 
@@ -143,23 +147,43 @@ class PostgresEventStore:
 
     @translated
     async def read(self, after: int, limit: int) -> list[RecordedEvent]:
+        events, size = await self._read_on(after, limit)
+        # Where several processes append, what is here and what is not take turns, and a page goes on through both.
+        while events and len(events) < limit and size < PAGE_BYTES and self._tail.goes_on_after(events[-1].position):
+            more = await self._read_on(events[-1].position, limit - len(events))
+            if not more.events:
+                break
+            events += more.events
+            size += more.size
+        return events
+
+    async def _read_on(self, after: int, limit: int) -> Page:
+        """From memory up to the next hole, or from the database up to where it ends."""
         page = self._tail.page(after, limit)
         if page is not None:
             return page
         if self._tail.begins_after(after):
             return await self._read_log(after, limit)
+        if not self._filling.locked():
+            async with self._filling:
+                return await self._read_hole(after, limit)
+        # Somebody is reading, perhaps the same events.
         async with self._filling:
-            # Several may have missed the same events; whoever comes first reads them for all.
-            hole = min(self._tail.hole(after) or limit, limit)
-            return self._tail.page(after, limit) or await self._read_log(after, hole)
+            page = self._tail.page(after, limit)
+        return page or await self._read_hole(after, limit)
 
-    async def _read_log(self, after: int, limit: int) -> list[RecordedEvent]:
+    async def _read_hole(self, after: int, limit: int) -> Page:
+        missing = self._tail.hole(after) or limit
+        return await self._read_log(after, min(limit, max(missing, ROWS_OF_A_QUERY)))
+
+    async def _read_log(self, after: int, limit: int) -> Page:
         rows = await self._pool.fetch(READ, after, limit)
-        page = [self._recorded(row) for row in rows]
+        events = [self._tail.event(row["notification_id"]) or self._recorded(row) for row in rows]
+        sizes = [len(row["state"] or b"") + ENVELOPE_BYTES for row in rows]
         # The tail finds events by counting, so it has no room for what was archived between them.
-        if page and page[-1].position - after == len(page):
-            self._tail.extend(page, [len(row["state"] or b"") + ENVELOPE_BYTES for row in rows])
-        return page
+        if events and events[-1].position - after == len(events):
+            self._tail.extend(events, sizes)
+        return Page(events, sum(sizes))
 
     @translated
     async def read_matching(

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-# An answer takes about so many turns of the loop from the commit to the socket. Who waits for it comes first.
+# An answer takes about so many turns of the loop from the commit to the socket, some of them to gather
+# those of the same moment. Who waits for it comes first.
 ANSWER_TURNS = 8
 # Somebody who is this far behind comes back whatever the events are: only the newest ones are in memory, and older ones
 # would have to be read and decoded again.

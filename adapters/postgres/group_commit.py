@@ -214,13 +214,20 @@ class GroupCommit:
         claims: ServedClaims | None,
         flush: asyncpg.Record | None,
     ) -> None:
-        events, sizes = ([], []) if flush is None else self._recorded(rows, claims, flush)
-        base = flush["base"] if flush else 0
-        for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
-            unit.settle(outcome or Appended(None if last is None else base + last))
+        events: list[RecordedEvent] = []
+        sizes: list[int] = []
+        try:
+            if flush is not None:
+                events, sizes = self._recorded(rows, claims, flush)
+        finally:
+            base = flush["base"] if flush else 0
+            for unit, outcome, last in zip(batch.units, outcomes, lasts, strict=True):
+                unit.settle(outcome or Appended(None if last is None else base + last))
         if events:
             self._tail.extend(events, sizes)
-            self._on_commit(events[-1].position, {event.stream.kind for event in events}, bool(rows.inbox))
+            # Reports are repeated until they are answered, but nobody hurries for that.
+            awaited = bool(rows.inbox) or len(events) > len(rows.events)
+            self._on_commit(events[-1].position, {event.stream.kind for event in events}, awaited)
 
     def _recorded(
         self, rows: BatchRows, claims: ServedClaims | None, flush: asyncpg.Record

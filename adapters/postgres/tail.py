@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from domain.ports import RecordedEvent
 
 MOST_EVENTS = 20_000
 MOST_BYTES = 32_000_000
 PAGE_BYTES = 8_000_000
+
+
+class Page(NamedTuple):
+    """Events in order, and about how many bytes they are."""
+
+    events: list[RecordedEvent]
+    size: int
 
 
 class _Run:
@@ -56,40 +64,52 @@ class EventTail:
         self._count = self._bytes = 0
         self._runs: list[_Run] = []
 
-    def page(self, after: int, limit: int) -> list[RecordedEvent] | None:
-        """The events after a position, at most `limit` of them and 8 MB; None where the first of them is not here."""
+    def page(self, after: int, limit: int) -> Page | None:
+        """The events after a position up to the next hole, at most `limit` and 8 MB of them; None where the first
+        of them is not here."""
         run = self._run_of(after + 1)
         if run is None:
             return None
         start = after + 1 - run.first
-        page = run.events[start : start + limit]
-        size = 0
-        for count, one in enumerate(run.sizes[start : start + limit], 1):
+        size = count = 0
+        for one in run.sizes[start : start + limit]:
             size += one
+            count += 1
             if size >= PAGE_BYTES:
-                return page[:count]
-        return page
+                break
+        return Page(run.events[start : start + count], size)
 
     def begins_after(self, position: int) -> bool:
         """Whether all that is here is newer than the event that follows a position."""
         return bool(self._runs) and self._runs[0].first > position + 1
 
     def hole(self, after: int) -> int | None:
-        """How many events are missing between a position and the next event that is here; None where none is."""
+        """How many events are missing until the next one that is here; None where there is no next one."""
         index = bisect_right(self._runs, after, key=_first)
         return self._runs[index].first - after - 1 if index < len(self._runs) else None
 
+    def goes_on_after(self, position: int) -> bool:
+        """Whether there are newer events here, next to that position or beyond a hole."""
+        return bool(self._runs) and self._runs[-1].end > position + 1
+
+    def event(self, position: int) -> RecordedEvent | None:
+        """The event at a position; None where it is not here."""
+        run = self._run_of(position)
+        return None if run is None else run.events[position - run.first]
+
     def extend(self, events: Sequence[RecordedEvent], sizes: Sequence[int]) -> None:
-        """Takes consecutive events of the log, unless they are older than all that is here.
+        """Takes consecutive events of the log, save those that are older than all that is here: they would be the first
+        to go.
 
         Args:
             sizes: about how many bytes each event holds.
         """
+        if events and self.begins_after(events[0].position - 1):
+            older = self._runs[0].first - events[0].position
+            events, sizes = events[older:], sizes[older:]
         if not events:
             return
         first = events[0].position
-        if self.begins_after(events[-1].position - 1):
-            return
         index = bisect_right(self._runs, first, key=_first) - 1
         if index < 0 or self._runs[index].end < first:
             index += 1
@@ -120,13 +140,14 @@ class EventTail:
 
     def _drop_oldest(self, count: int) -> None:
         self._count -= count
+        emptied = 0
         while count:
-            run = self._runs[0]
+            run = self._runs[emptied]
             dropped = min(count, len(run.events))
             self._bytes -= run.drop(dropped)
             count -= dropped
-            if not run.events:
-                del self._runs[0]
+            emptied += not run.events
+        del self._runs[:emptied]
 
 
 def _first(run: _Run) -> int:

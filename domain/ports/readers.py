@@ -52,6 +52,6 @@ class Doorbell(Protocol):
 
         Args:
             kinds: the kinds of aggregates whose events are waited for; None for all.
-            patience: for so many seconds events of other kinds are not worth coming back.
+            patience: for so many seconds events of other kinds are not worth coming back, unless they are thousands.
         """
         ...

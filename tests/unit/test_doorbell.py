@@ -22,13 +22,13 @@ async def test_a_ring_wakes_who_waits() -> None:
     bell = doorbell()
     waiting = asyncio.create_task(bell.wait(0, 30))
     await asyncio.sleep(0)
-    bell.ring(7, {"job"})
+    bell.ring(7, {"job"}, awaited=True)
     assert await asyncio.wait_for(waiting, 20) == 7
 
 
 async def test_who_is_behind_does_not_wait() -> None:
     bell = doorbell()
-    bell.ring(7, {"job"})
+    bell.ring(7, {"job"}, awaited=True)
     assert await asyncio.wait_for(bell.wait(3, 30), 20) == 7
 
 
@@ -40,14 +40,14 @@ async def test_a_burst_passes_first() -> None:
         return looks[-1]
 
     bell = PostgresDoorbell(no_connection, lambda: None, in_burst)
-    bell.ring(7, {"job"})
+    bell.ring(7, {"job"}, awaited=True)
     assert await asyncio.wait_for(bell.wait(0, 30), 20) == 7
     assert looks == [True, True, True, False]
 
 
 async def test_a_burst_without_end_is_not_waited_for_without_end() -> None:
     bell = doorbell(then=True)
-    bell.ring(7, {"job"})
+    bell.ring(7, {"job"}, awaited=True)
     assert await asyncio.wait_for(bell.wait(0, 30), 20) == 7
     # now it is the followers' turn
     assert await asyncio.wait_for(bell.wait(0, 30), 20) == 7
@@ -63,18 +63,18 @@ async def test_who_waits_for_other_kinds_is_not_woken_but_comes_back_soon() -> N
     others = asyncio.create_task(bell.wait(0, 30, {"progress"}, patience=30))
     soon = asyncio.create_task(bell.wait(0, 30, {"progress"}, patience=0.01))
     await asyncio.sleep(0)
-    bell.ring(7, {"job"})
+    bell.ring(7, {"job"}, awaited=True)
     assert await asyncio.wait_for(concerned, 20) == 7
     assert await asyncio.wait_for(soon, 20) == 7
     assert not others.done()
-    bell.ring(8, {"progress", "job"})
+    bell.ring(8, {"progress", "job"}, awaited=True)
     assert await asyncio.wait_for(others, 20) == 8
 
 
 async def test_whose_kinds_came_before_he_waited_does_not_wait() -> None:
     bell = doorbell()
-    bell.ring(7, {"progress"})
-    bell.ring(9, {"job"})
+    bell.ring(7, {"progress"}, awaited=True)
+    bell.ring(9, {"job"}, awaited=True)
     assert await asyncio.wait_for(bell.wait(6, 30, {"progress"}, patience=30), 20) == 9
     assert await asyncio.wait_for(bell.wait(7, 0.01, {"progress"}, patience=30), 20) == 9
 
@@ -83,11 +83,11 @@ async def test_who_is_far_behind_comes_back_whatever_the_events_are() -> None:
     bell = doorbell()
     waiting = asyncio.create_task(bell.wait(0, 30, {"progress"}, patience=30))
     await asyncio.sleep(0)
-    bell.ring(MOST_BEHIND - 1, {"job"})
+    bell.ring(MOST_BEHIND - 1, {"job"}, awaited=True)
     for _ in range(2 * ANSWER_TURNS):
         await asyncio.sleep(0)
     assert not waiting.done()
-    bell.ring(MOST_BEHIND, {"job"})
+    bell.ring(MOST_BEHIND, {"job"}, awaited=True)
     assert await asyncio.wait_for(waiting, 20) == MOST_BEHIND
     assert await asyncio.wait_for(bell.wait(0, 30, {"progress"}, patience=30), 20) == MOST_BEHIND
 
@@ -98,9 +98,10 @@ async def turns_until_woken(awaited: bool) -> int:
     await asyncio.sleep(0)
     bell.ring(7, {"job"}, awaited)
     turns = 0
-    while not waiting.done():
+    while not waiting.done() and turns < 100:
         await asyncio.sleep(0)
         turns += 1
+    assert waiting.done()
     return turns
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.tail import PAGE_BYTES, EventTail
+from adapters.postgres.tail import PAGE_BYTES, EventTail, Page
 from domain.event import Published
 from domain.ports import Metadata, RecordedEvent, StreamName
 from tests.controls.clock import NOW
@@ -29,12 +29,15 @@ def filled(first: int, last: int, **bounds: int) -> EventTail:
     return tail
 
 
-def positions(page: list[RecordedEvent] | None) -> list[int] | None:
-    return None if page is None else [each.position for each in page]
+def positions(page: Page | None) -> list[int] | None:
+    return None if page is None else [each.position for each in page.events]
 
 
 def test_a_page_begins_after_the_position_and_has_at_most_the_limit() -> None:
-    assert positions(filled(1, 10).page(4, 3)) == [5, 6, 7]
+    page = filled(1, 10).page(4, 3)
+    assert positions(page) == [5, 6, 7]
+    assert page is not None
+    assert page.size == 300
 
 
 @pytest.mark.parametrize("after", [2, 10, 11])
@@ -62,6 +65,27 @@ def test_a_hole_is_as_long_as_what_is_missing_and_closes() -> None:
     assert (tail.hole(10), tail.hole(15), tail.hole(22)) == (9, 4, None)
     tail.extend(events(11, 19), [100] * 9)
     assert positions(tail.page(4, 100)) == list(range(5, 23))
+
+
+def test_what_a_closed_hole_joins_counts_once() -> None:
+    tail = EventTail(most_bytes=600)
+    for first, last in ((1, 2), (5, 6), (3, 4)):
+        tail.extend(events(first, last), [100] * 2)
+    assert positions(tail.page(0, 10)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_single_events_are_found_where_they_are_here() -> None:
+    tail = filled(5, 10)
+    tail.extend(events(20, 22), [100] * 3)
+    found = [tail.event(position) for position in (4, 5, 10, 11, 20, 23)]
+    assert [event and event.position for event in found] == [None, 5, 10, None, 20, None]
+
+
+def test_of_a_page_that_begins_before_all_that_is_here_only_the_rest_is_taken() -> None:
+    tail = filled(5, 14, most_events=12)
+    tail.extend(events(1, 16), [100] * 16)
+    assert tail.page(0, 100) is None
+    assert positions(tail.page(4, 100)) == list(range(5, 17))
 
 
 def test_what_is_older_than_all_that_is_here_is_told_apart_from_a_hole() -> None:
@@ -117,24 +141,33 @@ def test_while_there_is_room_nothing_is_lost_but_what_came_too_late(pieces: list
     known: set[int] = set()
     for first, count in pieces:
         tail.extend(events(first, first + count - 1), [100] * count)
-        if not known or first + count - 1 >= min(known):
-            known |= set(range(first, first + count))
+        oldest = min(known, default=first)
+        known |= {position for position in range(first, first + count) if position >= oldest}
     expected = []
     while after + 1 + len(expected) in known:
         expected.append(after + 1 + len(expected))
     assert positions(tail.page(after, 1_000)) == (expected or None)
-    if not expected:
-        beyond = [position for position in known if position > after]
-        assert tail.hole(after) == (min(beyond) - after - 1 if beyond else None)
 
 
-@given(PIECES, st.integers(1, 12))
-def test_the_oldest_go_first(pieces: list[tuple[int, int]], most: int) -> None:
-    tail = EventTail(most_events=most)
-    known: set[int] = set()
+def size(position: int) -> int:
+    return position % 7 * 10
+
+
+@given(PIECES, st.integers(1, 40), st.integers(0, 1_200))
+def test_both_bounds_are_kept_and_what_goes_is_the_oldest(
+    pieces: list[tuple[int, int]], most_events: int, most_bytes: int
+) -> None:
+    tail = EventTail(most_events, most_bytes)
+    kept: list[int] = []
     for first, count in pieces:
-        tail.extend(events(first, first + count - 1), [100] * count)
-        known |= set(range(first, first + count))
-    kept = [position for position in sorted(known) if tail.page(position - 1, 1)]
-    assert len(kept) <= most
-    assert kept == sorted(known)[len(known) - len(kept) :] or not pieces
+        there = range(first, first + count)
+        tail.extend(events(first, first + count - 1), [size(position) for position in there])
+        oldest = kept[0] if kept else first
+        wanted = sorted({*kept, *(position for position in there if position >= oldest)})
+        kept = [position for position in wanted if tail.event(position)]
+        assert kept == wanted[len(wanted) - len(kept) :]
+        assert kept
+        assert len(kept) <= most_events
+        assert sum(map(size, kept)) <= most_bytes or len(kept) == 1
+        if len(wanted) <= most_events and sum(map(size, wanted)) <= most_bytes:
+            assert kept == wanted

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 
 from adapters.postgres.mapper import EventMapper
+from domain.aggregate import Event
 from domain.job import KIND
 from domain.job_events import Started
-from tests.support.stores import storing
+from domain.ports import StreamName
+from tests.support.stores import TENANT, storing
 from tests.support.systems import claimed, enqueued, system, told
 
 WORKER = 'w-5 "quoted" größe'
@@ -41,3 +45,18 @@ async def test_a_start_in_memory_is_the_one_in_the_database(fresh_database_url: 
             assert await other.store.read(0, 10) == kept
     assert [event.event_type for event in kept] == ["job.enqueued", "job.started"]
     assert kept[1].metadata.correlation_id == "c-31"
+
+
+async def test_trouble_with_a_grant_that_is_stored_leaves_nobody_waiting(fresh_database_url: str) -> None:
+    """The lease lapses then and the job is granted again; what was answered stays true."""
+
+    def fails(stream: StreamName, event: Event, position: int) -> None:
+        raise RuntimeError("somebody who watches starts failed")
+
+    async with system(fresh_database_url) as running:
+        running.storage.queue.observe(fails)
+        job_id = await enqueued(running)
+        async with asyncio.timeout(60):
+            assert await claimed(running, worker=WORKER) == []
+        history = await running.storage.store.history(StreamName(KIND, TENANT, job_id))
+    assert [event.event_type for event in history] == ["job.enqueued", "job.started"]

@@ -56,6 +56,17 @@ async def test_what_other_processes_stored_is_read_and_decoded_once_for_all_read
         assert list(map(id, events)) == list(map(id, first))
 
 
+async def test_who_comes_late_to_what_several_processes_stored_takes_it_in_whole_pages(
+    dsn: str, storage: Storage
+) -> None:
+    async with storing(dsn) as other:
+        for number in range(20):
+            await storage.store.append([append(f"own-{number}")])
+            await other.store.append([append(f"foreign-{number}")])
+    assert [event.position for event in await storage.store.read(0, 30)] == list(range(1, 31))
+    assert [event.position for event in await storage.store.read(30, 30)][:9] == list(range(31, 40))
+
+
 async def test_a_page_that_its_bytes_cut_says_how_far_it_goes(storage: Storage) -> None:
     await storage.store.append([append(f"s-{number}", text="x" * 900_000) for number in range(12)])
     position, seen = 0, []
