@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 import asyncpg
 
+from adapters.contracts.work_queue import Workshop
+from adapters.postgres.database import Database
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.group_commit import GroupCommit
 from adapters.postgres.mapper import EventMapper
+from adapters.postgres.tail import EventTail
+from adapters.postgres.work_queue import PostgresWorkQueue
 from domain.aggregate import Event
 from domain.job import KIND
 from domain.job_events import Started
-from domain.ports import StreamName
-from tests.support.stores import TENANT, storing
+from domain.ports import ClaimRequest, EventStore, StreamName, WorkQueue
+from tests.support.stores import TENANT, append, storing
 from tests.support.systems import claimed, enqueued, system, told
 
 WORKER = 'w-5 "quoted" größe'
+
+
+class Bench(NamedTuple):
+    queue: WorkQueue
+    store: EventStore
 
 
 async def test_a_start_is_stored_as_the_mapper_stores_it(fresh_database_url: str) -> None:
@@ -60,3 +72,23 @@ async def test_trouble_with_a_grant_that_is_stored_leaves_nobody_waiting(fresh_d
             assert await claimed(running, worker=WORKER) == []
         history = await running.storage.store.history(StreamName(KIND, TENANT, job_id))
     assert [event.event_type for event in history] == ["job.enqueued", "job.started"]
+
+
+async def test_followers_give_way_only_to_whom_a_flush_answers_or_grants_something(fresh_database_url: str) -> None:
+    rings: list[tuple[int, bool]] = []
+
+    async with storing(fresh_database_url) as storage:
+        tail = EventTail()
+        connect = Database(fresh_database_url).connect_writer
+        commits = GroupCommit(connect, tail, lambda head, kinds, awaited: rings.append((head, awaited)))
+        queue = PostgresWorkQueue(commits, storage.pool)
+        store = PostgresEventStore(storage.pool, commits, EventMapper(), tail)
+        commits.start(queue.claims)
+        try:
+            await store.append([append("unasked")])
+            await store.append([append("asked", command="m-1")])
+            await Workshop(Bench(queue, store)).enqueue("job-1")
+            await queue.claim(ClaimRequest(TENANT, "w-5", ("default",), 1, 0.0))
+        finally:
+            await commits.stop()
+    assert rings == [(1, False), (2, True), (3, False), (4, True)]
