@@ -5,6 +5,7 @@ The library's own `DomainEvent` insists on UUID stream ids; ours are text, so th
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self, cast, dataclass_transform
@@ -119,6 +120,6 @@ class Aggregate(BaseAggregate[str]):
         """Takes the pending events off the aggregate."""
         return cast("list[Event]", list(self.collect_events()))
 
+    @abstractmethod
     def to_wire(self) -> dict[str, Any]:
         """The state as it is shown to a reader of `log.state`."""
-        raise NotImplementedError
