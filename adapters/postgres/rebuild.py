@@ -24,8 +24,8 @@ class Rebuilt:
 
     Attributes:
         events: how many the log held at the switch.
-        live, rebuilt: digests of the old and the new tables at one position before the switch, None where they were
-            not asked for; equal where the read model equals a replay.
+        live, rebuilt: digests of the old and the new tables at one position shortly before the switch, None where
+            they were not asked for; equal where the read model equals a replay.
     """
 
     name: str
@@ -116,19 +116,18 @@ async def _catch_up(
 async def _verify(
     connection: Connection, store: EventStore, projection: Projection, beside: str, version: int
 ) -> tuple[str, str]:
-    """Digests of the live and the new tables at the live one's position, which the row lock holds still."""
+    """Digests of the live and the new tables at the head of the log; a row lock keeps the live one from going on.
+
+    At the head, since a replay lacks what was archived meanwhile: before the event that says so, the live tables may
+    still have it.
+    """
     async with connection.transaction():
-        live = await connection.fetchrow(
-            "SELECT version, position FROM readers WHERE name = $1 FOR UPDATE", projection.name
-        )
-        assert live is not None
-        position = await connection.fetchval("SELECT position FROM readers WHERE name = $1", beside)
-        if position > live["position"]:
-            await _advance(connection, store, projection, projection.name, live["version"], position)
-        else:
-            await _advance(connection, store, projection, beside, version, live["position"])
+        live = await connection.fetchval("SELECT version FROM readers WHERE name = $1 FOR UPDATE", projection.name)
+        head = await store.head()
+        await _advance(connection, store, projection, projection.name, live, head)
+        await _advance(connection, store, projection, beside, version, head)
         return (
-            await digest(connection, projection.tables(live["version"])),
+            await digest(connection, projection.tables(live)),
             await digest(connection, projection.tables(version)),
         )
 

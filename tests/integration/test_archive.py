@@ -58,6 +58,17 @@ async def removed(running: System, **body: Any) -> str:
     return job_id
 
 
+async def removed_with_its_child(running: System) -> None:
+    """Two jobs that have completed and were removed, one after the other."""
+    parent = await enqueued(running)
+    child = await enqueued(running, after=parent)
+    for _ in range(2):
+        (grant,) = await claimed(running)
+        await reported(running, grant)
+    for job_id in (child, parent):
+        await told(running, "job.remove", {"job_id": job_id})
+
+
 async def swept(running: System, wanted: int) -> Archived:
     """What a sweep came to, once every reader has passed what is to go."""
 
@@ -116,18 +127,23 @@ async def test_the_log_tells_who_comes_too_late_and_begins_where_it_is_whole(run
 async def test_a_rebuild_comes_to_the_same_rows_before_and_after_events_have_gone(
     running: System, fresh_database_url: str
 ) -> None:
-    parent = await enqueued(running)
-    child = await enqueued(running, after=parent)
-    for _ in range(2):
-        (grant,) = await claimed(running)
-        await reported(running, grant)
-    for job_id in (child, parent):
-        await told(running, "job.remove", {"job_id": job_id})
+    await removed_with_its_child(running)
     await enqueued(running)
     for wanted in (0, 2):
         if wanted:
             await swept(running, wanted)
         # In a store of its own, which remembers no events that have left the log.
+        assert (await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, verify=True)).equal
+
+
+async def test_a_rebuild_is_equal_where_the_live_model_has_not_come_to_what_was_archived(
+    running: System, fresh_database_url: str, tmp_path: Path
+) -> None:
+    await removed_with_its_child(running)
+    assert await eventually(lambda: running.storage.pool.fetchval(ALL_TOLD), bool)
+    await running.stop()
+    async with system(fresh_database_url, ("api",), storage=tmp_path / "objects") as behind:
+        await swept(behind, 2)
         assert (await rebuild_read_model(fresh_database_url, "jobs", lambda done, total: None, verify=True)).equal
 
 

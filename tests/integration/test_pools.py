@@ -190,7 +190,8 @@ async def test_over_http_a_handler_tells_its_progress_and_sends_notifications_fo
             await running_worker
         kinds = {event.eventtype for event in await app.history("progress", job.id)}
         assert {"progress.failed", "progress.resumed", "progress.completed"} <= kinds
-        assert [each.title for each in await app.notifications.list("u-1")] == ["Indexed"]
+        [sent] = await eventually(lambda: app.notifications.list("u-1"), bool)
+        assert sent.title == "Indexed"
         assert await pool.progress.list() == []
 
 

@@ -65,15 +65,19 @@ def context(message_id: str | None = None, **given: Any) -> Context:
 Reply = Accepted | Refused | Batch
 
 
+# What goes by itself: a server that does not answer in time, and a read model that has not caught up in time.
+PASSING = ("unavailable", "behind")
+
+
 async def repeated(ask: Callable[[], Awaitable[Reply]]) -> Reply:
-    """The answer to what is asked again, with the same id, while the service is `unavailable`, as clients do it."""
+    """The answer to what is asked again, with the same id, until it is not a refusal that goes by itself."""
 
-    def unavailable(reply: Reply) -> bool:
+    def passing(reply: Reply) -> bool:
         if isinstance(reply, Batch):
-            return any(unavailable(item) for item in reply.items)
-        return isinstance(reply, Refused) and reply.problem.code == "unavailable"
+            return any(passing(item) for item in reply.items)
+        return isinstance(reply, Refused) and reply.problem.code in PASSING
 
-    return await eventually(ask, lambda reply: not unavailable(reply))
+    return await eventually(ask, lambda reply: not passing(reply))
 
 
 async def executed(system: System, command: str, body: object, context: Context) -> Reply:
