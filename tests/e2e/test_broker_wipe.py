@@ -86,6 +86,14 @@ async def nothing_is_behind(service: Running, client: httpx.AsyncClient) -> None
     await until(done, BACK_SECONDS)
 
 
+async def acknowledged(app: Millrace, position: str) -> bool:
+    return [each.position for each in await app.subscriptions.list()] == [position]
+
+
+async def counted(app: Millrace, pending: int) -> bool:
+    return (await app.jobs.stats()).pending == pending
+
+
 @pytest.fixture
 async def service(fresh_database_url: str, node: Node) -> AsyncIterator[Running]:
     async with running(fresh_database_url, node.url, events_log=True) as service:
@@ -101,6 +109,7 @@ async def test_after_the_brokers_data_is_wiped_everything_goes_on_by_itself(serv
         assert [event["subject"] for event in seen] == before
         assert [event["subject"] for event in logged if event["eventtype"] == "job.enqueued"] == before
         await command(client, "subscription.acknowledge", {"name": "stock", "position": seen[9]["position"]})
+        await until(lambda: acknowledged(app, seen[9]["position"]))
         await nothing_is_behind(service, client)
 
         node.stop()
@@ -115,7 +124,7 @@ async def test_after_the_brokers_data_is_wiped_everything_goes_on_by_itself(serv
         logged = await consumed(node.url, EVENTS_LOG, {*during, job.id}, {"x-stream-offset": "first"})
         assert {*during, job.id} <= {event["subject"] for event in logged}
         await nothing_is_behind(service, client)
-        assert (await app.jobs.stats()).pending == 41
+        await until(lambda: counted(app, 41))
 
 
 async def test_a_broker_that_is_killed_under_load_costs_no_command_and_no_event(service: Running, node: Node) -> None:
@@ -148,4 +157,4 @@ async def test_a_broker_that_is_killed_under_load_costs_no_command_and_no_event(
         assert positions == sorted(positions)
         assert {event["subject"] for event in events} - set(first) == wanted
         await nothing_is_behind(service, client)
-        assert (await app.jobs.stats()).pending == 406
+        await until(lambda: counted(app, 406))

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.running import Running, running
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "amqp"
@@ -45,7 +46,7 @@ async def test_the_publisher_prints_the_reply_and_the_query_lists_the_job(servic
     code, out, err = await example(rabbitmq_url, "publisher.py", "transcribe")
     reply = json.loads(out)
     assert (code, err, reply["ok"], reply["result"]["status"]) == (0, "", True, "pending")
-    code, out, err = await example(rabbitmq_url, "query.py")
+    code, out, err = await eventually(lambda: example(rabbitmq_url, "query.py"), lambda ran: ran[1])
     assert (code, err) == (0, "")
     assert out.split() == [reply["result"]["job_id"], "pending", "transcribe"]
     assert await example(rabbitmq_url, "query.py", "completed") == (0, "", "")
