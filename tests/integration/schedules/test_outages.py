@@ -97,7 +97,8 @@ async def test_a_restart_goes_on_where_the_service_stopped(fresh_database_url: s
         runs = [due for due in times(await of_type(running, "s", "fired")) if due > before]
         outage = [due for due in runs if due <= before + timedelta(seconds=3)]
         assert len(outage) == (3 if missed == "all" else 0)
-        gone = await of_type(running, "s", "skipped")
+        # On a slow machine runs may have been skipped before the outage, too.
+        gone = [each for each in await of_type(running, "s", "skipped") if each["first_due_at"] > before]
         if missed == "all":
             assert gone == []
             assert runs == [before + timedelta(seconds=step) for step in range(1, len(runs) + 1)]
