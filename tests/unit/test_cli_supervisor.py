@@ -182,5 +182,5 @@ async def test_a_second_request_to_end_kills_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         await process.wait()
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 4
         assert gone(service)
