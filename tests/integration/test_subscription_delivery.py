@@ -172,7 +172,7 @@ async def test_progress_is_acknowledged_within_seconds_and_then_nothing_more_is_
         await until_handled([application], range(20))
         orders = await application.client.query("log.read", {"after": "beginning", "pattern": "order.#"})
         last = Token.parse(orders["events"][-1]["position"]).position
-        before = await eventually(lambda: acknowledged(application), lambda at: at >= last, 5.0)
+        before = await eventually(lambda: acknowledged(application), lambda at: at >= last, 20.0)
         # Its own acknowledgements are all that happens now; two more seconds would show them feeding one another.
         async with asyncio.timeout(60):
             quiet = await application.client.query(

@@ -72,7 +72,7 @@ async def test_a_job_without_a_handler_is_left_to_other_workers_and_uses_no_atte
     app.job("known")(print)
     async with working():
         job = await app.jobs.enqueue("unknown", max_attempts=1)
-        await until(lambda: bool(service.job(job.id)["reports"]), 5)
+        await until(lambda: bool(service.job(job.id)["reports"]), 20)
     [report] = service.job(job.id)["reports"]
     assert (report["outcome"], report["delay"]) == ("returned", 5)
     assert "no handler for 'unknown'" in report["reason"]

@@ -87,7 +87,7 @@ async def test_stop_ends_in_time_with_a_client_in_a_transaction(data: Path) -> N
     server = EmbeddedPostgres(data)
     connection = await asyncpg.connect(await server.start())
     await connection.execute("begin")
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(15):
         await server.stop(timeout=3)
     connection.terminate()
     assert not server.running

@@ -41,7 +41,7 @@ async def running(app: FastAPI) -> AsyncIterator[Running]:
     shutdown = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, shutdown, ready=port.set_result))
-    made = Running(await asyncio.wait_for(port, 5), shutdown, task)
+    made = Running(await asyncio.wait_for(port, 20), shutdown, task)
     yield made
     await made.stop()
 
