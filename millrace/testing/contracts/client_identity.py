@@ -170,7 +170,8 @@ class IdentityContract:
         middle = [await bench.app.jobs.enqueue("middle", after=first) for _ in range(2)]
         last = await bench.app.jobs.enqueue("last", after=middle, on_parent_failure="wait")
         await bench.app.jobs.enqueue("alone")
-        graph = await bench.app.jobs.graph(middle[0].id)
+        # What has come after a job since is shown once the read model knows of it.
+        graph = await bench.until(lambda: bench.app.jobs.graph(middle[0].id), lambda found: len(found.jobs) == 4)
         assert graph.jobs[0].job_id == middle[0].id
         assert {(job.job_id, job.name) for job in graph.jobs} == {(job.id, job.name) for job in (first, *middle, last)}
         assert {(link.parent, link.child, link.on_parent_failure) for link in graph.links} == {

@@ -8,8 +8,14 @@ import pytest
 
 from millrace.contracts.catalogue import EVENTS
 from tests.support.operations import Bench, data_of, versions
+from tests.support.running import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def is_there(bench: Bench, job_id: str) -> bool:
+    """A run that was asked for becomes a job soon after the answer that names it."""
+    return (await bench.client.get(f"/api/jobs/{job_id}")).status_code == 200
 
 
 async def test_schedules_over_amqp(bench: Bench) -> None:
@@ -28,6 +34,7 @@ async def test_schedules_over_amqp(bench: Bench) -> None:
     }
     assert len((await bench.ask("schedule.next", {"name": name, "count": 3}))["result"]["next"]) == 3
     job_id = (await bench.ask("schedule.trigger", {"name": name}))["result"]["job_id"]
+    await until(lambda: is_there(bench, job_id))
     assert (await bench.ask("job.get", {"job_id": job_id}))["result"]["job"]["queue"] == job["queue"]
     await bench.ask("schedule.remove", {"name": name})
     await bench.events(*(topic for topic in EVENTS if topic.startswith("schedule.")))
@@ -49,6 +56,7 @@ async def test_schedules_over_http(bench: Bench, prefix: str) -> None:
     assert following["next"][0] == created["next_due_at"]
     assert following["local"][0][11:16] in ("02:30", "03:00")
     job_id = data_of(await client.post(f"{path}/trigger"), prefix, 201)["job_id"]
+    await until(lambda: is_there(bench, job_id))
     assert data_of(await client.get(f"{prefix}/jobs/{job_id}"), prefix)["name"] == "resize"
     listed = await client.get(f"{prefix}/schedules", params={"limit": 1, "paused": False})
     assert len(data_of(listed, prefix)) == 1
