@@ -18,8 +18,8 @@ from adapters.postgres.samples import PostgresSamples
 from adapters.samples import LocalSamples
 from domain.live import Samples
 from millrace.contracts.live import live_key
-from tests.integration.amqp.conftest import until
 from tests.support.cloudevents import complete
+from tests.support.running import until
 from tests.support.samples import heard_once_by_all
 
 KINDS = ("local", "amqp", "postgres")

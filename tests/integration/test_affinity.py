@@ -65,6 +65,7 @@ async def test_a_key_s_jobs_stay_with_their_worker_over_two_processes(running: S
                 bodies = [{"name": "n", "key": key, "affinity": 60} for key in keys[:3]]
                 items = await batch(process, "job.enqueue", bodies)
                 jobs = [str(item.result["job_id"]) for item in items if isinstance(item, Accepted)]
+                assert len(jobs) == 3
                 # One round at a time: what the warm worker has no room for goes to the other one.
                 await completed(running, jobs)
         done.set()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from millrace import Invalid, Job, NotFound
+from millrace import Invalid, NotFound
 from millrace.contracts.circuit import Circuit
-from millrace.contracts.why import Why
-from millrace.testing.contracts.bench import Bench, claim, working
+from millrace.testing.contracts.bench import Bench, claim, head, working
 
 POLICY = {"failures": 2, "window": 60, "pause": 2}
 ERROR = {"type": "OSError", "message": "no route to host"}
@@ -28,13 +27,9 @@ class CircuitsContract:
         [told] = (await bench.app.jobs.stats(details=True)).circuits
         assert (told.name, told.state, told.reason) == ("n", "open", opened.reason)
         assert [grant["job_id"] for grant in await claim(bench.app, 10)] == [other.id], "only the name is paused"
-
-        async def why_the_newest_waits() -> tuple[Job, Why]:
-            [job, *_] = await bench.app.jobs.list(name="n", status="pending")
-            return job, await bench.app.jobs.why(job.id)
-
-        newest, why = await bench.until(why_the_newest_waits, lambda found: found[1].code == "circuit-open")
-        assert "circuit" in why.reason
+        [newest, *_] = await bench.app.jobs.list(name="n", status="pending", min_position=await head(bench.app))
+        why = await bench.app.jobs.why(newest.id)
+        assert (why.code, "circuit" in why.reason) == ("circuit-open", True)
 
         async def on_trial() -> list[str]:
             return [grant["job_id"] for grant in await claim(bench.app, 10)]

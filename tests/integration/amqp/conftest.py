@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import aio_pika
 import pytest
@@ -15,6 +14,7 @@ from adapters.amqp.topology import topology
 from tests.integration.amqp.caller import Caller
 from tests.integration.amqp.gateway import MemoryGateway
 from tests.integration.amqp.proxy import Proxy
+from tests.support.running import until
 
 
 @pytest.fixture
@@ -78,16 +78,6 @@ async def bus(connection: AbstractConnection, proxied_url: str, gateway: MemoryG
 @pytest.fixture
 async def caller(bus: AmqpBus, channel: AbstractChannel) -> Caller:
     return await Caller.on(channel)
-
-
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 45.0) -> None:
-    """Waits for a condition that nothing signals, such as the state of the broker."""
-    async with asyncio.timeout(seconds):
-        while True:
-            holds = condition()
-            if holds if isinstance(holds, bool) else await holds:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def messages_in(connection: AbstractConnection, queue: str) -> int:

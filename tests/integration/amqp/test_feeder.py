@@ -18,7 +18,8 @@ from adapters.amqp.publisher import BulkSender
 from adapters.amqp.topology import subscription_queue, topology
 from domain.job_events import Cancelled
 from domain.ports import Metadata, Outgoing, RecordedEvent, StreamName
-from tests.integration.amqp.conftest import messages_in, until
+from tests.integration.amqp.conftest import messages_in
+from tests.support.running import until
 
 QUEUE = "millrace.sub.acme.orders"
 

@@ -11,9 +11,10 @@ from yarl import URL
 from adapters.amqp.bus import AmqpBus
 from adapters.amqp.topology import CALLS, CLAIMS, COMMANDS, PARKED, QUERIES
 from tests.integration.amqp.caller import Caller
-from tests.integration.amqp.conftest import messages_in, until
+from tests.integration.amqp.conftest import messages_in
 from tests.integration.amqp.gateway import MemoryGateway
 from tests.integration.amqp.proxy import Proxy
+from tests.support.running import until
 
 JOB = {"name": "transcribe"}
 

@@ -13,8 +13,9 @@ from adapters.amqp.bus import AmqpBus
 from adapters.amqp.commands import REDELIVERIES
 from adapters.amqp.topology import COMMANDS, PARKED, topology
 from tests.integration.amqp.caller import Caller
-from tests.integration.amqp.conftest import messages_in, until
+from tests.integration.amqp.conftest import messages_in
 from tests.integration.amqp.gateway import MemoryGateway
+from tests.support.running import until
 
 JOB = {"name": "transcribe"}
 MESSAGE_ID, TIMESTAMP = 1 << 7, 1 << 6

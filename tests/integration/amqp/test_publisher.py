@@ -15,8 +15,8 @@ from adapters.amqp.errors import Unroutable
 from adapters.amqp.publisher import AmqpPublisher
 from adapters.amqp.topology import EVENTS, topology
 from domain.ports import Outgoing, PublishFailed
-from tests.integration.amqp.conftest import until
 from tests.integration.amqp.proxy import Proxy
+from tests.support.running import until
 
 
 @pytest.fixture

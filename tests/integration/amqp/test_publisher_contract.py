@@ -17,8 +17,8 @@ from adapters.amqp.topology import EVENTS, topology
 from adapters.contracts.publisher import EventPublisherContract, PublisherBench
 from adapters.tracing import TracedPublisher
 from domain.ports import EventPublisher, Outgoing, PublishFailed
-from tests.integration.amqp.conftest import until
 from tests.integration.amqp.proxy import Proxy
+from tests.support.running import until
 
 
 class AmqpBench:

@@ -16,9 +16,9 @@ from domain.ports import Outgoing
 from millrace.amqp_session import Session
 from millrace.repeating import Unreached
 from tests.integration.amqp.caller import Caller
-from tests.integration.amqp.conftest import until
 from tests.integration.amqp.gateway import MemoryGateway
 from tests.integration.amqp.proxy import Proxy
+from tests.support.running import until
 
 
 @pytest.fixture(scope="module")
