@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -38,7 +38,8 @@ class Reaction:
         name: durable name of its position; renaming it starts a new one.
         react: the commands, by name and body, that follow from one event; none for events it does not care about. One
             that has to look something up is an asynchronous generator.
-        from_beginning: a new reaction begins at the head of the log unless this is set.
+        from_beginning: a new reaction begins at the head of the log, as of the first process that knows it, unless this
+            is set.
         kinds: the kinds of aggregates whose events it is shown; None for all.
         beside: whether events of different streams may be reacted to beside each other; those of one never are.
     """
@@ -48,6 +49,21 @@ class Reaction:
     from_beginning: bool = False
     kinds: frozenset[str] | None = None
     beside: bool = False
+
+
+async def place_new(reactions: Iterable[Reaction], store: EventStore, readers: Readers) -> None:
+    """Gives each reaction that is new its first position.
+
+    Every process does so before it accepts anything, also one that will not run them: they would begin at what is the
+    head once somebody does, and what was accepted until then would pass them by.
+    """
+    head = await store.head()
+    for reaction in reactions:
+        await readers.ensure(_reader_of(reaction), 0 if reaction.from_beginning else head)
+
+
+def _reader_of(reaction: Reaction) -> str:
+    return f"reaction:{reaction.name}"
 
 
 class Reactor:
@@ -64,7 +80,7 @@ class Reactor:
     ) -> None:
         self._reaction, self._store, self._readers = reaction, store, readers
         self._doorbell, self._pipeline, self._on_advance = doorbell, pipeline, on_advance
-        self._reader = f"reaction:{reaction.name}"
+        self._reader = _reader_of(reaction)
         self._failures = 0
 
     async def run(self) -> None:
@@ -72,7 +88,6 @@ class Reactor:
         await persistently(self._reader, self._lead, pause=0.1)
 
     async def _lead(self) -> None:
-        await self._readers.ensure(self._reader, 0 if self._reaction.from_beginning else await self._store.head())
         async with self._readers.leadership(self._reader):
             saved = scanned = await self._readers.position(self._reader)
             due = 0.0

@@ -33,7 +33,7 @@ from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.presence import Presence
 from handlers.progress_samples import ProgressSamples
-from handlers.reactions import Reaction
+from handlers.reactions import Reaction, place_new
 from handlers.routes import CommandRoute
 from handlers.service import BehindPosition, Service
 from infra.channels import build_channels
@@ -175,20 +175,21 @@ async def build(
         gateway = measured(gateway, known)
     if tracing is not None:
         gateway = tracing.gateway(gateway, known)
+    all_reactions = [*(reaction for module in modules for reaction in module.reactions), *reactions]
+    await place_new(all_reactions, storage.store, storage.readers)
     bus = None
     if broker is not None:
         bus = AmqpBus(broker, gateway, settings.amqp_claims(), carrier, events_log=settings.events_log)
         await bus.start(serving="api" in roles)
     hub = live_hub(storage, gateway, samples)
     presence = Presence(PostgresPresence(storage.pool))
-    own_reactions = [reaction for module in modules for reaction in module.reactions]
     loops = [
         *upkeep_loops(storage, bus),
         Loop("api", "live", hub.run),
         *([] if shared is None else [Loop(None, "samples between processes", shared.run)]),
         Loop("api", "presence", presence.run),
         *projector_loops(storage, tracing),
-        *reaction_loops(storage, pipeline, [*own_reactions, *reactions]),
+        *reaction_loops(storage, pipeline, all_reactions),
         *(relay_loops(storage, bus, tracing) if bus is not None else ()),
         *(loop for module in modules for loop in module.loops),
     ]

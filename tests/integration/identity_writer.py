@@ -8,7 +8,7 @@ import random
 import sys
 
 from millrace.contracts.wire import Accepted, Context
-from tests.support.systems import TENANT, system
+from tests.support.systems import TENANT, executed, system
 
 KEYS = 8
 
@@ -27,23 +27,23 @@ async def main(dsn: str, name: str) -> None:
                 {"name": "n", "unique": {"key": f"k-{draw.randrange(KEYS)}", "on_conflict": wish}}
                 for wish in ("reject", "existing", "replace")
             ]
-            told = await asyncio.gather(*(running.gateway.execute("job.enqueue", wish, context()) for wish in wishes))
+            told = await asyncio.gather(*(executed(running, "job.enqueue", wish, context()) for wish in wishes))
             parents = [str(answer.result["job_id"]) for answer in told if isinstance(answer, Accepted)]
             if parents:
                 policy = draw.choice(["cancel", "run"])
-                made = await running.gateway.execute("batch.create", {"name": name, "on_complete": "after"}, context())
+                made = await executed(running, "batch.create", {"name": name, "on_complete": "after"}, context())
                 assert isinstance(made, Accepted)
                 batch = {"batch_id": made.result["batch_id"]}
                 child = {"name": "child", "after": parents, "on_parent_failure": policy, "batch": batch["batch_id"]}
-                await running.gateway.execute("job.enqueue", [child] * 2, context())
-                await running.gateway.execute("batch.seal", batch, context())
+                await executed(running, "job.enqueue", [child] * 2, context())
+                await executed(running, "batch.seal", batch, context())
             claim = {"worker": name, "slots": 3}
-            granted = await running.gateway.execute("job.claim", claim, context())
+            granted = await executed(running, "job.claim", claim, context())
             assert isinstance(granted, Accepted)
             for grant in granted.result["grants"]:
                 outcome = {"outcome": "completed"} if draw.random() < 0.7 else {"outcome": "failed", "error": {}}
                 report = {"job_id": grant["job_id"], "attempt": grant["attempt"], "retryable": False, **outcome}
-                await running.gateway.execute("job.report", report, context())
+                await executed(running, "job.report", report, context())
             print(turn, flush=True)
 
 

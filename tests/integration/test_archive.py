@@ -25,7 +25,7 @@ from infra.objects import archiver_of
 from millrace.contracts.wire import Refused
 from projections.jobs import JobsProjection
 from tests.support.eventually import eventually
-from tests.support.systems import asked, claimed, context, enqueued, history, refused, reported, system, told
+from tests.support.systems import answered, asked, claimed, context, enqueued, history, refused, reported, system, told
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT = "SELECT count(*) FROM stored_events WHERE event_type = 'job.removed'"
@@ -112,7 +112,7 @@ async def test_the_log_tells_who_comes_too_late_and_begins_where_it_is_whole(run
     gone = await removed(running, priority=9)
     kept = await enqueued(running)
     await swept(running, 1)
-    reply = await running.gateway.query("log.read", {"after": first.position}, context())
+    reply = await answered(running, "log.read", {"after": first.position}, context())
     assert isinstance(reply, Refused)
     assert (reply.problem.code, reply.problem.status) == ("gone", 410)
     begin = (reply.problem.model_extra or {})["first"]
@@ -241,7 +241,7 @@ async def test_without_a_storage_the_history_says_where_it_is(running: System, f
 
 
 async def query_refused(running: System, job_id: str) -> str:
-    reply = await running.gateway.query("log.history", {"kind": "job", "id": job_id}, context())
+    reply = await answered(running, "log.history", {"kind": "job", "id": job_id}, context())
     assert isinstance(reply, Refused)
     return reply.problem.code
 

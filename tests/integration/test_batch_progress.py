@@ -12,6 +12,7 @@ from infra.maintenance import rebuild_read_model
 from millrace.contracts.wire import Accepted, Refused
 from tests.support.eventually import eventually
 from tests.support.systems import (
+    answered,
     asked,
     batch,
     claimed,
@@ -177,6 +178,6 @@ async def test_only_its_jobs_move_it(fresh_database_url: str) -> None:
 
 
 async def refused_query(running: System, id: str) -> str:
-    answer = await running.gateway.query("progress.get", {"progress_id": id}, context())
+    answer = await answered(running, "progress.get", {"progress_id": id}, context())
     assert isinstance(answer, Refused)
     return answer.problem.code

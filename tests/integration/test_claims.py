@@ -22,6 +22,7 @@ from tests.support.systems import (
     claimed,
     context,
     enqueued,
+    executed,
     history,
     job,
     refused,
@@ -269,7 +270,7 @@ async def test_claims_that_race_cancels_leave_each_job_in_one_place(
     jobs = [str(answer.result["job_id"]) for answer in made if isinstance(answer, Accepted)]
     async with system(fresh_database_url) as other, asyncio.timeout(60):
         cancelling = [
-            side.gateway.execute("job.cancel", {"job_id": job_id}, context())
+            executed(side, "job.cancel", {"job_id": job_id}, context())
             for job_id, side in zip(jobs, [running, other] * 75, strict=True)
         ]
         claiming = [claimed(side, slots=3, worker=f"w-{n}") for n, side in enumerate([running, other] * 30)]

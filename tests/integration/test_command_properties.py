@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from infra.bootstrap import System
 from millrace.contracts.wire import Accepted, Batch, Refused
 from tests.support.everybody import CALLBACK, NAME, QUEUES, SCHEDULES, SHORT, Tenant, outcome_of
-from tests.support.systems import system
+from tests.support.systems import executed, system
 
 T = TypeVar("T")
 # What the rules may answer to a wish; everything else would be a fault of the service.
@@ -87,7 +87,7 @@ class Everybody(RuleBasedStateMachine):
     def enqueue_a_graph(self, width: int) -> None:
         children = [{"name": NAME, "ref": f"c{n}", "after": "#0", "max_attempts": 1} for n in range(width)]
         items = [{"name": NAME}, *children, {"name": NAME, "after": [f"#c{n}" for n in range(width)]}]
-        answer = self.run(self.tenant.running.gateway.execute("job.enqueue", items, self.tenant.context()))
+        answer = self.run(executed(self.tenant.running, "job.enqueue", items, self.tenant.context()))
         assert isinstance(answer, Batch)
         for each in answer.items:
             assert isinstance(each, Accepted)

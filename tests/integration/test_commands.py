@@ -25,6 +25,7 @@ from tests.support.systems import (
     claimed,
     context,
     enqueued,
+    executed,
     history,
     job,
     refused,
@@ -75,7 +76,7 @@ def only(grant: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_fifty_copies_at_once_are_one_event_and_fifty_equal_answers(running: System) -> None:
-    copies = (running.gateway.execute("job.enqueue", JOB, context("m-50")) for _ in range(50))
+    copies = (executed(running, "job.enqueue", JOB, context("m-50")) for _ in range(50))
     answers = await asyncio.gather(*copies)
     assert all(answer == answers[0] for answer in answers)
     assert isinstance(answers[0], Accepted)
@@ -83,7 +84,7 @@ async def test_fifty_copies_at_once_are_one_event_and_fifty_equal_answers(runnin
 
 
 async def test_copies_at_two_processes_at_once_are_one_event(pair: tuple[System, System]) -> None:
-    copies = (one.gateway.execute("job.enqueue", JOB, context("m-2")) for one in pair * 10)
+    copies = (executed(one, "job.enqueue", JOB, context("m-2")) for one in pair * 10)
     answers = await asyncio.gather(*copies)
     assert len({str(answer.result["job_id"]) for answer in answers if isinstance(answer, Accepted)}) == 1
     assert len({answer.position for answer in answers if isinstance(answer, Accepted)}) == 1
@@ -95,7 +96,7 @@ async def test_a_message_id_with_another_body_is_refused(running: System) -> Non
     assert await refused(running, "job.enqueue", {**JOB, "priority": 7}, "m-1") == "idempotency-mismatch"
 
     raced = await asyncio.gather(
-        *(running.gateway.execute("job.enqueue", {**JOB, "priority": n % 2}, context("m-2")) for n in range(10))
+        *(executed(running, "job.enqueue", {**JOB, "priority": n % 2}, context("m-2")) for n in range(10))
     )
     refusals = [answer.problem.code for answer in raced if isinstance(answer, Refused)]
     assert refusals == ["idempotency-mismatch"] * 5
@@ -164,7 +165,7 @@ async def test_what_both_decide_at_once_is_decided_anew(pair: tuple[System, Syst
     for _ in range(10):
         job_id = await enqueued(one)
         answers = await asyncio.gather(
-            *(side.gateway.execute("job.cancel", {"job_id": job_id}, context()) for side in pair * 3)
+            *(executed(side, "job.cancel", {"job_id": job_id}, context()) for side in pair * 3)
         )
         assert all(isinstance(answer, Accepted) for answer in answers)
         assert await history(other, job_id) == ["job.enqueued", "job.cancelled"]

@@ -17,6 +17,7 @@ from tests.support.systems import (
     claimed,
     context,
     enqueued,
+    executed,
     history,
     job,
     refused,
@@ -95,7 +96,7 @@ async def test_a_child_waits_for_its_time_too(running: System, fresh_database_ur
 
 async def test_parents_that_do_not_exist_are_refused_so_there_is_no_circle(running: System) -> None:
     real = await enqueued(running)
-    reply = await running.gateway.execute("job.enqueue", {"name": "n", "after": [real, "made-up"]}, context("m-17"))
+    reply = await executed(running, "job.enqueue", {"name": "n", "after": [real, "made-up"]}, context("m-17"))
     assert isinstance(reply, Refused)
     assert (reply.problem.code, reply.problem.model_dump()["job_ids"]) == ("unknown-parent", ["made-up"])
     theirs = await told(running, "job.enqueue", {"name": "n"}, tenant="other")

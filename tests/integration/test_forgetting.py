@@ -10,7 +10,7 @@ import pytest
 from infra.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.service import running_service
-from tests.support.systems import asked, claimed, context, enqueued, system, told
+from tests.support.systems import asked, claimed, context, enqueued, executed, system, told
 
 DAY = 86_400
 
@@ -50,7 +50,7 @@ async def test_a_service_forgets_what_is_older_than_its_retention_and_nothing_el
     async with running_service(fresh_database_url, settings=Settings.model_validate(given)) as service:
         await eventually(lambda: kept(fresh_database_url, list(ages)), lambda found: found == {"m-young", "m-new"})
         for message_id in ("m-young", "m-new"):
-            again = await service.system.gateway.execute("job.enqueue", {"name": "transcribe"}, context(message_id))
+            again = await executed(service.system, "job.enqueue", {"name": "transcribe"}, context(message_id))
             assert again.to_wire()["result"]["job_id"] == jobs[message_id]
 
 
@@ -83,6 +83,6 @@ async def test_a_process_without_the_timers_forgets_nothing(fresh_database_url: 
         await enqueued(running, "m-old")
     await aged(fresh_database_url, {"m-old": 30 * DAY})
     async with system(fresh_database_url, ["api", "projector"]) as running:
-        again = await running.gateway.execute("job.enqueue", {"name": "transcribe"}, context("m-old"))
+        again = await executed(running, "job.enqueue", {"name": "transcribe"}, context("m-old"))
         assert again.to_wire()["result"]["job_id"]
     assert await kept(fresh_database_url, ["m-old"]) == {"m-old"}

@@ -18,6 +18,7 @@ from infra.bootstrap import System
 from millrace.contracts.wire import Accepted, Batch, Context
 from tests.support.eventually import eventually
 from tests.support.running import running
+from tests.support.systems import answered, executed
 
 T = TypeVar("T")
 DEADLINE = 60.0
@@ -109,7 +110,7 @@ class Tenant:
         self._system, self.name = system, f"t{uuid4().hex[:12]}"
 
     async def tell(self, command: str, body: Any) -> Accepted | Batch:
-        answer = await self._system.gateway.execute(command, body, Context(self.name, uuid4().hex))
+        answer = await executed(self._system, command, body, Context(self.name, uuid4().hex))
         assert isinstance(answer, Accepted | Batch), answer
         return answer
 
@@ -121,7 +122,7 @@ class Tenant:
         return ids
 
     async def ask(self, query: str, body: Any) -> dict[str, Any]:
-        answer = await self._system.gateway.query(query, body, Context(self.name, uuid4().hex))
+        answer = await answered(self._system, query, body, Context(self.name, uuid4().hex))
         assert isinstance(answer, Accepted), answer
         return answer.result
 

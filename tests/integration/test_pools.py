@@ -20,7 +20,7 @@ from millrace.testing.pools import Shares
 from tests.support.eventually import eventually
 from tests.support.running import app_of, listening
 from tests.support.service import running_service
-from tests.support.systems import context, system, told
+from tests.support.systems import answered, context, executed, system, told
 
 EVERYBODY = ("*",)
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 0.5}
@@ -49,7 +49,7 @@ async def connection(fresh_database_url: str) -> AsyncIterator[asyncpg.Connectio
 
 async def enqueued(running: System, tenant: str, number: int = 1, **body: Any) -> None:
     bodies = [{"name": "n", **body}] * number
-    await running.gateway.execute("job.enqueue", bodies, context(tenant=tenant))
+    await executed(running, "job.enqueue", bodies, context(tenant=tenant))
 
 
 async def pooled(running: System, slots: int, tenants: list[str], wait: float = 0.0, **given: Any) -> list[Any]:
@@ -135,7 +135,7 @@ async def test_only_a_credential_that_may_claims_for_others(
 ) -> None:
     await enqueued(running, "c")
     body = {"worker": "w-5", "tenants": tenants}
-    reply = await running.gateway.execute("job.claim", body, context(claims_for=claims_for))
+    reply = await executed(running, "job.claim", body, context(claims_for=claims_for))
     if allowed:
         assert isinstance(reply, Accepted)
     else:
@@ -254,10 +254,10 @@ async def test_tenants_that_are_served_see_the_workers_that_serve_them(running: 
     await enqueued(running, "a")
     await told(running, "queue.pause", {"name": "default"}, tenant="a")
     await pooled(running, 1, ["*"])
-    stats = await running.gateway.query("job.stats", {}, context(tenant="a"))
+    stats = await answered(running, "job.stats", {}, context(tenant="a"))
     assert isinstance(stats, Accepted)
     assert stats.result["workers"] == 1
     await told(running, "job.withdraw", {"worker": "w-5"}, tenant="ops")
-    stats = await running.gateway.query("job.stats", {}, context(tenant="a"))
+    stats = await answered(running, "job.stats", {}, context(tenant="a"))
     assert isinstance(stats, Accepted)
     assert stats.result["workers"] == 0

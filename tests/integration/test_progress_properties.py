@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from infra.bootstrap import System
 from infra.maintenance import rebuild_read_model
 from millrace.contracts.wire import Accepted, Context, Refused
-from tests.support.systems import system
+from tests.support.systems import answered, executed, system
 
 T = TypeVar("T")
 STAGES = ("read", "check", "write")
@@ -102,7 +102,7 @@ class Everybody(RuleBasedStateMachine):
 
     async def asked(self, process: int, query: str, body: dict[str, Any]) -> dict[str, Any]:
         context = Context(self.tenant, uuid4().hex)
-        answer = await self.running[process].gateway.query(query, body, context)
+        answer = await answered(self.running[process], query, body, context)
         assert isinstance(answer, Accepted), answer
         return answer.result
 
@@ -124,7 +124,7 @@ class Everybody(RuleBasedStateMachine):
             self.recorded[shown["id"]] = shown["version"], shown["progress"]
 
     def ask(self, process: int, command: str, body: dict[str, Any], message_id: str) -> Accepted | Refused:
-        answer = self.run(self.running[process].gateway.execute(command, body, Context(self.tenant, message_id)))
+        answer = self.run(executed(self.running[process], command, body, Context(self.tenant, message_id)))
         assert isinstance(answer, Accepted | Refused)
         return answer
 

@@ -12,7 +12,7 @@ import pytest
 from domain.progress_children import MOST_WHOLES
 from infra.bootstrap import System
 from millrace.contracts.wire import Accepted, Refused
-from tests.support.systems import batch, context, refused, system, told
+from tests.support.systems import batch, context, executed, refused, system, told
 
 PARENTS = "SELECT id, parent_id FROM progress_parents WHERE tenant = 'acme'"
 
@@ -25,7 +25,7 @@ async def running(fresh_database_url: str) -> AsyncIterator[System]:
 
 async def created(running: System, id: str, parent: str | None, message_id: str | None = None) -> Accepted | Refused:
     body: dict[str, Any] = {"id": id, "children": "mean"} | ({} if parent is None else {"parent_id": parent})
-    reply = await running.gateway.execute("progress.create", body, context(message_id))
+    reply = await executed(running, "progress.create", body, context(message_id))
     assert isinstance(reply, Accepted | Refused)
     return reply
 

@@ -14,7 +14,20 @@ from millrace.contracts.wire import Refused, Token
 from projections.projection import Projection, digest
 from projections.registry import projections
 from tests.support.eventually import eventually
-from tests.support.systems import TENANT, asked, batch, claimed, context, enqueued, history, job, reported, system, told
+from tests.support.systems import (
+    TENANT,
+    asked,
+    batch,
+    claimed,
+    context,
+    enqueued,
+    executed,
+    history,
+    job,
+    reported,
+    system,
+    told,
+)
 
 
 @pytest.fixture
@@ -206,7 +219,7 @@ async def test_poison_holds_its_own_stream_and_nothing_else(
     await caught_up(running)
     assert [held[:2] for held in await running.storage.readers.held()] == [("jobs", f"job:{TENANT}:{poisoned}")]
 
-    reply = await running.gateway.execute("job.cancel", {"job_id": poisoned}, context())
+    reply = await executed(running, "job.cancel", {"job_id": poisoned}, context())
     assert isinstance(reply, Refused)
     assert await history(running, poisoned) == ["job.enqueued", "job.started", "job.completed"]
 

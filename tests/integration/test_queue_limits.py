@@ -13,7 +13,7 @@ from infra.bootstrap import System
 from millrace.contracts.wire import Accepted
 from tests.support.eventually import eventually
 from tests.support.slots import exact
-from tests.support.systems import batch, claimed, context, enqueued, job, reported, system, told
+from tests.support.systems import batch, claimed, context, enqueued, executed, job, reported, system, told
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ async def test_two_processes_never_exceed_a_cap_and_lose_no_job(
                 for n, grant in enumerate(grants):
                     outcome = "returned" if grant["attempt"] == 1 and not n else "completed"
                     body = {"job_id": grant["job_id"], "attempt": grant["attempt"], "outcome": outcome}
-                    reply = await side.gateway.execute("job.report", body, context())
+                    reply = await executed(side, "job.report", body, context())
                     # Somebody may have cancelled it meanwhile.
                     assert isinstance(reply, Accepted) or reply.problem.code == "stale-attempt", reply
 
@@ -197,7 +197,7 @@ async def test_two_processes_never_exceed_a_cap_and_lose_no_job(
             for n, job_id in enumerate(ids):
                 command = "job.cancel" if n % 2 else "job.change"
                 body = {"job_id": job_id} | ({} if n % 2 else {"priority": n % 9})
-                reply = await side.gateway.execute(command, body, context())
+                reply = await executed(side, command, body, context())
                 assert isinstance(reply, Accepted) or reply.problem.code == "refused", reply
 
         async def watch() -> None:

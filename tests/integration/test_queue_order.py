@@ -16,6 +16,7 @@ from millrace.contracts.wire import Accepted, Refused
 from tests.support.eventually import eventually
 from tests.support.systems import (
     TENANT,
+    answered,
     asked,
     batch,
     claimed,
@@ -260,7 +261,7 @@ async def test_a_queue_tells_how_much_waits_and_why(running: System) -> None:
 
 
 async def refused_query(running: System, query: str, body: object) -> str:
-    answer = await running.gateway.query(query, body, context())
+    answer = await answered(running, query, body, context())
     assert isinstance(answer, Refused)
     return answer.problem.code
 

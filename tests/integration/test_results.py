@@ -35,7 +35,7 @@ from tests.support.results import (
     uploaded,
 )
 from tests.support.running import app_of, listening
-from tests.support.systems import claimed, context, enqueued, job, refused, reported, system, told
+from tests.support.systems import answered, claimed, context, enqueued, executed, job, refused, reported, system, told
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESS = Path(__file__).with_name("results_process.py")
@@ -53,7 +53,7 @@ def named(attempt: int) -> set[str]:
 
 
 async def problem_of(running: System, part: int, job_id: str) -> Any:
-    answer = await running.gateway.query("job.result", {"job_id": job_id, "part": part}, context())
+    answer = await answered(running, "job.result", {"job_id": job_id, "part": part}, context())
     assert isinstance(answer, Refused)
     return answer.problem
 
@@ -187,7 +187,7 @@ async def test_without_a_storage_or_beyond_the_limit_an_upload_is_refused(
     async with system(fresh_database_url) as running:
         await enqueued(running)
         (grant,) = await claimed(running)
-        reply = await running.gateway.execute("job.upload", upload_of(grant, b"[1]"), context())
+        reply = await executed(running, "job.upload", upload_of(grant, b"[1]"), context())
         assert isinstance(reply, Refused)
         assert reply.problem.code == "no-storage"
         assert "modules.jobs.storage.path" in reply.problem.detail

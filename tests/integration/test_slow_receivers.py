@@ -11,7 +11,7 @@ from infra.bootstrap import System, build
 from infra.settings import Settings
 from tests.support.channels import Recorder
 from tests.support.running import running, until
-from tests.support.systems import context
+from tests.support.systems import context, executed
 
 HUNG_HOSTS = 20
 OF_ONE_HOST = 60
@@ -51,7 +51,7 @@ class Webhooks:
 async def send(system: System, addresses: Sequence[str]) -> None:
     for number, address in enumerate(addresses):
         body: dict[str, Any] = {"user_id": f"u{number}", "title": "t", "channels": ["webhook"], "recipient": address}
-        await system.gateway.execute("notification.send", body, context(tenant="default"))
+        await executed(system, "notification.send", body, context(tenant="default"))
 
 
 async def test_hosts_that_hang_keep_no_others_waiting(fresh_database_url: str) -> None:

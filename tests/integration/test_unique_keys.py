@@ -11,7 +11,19 @@ import pytest
 
 from infra.bootstrap import System
 from millrace.contracts.wire import Accepted, Refused
-from tests.support.systems import batch, claimed, context, enqueued, history, job, refused, reported, system, told
+from tests.support.systems import (
+    batch,
+    claimed,
+    context,
+    enqueued,
+    executed,
+    history,
+    job,
+    refused,
+    reported,
+    system,
+    told,
+)
 
 
 @pytest.fixture
@@ -21,7 +33,7 @@ async def running(fresh_database_url: str) -> AsyncIterator[System]:
 
 
 async def answer(running: System, message_id: str | None = None, **body: Any) -> Accepted | Refused:
-    reply = await running.gateway.execute("job.enqueue", {"name": "send", **body}, context(message_id))
+    reply = await executed(running, "job.enqueue", {"name": "send", **body}, context(message_id))
     assert isinstance(reply, Accepted | Refused)
     return reply
 

@@ -15,6 +15,7 @@ from infra.maintenance import rebuild_read_model
 from millrace.contracts.wire import Accepted, Batch, Context, Refused, derived_id
 from tests.support.eventually import eventually
 from tests.support.slots import exact
+from tests.support.systems import answered, executed
 
 QUEUES = ("default", "mail")
 NAME, CALLBACK = "n", "batch-over"
@@ -66,7 +67,7 @@ class Tenant:
         self._numbers = itertools.count()
 
     async def asked(self, command: str, body: dict[str, Any]) -> Accepted | Refused:
-        answer = await self.running.gateway.execute(command, body, self.context())
+        answer = await executed(self.running, command, body, self.context())
         assert not isinstance(answer, Batch)
         return answer
 
@@ -74,7 +75,7 @@ class Tenant:
         return Context(self.name, f"{self.name}/{next(self._numbers)}")
 
     async def query(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = await self.running.gateway.query(name, body, self.context())
+        answer = await answered(self.running, name, body, self.context())
         assert isinstance(answer, Accepted), answer
         return answer.result
 

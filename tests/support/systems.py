@@ -107,9 +107,16 @@ async def batch(
     return reply.items
 
 
+async def answered(
+    system: System, query: str, body: object, context: Context, min_position: str | None = None
+) -> Reply:
+    """The answer to a query, whatever it is."""
+    return await repeated(lambda: system.gateway.query(query, body, context, min_position))
+
+
 async def asked(system: System, query: str, body: object, min_position: str | None = None) -> dict[str, Any]:
     """The answer to a query that is answered."""
-    reply = await repeated(lambda: system.gateway.query(query, body, context(), min_position))
+    reply = await answered(system, query, body, context(), min_position)
     assert isinstance(reply, Accepted), reply
     return reply.result
 

@@ -13,7 +13,7 @@ from infra.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.schedules import due_since, minutes_ago, of_type, schedule, stream
 from tests.support.stores import storing
-from tests.support.systems import asked, claimed, context, enqueued, reported, system, told
+from tests.support.systems import answered, asked, claimed, context, enqueued, reported, system, told
 
 
 async def test_a_repeated_command_gets_the_same_answer(fresh_database_url: str) -> None:
@@ -84,7 +84,7 @@ async def test_the_read_model_equals_a_replay(fresh_database_url: str) -> None:
         await told(running, "schedule.remove", {"name": "s-2"})
         await told(running, "schedule.create", {"name": "s-2", "job": {"name": "tick"}, "cron": "@hourly"})
         await schedule(running, "s-2")
-        reply = await running.gateway.query("schedule.list", {}, context())
+        reply = await answered(running, "schedule.list", {}, context())
         rebuilt = await rebuild_read_model(fresh_database_url, "schedules", lambda done, total: None, True)
         assert rebuilt.equal
-        assert await running.gateway.query("schedule.list", {}, context()) == reply
+        assert await answered(running, "schedule.list", {}, context()) == reply
