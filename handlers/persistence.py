@@ -9,6 +9,7 @@ import structlog
 
 from domain.ports import PublishFailed, StoreOverloaded, StoreUnavailable
 
+DEPENDENCIES = (StoreUnavailable, StoreOverloaded, PublishFailed, OSError, TimeoutError)
 log = structlog.get_logger("readers")
 
 
@@ -21,8 +22,26 @@ async def persistently(name: str, run: Callable[[], Awaitable[None]], pause: flo
     while True:
         try:
             await run()
-        except (StoreUnavailable, StoreOverloaded, PublishFailed, OSError, TimeoutError) as error:
-            log.warning("paused by a dependency", action="loop_paused", loop=name, error=str(error))
         except Exception as error:
-            log.error("failed and starts again", action="loop_failed", loop=name, error=repr(error), exc_info=True)
+            if _cancelled():
+                # What failed on the way out must not keep the loop alive.
+                raise asyncio.CancelledError from error
+            dead = _dead_dependency(error)
+            if dead is None:
+                log.error("failed and starts again", action="loop_failed", loop=name, error=repr(error), exc_info=True)
+            else:
+                log.warning("paused by a dependency", action="loop_paused", loop=name, error=str(dead) or repr(dead))
         await asyncio.sleep(pause)
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _dead_dependency(error: Exception) -> Exception | None:
+    """What a dependency has failed with; None where anything else has failed, too. Tasks of one group fail together."""
+    if not isinstance(error, ExceptionGroup):
+        return error if isinstance(error, DEPENDENCIES) else None
+    causes = [_dead_dependency(each) for each in error.exceptions]
+    return None if None in causes else causes[0]

@@ -29,6 +29,7 @@ from handlers.circuit import CircuitWatch
 from handlers.gateway import Gateway
 from handlers.live import Hub
 from handlers.outcomes import Ended, telling
+from handlers.persistence import persistently
 from handlers.pipeline import Pipeline
 from handlers.positions import position_of
 from handlers.presence import Presence
@@ -79,7 +80,7 @@ class System:
     def start(self) -> None:
         """Starts the loops of the roles; each goes on whatever happens to what it depends on."""
         for loop in self.loops:
-            self._tasks.append(asyncio.create_task(loop.run(), name=loop.name))
+            self._tasks.append(asyncio.create_task(persistently(loop.name, loop.run), name=loop.name))
 
     async def stop(self) -> None:
         if self.bus is not None:

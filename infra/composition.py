@@ -47,10 +47,11 @@ class Base:
 
 
 class Loop(NamedTuple):
-    """Something that runs until it is cancelled, whatever happens to what it depends on.
+    """Something that the service does as long as it runs.
 
     Attributes:
         role: the processes that run it; None for all.
+        run: is run again where it ends or fails.
     """
 
     role: Role | None

@@ -67,7 +67,11 @@ class GroupCommit:
             await asyncio.gather(self._task, return_exceptions=True)
         self._fail([*self._units, *self._operations], StoreUnavailable("the service is stopping"))
         if self._connection is not None and not self._connection.is_closed():
-            await self._connection.close(timeout=1)
+            try:
+                await self._connection.close(timeout=1)
+            except CONNECTION_ERRORS:
+                # Its server says no goodbye: the library has dropped the connection.
+                log.info("closed without the server", action="closed_hard")
 
     def in_burst(self) -> bool:
         """Whether commands are being accepted by the hundred."""

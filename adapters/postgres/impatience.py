@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +19,10 @@ else:
 
 
 class ImpatientConnection(_Connection):
-    """A connection that is gone after a statement that took too long.
+    """A connection that is gone after a statement that took too long, or that nobody waits for any more.
 
     The library would ask the server to cancel the statement and wait for its answer, as long again as the statement
-    had.
+    had; of a server that says nothing it would then report a timeout where a task was cancelled, which would go on.
     """
 
     __slots__ = ()
@@ -46,7 +47,7 @@ class ImpatientConnection(_Connection):
     async def _in_time(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
             self.terminate()
             raise
 

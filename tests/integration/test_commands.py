@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from pydantic_core import to_json
 
 from infra.bootstrap import System
-from infra.embedded_postgres import EmbeddedPostgres
 from millrace.contracts.wire import Accepted, Refused
-from tests.support.eventually import eventually
 from tests.support.systems import (
-    asked,
     batch,
     claimed,
     context,
@@ -203,86 +194,3 @@ async def test_an_unknown_command_names_the_known_ones(running: System) -> None:
     assert isinstance(answer, Refused)
     assert answer.problem.code == "unknown-command"
     assert "job.enqueue" in answer.problem.detail
-
-
-@pytest.fixture
-async def embedded() -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
-    with tempfile.TemporaryDirectory(prefix="millrace-cut-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "data")
-        try:
-            yield server, await server.start()
-        finally:
-            await server.stop()
-
-
-@asynccontextmanager
-async def frozen(server: EmbeddedPostgres) -> AsyncIterator[None]:
-    """A PostgreSQL that says nothing any more: its processes stand still, its sockets stay open."""
-    assert server.pid is not None
-    pids = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-async def within(seconds: float, system: System, command: str, body: object) -> str:
-    """The code of the first answer, which comes in so many seconds."""
-    async with asyncio.timeout(seconds):
-        reply = await system.gateway.execute(command, body, context())
-    assert isinstance(reply, Refused), reply
-    return reply.problem.code
-
-
-async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_by_itself(
-    embedded: tuple[EmbeddedPostgres, str],
-) -> None:
-    server, dsn = embedded
-    async with system(dsn) as running:
-        job_id = await enqueued(running)
-        held = asyncio.create_task(claimed(running, wait=60, queues=["later"]))
-        await eventually(lambda: asked(running, "job.stats", {}), lambda stats: stats["workers"] == 1)
-        async with frozen(server):
-            codes = await asyncio.gather(
-                within(6.0, running, "job.enqueue", JOB),
-                within(6.0, running, "job.enqueue", JOB),
-                within(6.0, running, "job.cancel", {"job_id": job_id}),
-                within(6.0, running, "job.claim", {"worker": "w-6"}),
-                within(6.0, running, "job.renew", {"worker": "w-6", "attempts": [{"job_id": job_id, "attempt": 1}]}),
-            )
-            assert set(codes) == {"unavailable"}
-            reply = await running.gateway.query("job.list", {}, context())
-            assert isinstance(reply, Refused)
-            assert reply.problem.code == "unavailable"
-            assert reply.problem.retry_after
-
-        async def works() -> bool:
-            return isinstance(await running.gateway.execute("job.enqueue", JOB, context()), Accepted)
-
-        await eventually(works)
-        later = await enqueued(running, queue="later")
-        (grant,) = await asyncio.wait_for(held, 30)
-        assert grant["job_id"] == later
-
-
-async def test_a_postgresql_that_is_gone_is_a_bounded_answer_and_recovers_by_itself(
-    embedded: tuple[EmbeddedPostgres, str],
-) -> None:
-    server, dsn = embedded
-    async with system(dsn) as running:
-        await enqueued(running, "m-before")
-        assert server.pid is not None
-        os.kill(server.pid, signal.SIGQUIT)
-        await server.wait()
-        codes = await asyncio.gather(*(within(6.0, running, "job.enqueue", JOB) for _ in range(20)))
-        assert set(codes) == {"unavailable"}
-        assert await server.start() == dsn
-
-        async def works() -> bool:
-            return isinstance(await running.gateway.execute("job.enqueue", JOB, context("m-after")), Accepted)
-
-        await eventually(works)
-        assert await running.storage.store.head() == 2

@@ -1,0 +1,157 @@
+"""PostgreSQL that says nothing, or is gone: bounded answers meanwhile, and everything goes on by itself afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.postgres.database import Database
+from infra.bootstrap import System
+from infra.embedded_postgres import EmbeddedPostgres
+from millrace.contracts.wire import Accepted, Refused
+from tests.support.eventually import eventually
+from tests.support.systems import asked, claimed, context, enqueued, reported, system, told
+
+JOB = {"name": "transcribe", "data": {"file": "a-17.wav"}}
+
+
+@pytest.fixture
+async def embedded() -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
+    with tempfile.TemporaryDirectory(prefix="millrace-cut-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "data")
+        try:
+            yield server, await server.start()
+        finally:
+            await server.stop()
+
+
+@asynccontextmanager
+async def frozen(server: EmbeddedPostgres) -> AsyncIterator[None]:
+    """A PostgreSQL that says nothing any more: its processes stand still, its sockets stay open."""
+    assert server.pid is not None
+    pids = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def within(seconds: float, system: System, command: str, body: object) -> str:
+    """The code of the first answer, which comes in so many seconds."""
+    async with asyncio.timeout(seconds):
+        reply = await system.gateway.execute(command, body, context())
+    assert isinstance(reply, Refused), reply
+    return reply.problem.code
+
+
+async def test_a_postgresql_that_stands_still_is_a_bounded_answer_and_recovers_by_itself(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    server, dsn = embedded
+    async with system(dsn) as running:
+        job_id = await enqueued(running)
+        held = asyncio.create_task(claimed(running, wait=60, queues=["later"]))
+        await eventually(lambda: asked(running, "job.stats", {}), lambda stats: stats["workers"] == 1)
+        async with frozen(server):
+            codes = await asyncio.gather(
+                within(6.0, running, "job.enqueue", JOB),
+                within(6.0, running, "job.enqueue", JOB),
+                within(6.0, running, "job.cancel", {"job_id": job_id}),
+                within(6.0, running, "job.claim", {"worker": "w-6"}),
+                within(6.0, running, "job.renew", {"worker": "w-6", "attempts": [{"job_id": job_id, "attempt": 1}]}),
+            )
+            assert set(codes) == {"unavailable"}
+            reply = await running.gateway.query("job.list", {}, context())
+            assert isinstance(reply, Refused)
+            assert reply.problem.code == "unavailable"
+            assert reply.problem.retry_after
+
+        async def works() -> bool:
+            return isinstance(await running.gateway.execute("job.enqueue", JOB, context()), Accepted)
+
+        await eventually(works)
+        later = await enqueued(running, queue="later")
+        (grant,) = await asyncio.wait_for(held, 30)
+        assert grant["job_id"] == later
+
+
+async def test_a_postgresql_that_is_gone_is_a_bounded_answer_and_recovers_by_itself(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    server, dsn = embedded
+    async with system(dsn) as running:
+        await enqueued(running, "m-before")
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGQUIT)
+        await server.wait()
+        codes = await asyncio.gather(*(within(6.0, running, "job.enqueue", JOB) for _ in range(20)))
+        assert set(codes) == {"unavailable"}
+        assert await server.start() == dsn
+
+        async def works() -> bool:
+            return isinstance(await running.gateway.execute("job.enqueue", JOB, context("m-after")), Accepted)
+
+        await eventually(works)
+        assert await running.storage.store.head() == 2
+
+
+async def test_a_loop_that_met_a_postgresql_that_stands_still_goes_on(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    server, dsn = embedded
+    async with system(dsn) as running:
+        made = await told(running, "batch.create", {"name": "import", "progress": True})
+        batch_id = made.result["batch_id"]
+        with capture_logs() as logs:
+            async with frozen(server):
+                await eventually(lambda: paused(logs, "batch progress"))
+        await enqueued(running, batch=batch_id)
+        await told(running, "batch.seal", {"batch_id": batch_id})
+        (grant,) = await claimed(running, wait=10)
+        await reported(running, grant)
+        await eventually(
+            lambda: asked(running, "progress.get", {"progress_id": batch_id}),
+            lambda found: found["progress"]["status"] == "completed",
+        )
+
+
+async def paused(logs: Sequence[Mapping[str, Any]], loop: str) -> bool:
+    return any((entry.get("action"), entry.get("loop")) == ("loop_paused", loop) for entry in logs)
+
+
+async def test_a_service_stops_although_postgresql_stands_still(embedded: tuple[EmbeddedPostgres, str]) -> None:
+    server, dsn = embedded
+    async with asyncio.timeout(60), AsyncExitStack() as afterwards, system(dsn) as running:
+        await enqueued(running)
+        await afterwards.enter_async_context(frozen(server))
+    async with system(dsn) as running:
+        assert await running.storage.store.head() == 1
+
+
+async def test_a_statement_that_is_cancelled_while_postgresql_stands_still_is_cancelled_and_nothing_else(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    server, dsn = embedded
+    pool = await Database(dsn).pool(seconds=30)
+    looking = asyncio.create_task(pool.fetchval("SELECT pg_sleep(20)"))
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    await eventually(lambda: pool.fetchval(asleep))
+    async with asyncio.timeout(60), frozen(server):
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+    assert await pool.fetchval("SELECT 1") == 1
+    pool.terminate()
