@@ -40,17 +40,15 @@ from handlers.service import BehindPosition, Service
 from infra.channels import build_channels
 from infra.composition import ROLES, Base, Loop, Role
 from infra.live import live_hub, shared_samples
-from infra.migrate import migrate
 from infra.modules.circuits import circuit_watch
-from infra.modules.queues import store_settings
 from infra.modules.registry import build_modules
 from infra.notifying import require_notification_settings
 from infra.objects import archiver_of, object_store
+from infra.opening import opened
 from infra.readers import projector_loops, reaction_loops, relay_loops
 from infra.settings import Settings
 from infra.storage import Storage
 from infra.upkeep import upkeep_loops
-from projections.registry import projections
 
 DRAIN_SECONDS = 1.5
 log = structlog.get_logger("service")
@@ -122,14 +120,12 @@ async def build(
     require_notification_settings(settings)
     mapper = mapper or EventMapper()
     jobs = settings.modules.jobs
-    database = await _migrated(dsn)
-    storage = await Storage.started(database, mapper, jobs.leases)
-    await store_settings(storage, jobs)
+    storage = await opened(dsn, mapper, jobs)
     broker = None
     if settings.rabbitmq_url is not None and {"api", "relay"} & set(roles):
         broker = settings.rabbitmq_url.get_secret_value()
     carrier = None if broker is None else AmqpSamples(broker)
-    shared = None if settings.rabbitmq_url else shared_samples(database, storage)
+    shared = None if settings.rabbitmq_url else shared_samples(Database(dsn), storage)
     samples: Samples = carrier or shared or LocalSamples()
 
     def counted(attempt: Ended) -> None:
@@ -211,16 +207,3 @@ async def build(
         drains=[drain for module in modules for drain in module.drains],
         bus=bus,
     )
-
-
-async def _migrated(dsn: str) -> Database:
-    """The database, with its schema brought up to date."""
-    database = Database(dsn)
-    connection = await database.connect(command_timeout=None)
-    try:
-        applied = await migrate(connection, projections())
-    finally:
-        await connection.close()
-    if applied:
-        log.info("migrated", action="migrated", migrations=applied)
-    return database

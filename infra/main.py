@@ -33,6 +33,7 @@ from infra.maintenance import (
     release_held,
 )
 from infra.migrate import NewerDatabase
+from infra.opening import PostgresUnreachable
 from infra.serve import serve as run_service
 from infra.settings import Settings, load_settings, settings_file
 from infra.settings_errors import SettingsError
@@ -49,6 +50,7 @@ EXPECTED = (
     ObjectDamaged,
     ObjectUnavailable,
     PortInUse,
+    PostgresUnreachable,
     RebuildBlocked,
     RebuildRunning,
     SettingsError,

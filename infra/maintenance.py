@@ -23,6 +23,7 @@ from adapters.postgres.tail import EventTail
 from infra.channels import check_channels
 from infra.embedded_postgres import DATABASE, USER
 from infra.migrate import migrate
+from infra.opening import PostgresUnreachable, connected
 from infra.settings import Settings
 from projections.projection import Projection
 from projections.registry import projections
@@ -68,7 +69,7 @@ def database_dsn(settings: Settings, data: Path | None) -> str:
 
 async def migrate_database(dsn: str) -> list[str]:
     """Applies the missing migrations; returns their names."""
-    connection = await Database(dsn).connect(command_timeout=None)
+    connection = await connected(dsn)
     try:
         return await migrate(connection, projections())
     finally:
@@ -115,9 +116,9 @@ async def diagnose(settings: Settings, file: Path | None, data: Path | None) -> 
     findings = [_whose_settings(file)]
     try:
         dsn = database_dsn(settings, data)
-        connection = await Database(dsn).connect()
-    except (NotRunning, OSError, asyncpg.PostgresError, TimeoutError) as error:
-        return [*findings, Finding("postgresql", False, str(error) or type(error).__name__)]
+        connection = await connected(dsn)
+    except (NotRunning, PostgresUnreachable, asyncpg.PostgresError) as error:
+        return [*findings, Finding("postgresql", False, str(error))]
     try:
         findings += await _examine(connection)
     finally:
@@ -174,10 +175,10 @@ class _Reading:
     """A connection and a store to read from, without a flusher."""
 
     def __init__(self, dsn: str) -> None:
-        self._database = Database(dsn)
+        self._dsn, self._database = dsn, Database(dsn)
 
     async def __aenter__(self) -> tuple[Connection, PostgresEventStore]:
-        self._connection = await self._database.connect(command_timeout=None)
+        self._connection = await connected(self._dsn)
         # An operator waits for a slow page rather than for the whole work once more.
         self._pool = await self._database.pool(size=2, seconds=LEADER_SECONDS)
         tail = EventTail()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import start_http_server
@@ -34,6 +35,7 @@ STOP_SECONDS = 3.0
 LAST_SPANS_SECONDS = 0.5
 METRICS_SECONDS = 5.0
 log = structlog.get_logger("service")
+T = TypeVar("T")
 
 
 async def serve(settings: Settings, roles: Sequence[Role], embedded: bool) -> None:
@@ -74,9 +76,11 @@ async def _run(settings: Settings, dsn: str, roles: Sequence[Role], shutdown: as
     def observed(gateway: Gateway, known: frozenset[str]) -> Gateway:
         return LoggedGateway(MeasuredGateway(gateway, metrics, known))
 
-    system = await build(
-        settings, dsn, roles, measured=observed, tracing=Tracing(spans) if spans else None, ended=metrics.times.count
-    )
+    tracing = Tracing(spans) if spans else None
+    building = build(settings, dsn, roles, measured=observed, tracing=tracing, ended=metrics.times.count)
+    system = await _unless(shutdown, building)
+    if system is None:
+        return
     system.start()
     gauges = asyncio.create_task(_refresh_gauges(metrics, system))
     log.info("started", action="started", roles=list(roles), version=VERSION)
@@ -107,6 +111,18 @@ def announce(settings: Settings) -> None:
         log.info(notice, action="settings_notice")
     for key, reason in without_effect(settings):
         log.warning(f"{key} has no effect: {reason}", action="setting_without_effect", setting=key)
+
+
+async def _unless(shutdown: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work returns; None where the process is told to stop before, which ends the work."""
+    working, told = asyncio.create_task(work), asyncio.create_task(shutdown.wait())
+    try:
+        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        for task in (working, told):
+            task.cancel()
+        await asyncio.gather(working, told, return_exceptions=True)
 
 
 def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:

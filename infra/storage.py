@@ -40,6 +40,14 @@ class Storage:
     async def started(cls, database: Database, mapper: EventMapper, leases: Leases) -> Self:
         """Connects and starts; the schema must be there already."""
         pool = await database.pool()
+        try:
+            return await cls._on(pool, database, mapper, leases)
+        except BaseException:
+            pool.terminate()
+            raise
+
+    @classmethod
+    async def _on(cls, pool: Pool, database: Database, mapper: EventMapper, leases: Leases) -> Self:
         clock = DatabaseClock()
         await clock.look(pool)
         readers = PostgresReaders(pool, database.connect_follower)
@@ -57,9 +65,10 @@ class Storage:
             grant_lease=leases.unconfirmed,
         )
         store = PostgresEventStore(pool, commits, mapper, tail)
-        doorbell.start(await store.head())
+        job_logs, old_rows = PostgresJobLogs(pool), OldRows(pool, database.connect_follower)
+        head, epoch = await store.head(), await store.epoch()
+        doorbell.start(head)
         commits.start(queue.claims)
-        job_logs, old_rows, epoch = PostgresJobLogs(pool), OldRows(pool, database.connect_follower), await store.epoch()
         return cls(pool, commits, store, queue, doorbell, readers, positions, clock, job_logs, old_rows, epoch)
 
     async def stop(self) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest
 from structlog.testing import capture_logs
 
 from adapters.postgres.database import Database
+from adapters.postgres.mapper import EventMapper
 from infra.bootstrap import System
 from infra.embedded_postgres import EmbeddedPostgres
+from infra.opening import PostgresUnreachable, connected, opened
+from infra.settings_jobs import Jobs
 from millrace.contracts.wire import Accepted, Refused
 from tests.support.eventually import eventually
 from tests.support.systems import asked, claimed, context, enqueued, reported, system, told
@@ -47,6 +52,12 @@ async def frozen(server: EmbeddedPostgres) -> AsyncIterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+async def killed(server: EmbeddedPostgres) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGQUIT)
+    await server.wait()
 
 
 async def within(seconds: float, system: System, command: str, body: object) -> str:
@@ -94,9 +105,7 @@ async def test_a_postgresql_that_is_gone_is_a_bounded_answer_and_recovers_by_its
     server, dsn = embedded
     async with system(dsn) as running:
         await enqueued(running, "m-before")
-        assert server.pid is not None
-        os.kill(server.pid, signal.SIGQUIT)
-        await server.wait()
+        await killed(server)
         codes = await asyncio.gather(*(within(6.0, running, "job.enqueue", JOB) for _ in range(20)))
         assert set(codes) == {"unavailable"}
         assert await server.start() == dsn
@@ -155,3 +164,54 @@ async def test_a_statement_that_is_cancelled_while_postgresql_stands_still_is_ca
             await looking
     assert await pool.fetchval("SELECT 1") == 1
     pool.terminate()
+
+
+async def test_a_service_that_starts_before_its_postgresql_waits_for_it(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    server, dsn = embedded
+    await killed(server)
+    with capture_logs() as logs:
+        starting = asyncio.create_task(opened(dsn, EventMapper(), Jobs()))
+        await eventually(lambda: waited(logs))
+    assert await server.start() == dsn
+    storage = await starting
+    assert await storage.store.head() == 0
+    await storage.stop()
+
+
+async def waited(logs: Sequence[Mapping[str, Any]]) -> bool:
+    return any(entry.get("action") == "waiting_for_postgres" for entry in logs)
+
+
+async def test_a_postgresql_that_does_not_come_is_named_without_what_gets_in(unused_tcp_port: int) -> None:
+    dsn = f"postgresql://kim:secret@127.0.0.1:{unused_tcp_port}/millrace"
+    for reaching in (opened(dsn, EventMapper(), Jobs(), patience=0), connected(dsn)):
+        with pytest.raises(PostgresUnreachable, match="see that it runs") as caught:
+            await reaching
+        assert caught.value.place == f"127.0.0.1:{unused_tcp_port}"
+        assert "secret" not in str(caught.value)
+
+
+async def test_what_postgresql_refuses_is_not_waited_for(embedded: tuple[EmbeddedPostgres, str]) -> None:
+    _, dsn = embedded
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await opened(dsn.replace("@/millrace?", "@/elsewhere?"), EventMapper(), Jobs())
+    with pytest.raises(ValueError, match="invalid"):
+        await opened("mysql://127.0.0.1/millrace", EventMapper(), Jobs())
+
+
+async def test_a_process_that_waits_for_its_postgresql_ends_when_it_is_told_to(unused_tcp_port: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.main", "serve", "--port", "0"),
+        env={**os.environ, "DATABASE_URL": f"postgresql://kim:secret@127.0.0.1:{unused_tcp_port}/millrace"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while b"waiting_for_postgres" not in (line := await process.stdout.readline()):
+            assert line, "it has ended by itself"
+        process.terminate()
+        rest, _ = await process.communicate()
+    assert (process.returncode, b"secret" in line + rest, b"Traceback" in rest) == (0, False, False)

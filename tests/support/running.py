@@ -24,6 +24,7 @@ from infra.bootstrap import System, build
 from infra.channel_callbacks import build_callbacks
 from infra.health import SystemHealth
 from infra.settings import Settings
+from tests.support.patience import PatientTransport
 
 READY_SECONDS = 60.0
 
@@ -37,8 +38,11 @@ class Running:
     url: str = ""
 
     def client(self, tenant: str = "default") -> httpx.AsyncClient:
+        """A client that repeats what cannot be done right now."""
         headers = {"X-Tenant-Id": tenant}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=20, trust_env=False, transport=PatientTransport()
+        )
 
 
 @asynccontextmanager
