@@ -141,7 +141,7 @@ class LiveFeed(Feed):
                     yield format.refusal(self.topic, answer.problem)
                     return
                 yield format.unavailable(self.topic)
-                await asyncio.sleep(min(answer.problem.retry_after or 1.0, LONGEST_PAUSE))
+                await asyncio.sleep(pause_of(answer))
             else:
                 self._after, self._reached = self.position, 0
                 for position, chunk in self._chunks(answer.result["events"]):
@@ -217,3 +217,8 @@ class LiveFeed(Feed):
         if chunk:
             chunks.append((events[-1]["position"], b"".join(chunk)))
         return chunks
+
+
+def pause_of(refused: Refused) -> float:
+    """Seconds after which a page that could not be had is asked for again."""
+    return min(refused.problem.retry_after or 1.0, LONGEST_PAUSE)

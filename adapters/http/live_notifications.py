@@ -13,13 +13,12 @@ from adapters.http.live_handshake import Asking, LiveFeeds
 from adapters.http.live_session import Session
 from adapters.http.live_topical import InboxFormat
 from adapters.http.problems import forbidden, malformed
-from adapters.http.respond import encode
-from adapters.http.websocket_protocol import text_frame
 from handlers.live_topics import Topic
 from millrace.contracts import feed as contract
 from millrace.contracts.wire import Accepted, Identifier, Refused
 
 PATTERN = "notification.#"
+HEAD = {"after": "head", "limit": 1}
 MOST_UNREAD = 100
 USER_ID: TypeAdapter[str] = TypeAdapter(Identifier)
 UNREAD = "notifications.unread"
@@ -54,7 +53,11 @@ class LiveNotifications:
                 case contract.AskUnread():
                     # Not older than what this connection has been told.
                     position = session.hub.token_of(session.hub.position)
-                    await session.write(await self._unread(session, user_id, position, asked.id))
+                    unread = await self._unread(session, user_id, position)
+                    if isinstance(unread, Refused):
+                        await session.refuse(unread.problem, asked.id)
+                    else:
+                        await session.tell(UNREAD, unread.result, asked.id, user_id=user_id)
                 case contract.Ping():
                     await session.tell("pong", id=asked.id)
                 case _:
@@ -66,31 +69,31 @@ class LiveNotifications:
 
     async def _frames(self, session: Session, topic: Topic, after: str | None) -> AsyncGenerator[bytes, None]:
         if after is None:
-            page = await session.hub.past({"after": "head", "limit": 1}, session.context)
+            page = await session.answer(topic, lambda: session.hub.past(HEAD, session.context))
             if isinstance(page, Refused):
                 yield self._format.refusal(topic, page.problem)
                 return
-            after = page.result["position"]
-            yield await self._unread(session, str(topic.user_id), after)
+            after = position = str(page.result["position"])
+            unread = await session.answer(topic, lambda: self._unread(session, str(topic.user_id), position))
+            if isinstance(unread, Refused):
+                await session.refuse(unread.problem)
+            else:
+                await session.tell(UNREAD, unread.result, user_id=topic.user_id)
         async with aclosing(session.feed(topic, after).frames()) as frames:
             async for chunk in frames:
                 yield chunk
 
-    async def _unread(self, session: Session, user_id: str, position: str, id: str | None = None) -> bytes:
+    async def _unread(self, session: Session, user_id: str, position: str) -> Accepted | Refused:
         """The newest unread notifications, and how many there are, at the position or later."""
         wanted = {"user_id": user_id, "unread_only": True, "limit": MOST_UNREAD}
         query, context = self._feeds.gateway.query, session.context
         listed = await query("notification.list", wanted, context, position)
+        if isinstance(listed, Refused):
+            return listed
         counted = await query("notification.unread_count", {"user_id": user_id}, context, position)
-        for answer in (listed, counted):
-            if isinstance(answer, Refused):
-                refused = {"event": "error", "id": id, "data": answer.problem.model_dump(exclude_none=True)}
-                return text_frame(encode(refused))
-        assert isinstance(listed, Accepted)
-        assert isinstance(counted, Accepted)
-        data = {**counted.result, "notifications": listed.result["notifications"]}
-        told = {"event": UNREAD, "user_id": user_id, "data": data}
-        return text_frame(encode(told if id is None else {**told, "id": id}))
+        if isinstance(counted, Refused):
+            return counted
+        return Accepted({**counted.result, "notifications": listed.result["notifications"]})
 
     async def _mark(self, session: Session, user_id: str, asked: contract.ReadNotification) -> None:
         body = {"user_id": user_id}

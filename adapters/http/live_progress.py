@@ -18,6 +18,7 @@ from millrace.contracts import feed as contract
 from millrace.contracts.wire import Accepted, Refused
 
 PATTERN = "progress.#"
+HEAD = {"after": "head", "limit": 1}
 
 
 class LiveProgress:
@@ -59,8 +60,10 @@ class LiveProgress:
     async def _frames(self, session: Session, topic: Topic, after: str | None) -> AsyncGenerator[bytes, None]:
         if after is None:
             # What happens between the two answers is in the first one and sent once more, which changes nothing.
-            page = await session.hub.past({"after": "head", "limit": 1}, session.context)
-            found = await self._feeds.gateway.query("progress.get", {"progress_id": topic.subject}, session.context)
+            page = await session.answer(topic, lambda: session.hub.past(HEAD, session.context))
+            asked = {"progress_id": topic.subject}
+            query = self._feeds.gateway.query
+            found = await session.answer(topic, lambda: query("progress.get", asked, session.context))
             if isinstance(page, Refused):
                 yield self._format.refusal(topic, page.problem)
                 return

@@ -16,10 +16,10 @@ from adapters.http.problems import field_errors, problem
 from adapters.http.respond import encode
 from adapters.http.websocket_protocol import CUT, FRAMES, text_frame
 from handlers.live import Hub
-from handlers.live_feed import LiveFeed
+from handlers.live_feed import TRANSIENT, LiveFeed, pause_of
 from handlers.live_topics import Topic
 from millrace.contracts.feed import SLOW
-from millrace.contracts.wire import Context, Problem
+from millrace.contracts.wire import Accepted, Context, Problem, Refused
 
 logger = logging.getLogger(__name__)
 GOING_AWAY = 1001
@@ -89,6 +89,13 @@ class Session:
     async def refuse(self, refused: Problem, id: str | None = None) -> None:
         """Tells that what was asked is not done, and why."""
         await self.tell("error", refused.model_dump(exclude_none=True), id)
+
+    async def answer(self, topic: Topic, ask: Callable[[], Awaitable[Accepted | Refused]]) -> Accepted | Refused:
+        """What a subscription begins with. The client is told to wait for what cannot be answered right now."""
+        while isinstance(answer := await ask(), Refused) and answer.problem.code in TRANSIENT:
+            await self.write(topic.format.unavailable(topic))
+            await asyncio.sleep(pause_of(answer))
+        return answer
 
     def end(self, code: int, reason: str) -> None:
         """Has the connection closed; the first reason counts."""

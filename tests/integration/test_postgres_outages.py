@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
-import psutil
 import pytest
 from structlog.testing import capture_logs
 
@@ -25,6 +21,7 @@ from infra.opening import PostgresUnreachable, connected, opened
 from infra.settings_jobs import Jobs
 from millrace.contracts.wire import Accepted, Refused
 from tests.support.eventually import eventually
+from tests.support.postgres import embedded_postgres, frozen, killed
 from tests.support.systems import asked, claimed, context, enqueued, reported, system, told
 
 JOB = {"name": "transcribe", "data": {"file": "a-17.wav"}}
@@ -32,32 +29,8 @@ JOB = {"name": "transcribe", "data": {"file": "a-17.wav"}}
 
 @pytest.fixture
 async def embedded() -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
-    with tempfile.TemporaryDirectory(prefix="millrace-cut-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "data")
-        try:
-            yield server, await server.start()
-        finally:
-            await server.stop()
-
-
-@asynccontextmanager
-async def frozen(server: EmbeddedPostgres) -> AsyncIterator[None]:
-    """A PostgreSQL that says nothing any more: its processes stand still, its sockets stay open."""
-    assert server.pid is not None
-    pids = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-async def killed(server: EmbeddedPostgres) -> None:
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGQUIT)
-    await server.wait()
+    async with embedded_postgres() as embedded:
+        yield embedded
 
 
 async def within(seconds: float, system: System, command: str, body: object) -> str:
