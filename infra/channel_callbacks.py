@@ -6,9 +6,6 @@ from datetime import UTC, datetime
 
 from adapters.channels.callback import CallbackReader
 from adapters.channels.mailgun_events import MailgunEvents
-from adapters.channels.public_fetch import PublicFetch
-from adapters.channels.sendgrid_events import BadPublicKey, SendGridEvents
-from adapters.channels.ses_events import SesEvents
 from adapters.channels.twilio_status import TwilioStatus
 from infra.channel_providers import PROVIDERS
 from infra.settings import Settings
@@ -23,7 +20,10 @@ def build_callbacks(settings: Settings) -> dict[str, CallbackReader]:
     """
     providers = settings.modules.notifications.providers
     readers: list[CallbackReader] = []
+    # What verifies signatures is loaded where somebody signs.
     if providers.sendgrid.webhook_public_key is not None:
+        from adapters.channels.sendgrid_events import BadPublicKey, SendGridEvents
+
         try:
             readers.append(SendGridEvents(providers.sendgrid.webhook_public_key))
         except BadPublicKey as error:
@@ -33,6 +33,9 @@ def build_callbacks(settings: Settings) -> dict[str, CallbackReader]:
         key = providers.mailgun.webhook_signing_key.get_secret_value()
         readers.append(MailgunEvents(key, lambda: datetime.now(UTC)))
     if providers.ses.topics:
+        from adapters.channels.public_fetch import PublicFetch
+        from adapters.channels.ses_events import SesEvents
+
         try:
             readers.append(SesEvents(providers.ses.topics, PublicFetch(), lambda: datetime.now(UTC)))
         except ValueError as error:
