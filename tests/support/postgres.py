@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import psutil
-
 from infra.embedded_postgres import EmbeddedPostgres
+from tests.faults.harness import family
 
 
 @asynccontextmanager
@@ -29,14 +28,11 @@ async def embedded_postgres() -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
 async def frozen(server: EmbeddedPostgres) -> AsyncIterator[None]:
     """A PostgreSQL that says nothing any more: its processes stand still, its sockets stay open."""
     assert server.pid is not None
-    pids = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    stopped = family.frozen(server.pid)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        family.thaw(stopped)
 
 
 async def killed(server: EmbeddedPostgres) -> None:
