@@ -3,45 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from domain.ports import PublishFailed, StoreOverloaded, StoreUnavailable
 
 DEPENDENCIES = (StoreUnavailable, StoreOverloaded, PublishFailed, OSError, TimeoutError)
+AGAIN_SECONDS = 1.0
 log = structlog.get_logger("readers")
 
 
-async def persistently(name: str, run: Callable[[], Awaitable[None]], pause: float = 0.5) -> None:
+async def persistently(name: str, run: Callable[[], Coroutine[Any, Any, None]], pause: float = 0.5) -> None:
     """Runs `run` again and again until cancelled; a dead dependency is logged in one line and tried again.
+
+    Each run is a task of its own, so that nothing that it does with cancellations can end the loop or keep it alive.
 
     Args:
         pause: seconds between two runs.
     """
     while True:
+        running = asyncio.create_task(run(), name=name)
         try:
-            await run()
-        except Exception as error:
-            if _cancelled():
-                # What failed on the way out must not keep the loop alive.
-                raise asyncio.CancelledError from error
-            dead = _dead_dependency(error)
-            if dead is None:
-                log.error("failed and starts again", action="loop_failed", loop=name, error=repr(error), exc_info=True)
-            else:
-                log.warning("paused by a dependency", action="loop_paused", loop=name, error=str(dead) or repr(dead))
+            await asyncio.wait({running})
+        except asyncio.CancelledError:
+            await end(running)
+            raise
+        error = asyncio.CancelledError() if running.cancelled() else running.exception()
+        if error is not None:
+            _report(name, error)
         await asyncio.sleep(pause)
 
 
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancels a task until it is done. A driver may hide a cancellation behind an error of its own, and what waits for
+    a server that says nothing may have to be told twice."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+    if not task.cancelled():
+        # Seen: nobody else looks at it.
+        task.exception()
 
 
-def _dead_dependency(error: Exception) -> Exception | None:
+def _report(name: str, error: BaseException) -> None:
+    dead = _dead_dependency(error)
+    if dead is None:
+        log.error("failed and starts again", action="loop_failed", loop=name, error=repr(error), exc_info=error)
+    else:
+        log.warning("paused by a dependency", action="loop_paused", loop=name, error=str(dead) or repr(dead))
+
+
+def _dead_dependency(error: BaseException) -> BaseException | None:
     """What a dependency has failed with; None where anything else has failed, too. Tasks of one group fail together."""
-    if not isinstance(error, ExceptionGroup):
+    if not isinstance(error, BaseExceptionGroup):
         return error if isinstance(error, DEPENDENCIES) else None
     causes = [_dead_dependency(each) for each in error.exceptions]
     return None if None in causes else causes[0]

@@ -55,11 +55,14 @@ async def place_new(reactions: Iterable[Reaction], store: EventStore, readers: R
     """Gives each reaction that is new its first position.
 
     Every process does so before it accepts anything, also one that will not run them: they would begin at what is the
-    head once somebody does, and what was accepted until then would pass them by.
+    head once somebody does, and what was accepted until then would pass them by. So all processes are given the same.
     """
-    head = await store.head()
     for reaction in reactions:
-        await readers.ensure(_reader_of(reaction), 0 if reaction.from_beginning else head)
+        await _place(reaction, store, readers)
+
+
+async def _place(reaction: Reaction, store: EventStore, readers: Readers) -> None:
+    await readers.ensure(_reader_of(reaction), 0 if reaction.from_beginning else await store.head())
 
 
 def _reader_of(reaction: Reaction) -> str:
@@ -88,6 +91,8 @@ class Reactor:
         await persistently(self._reader, self._lead, pause=0.1)
 
     async def _lead(self) -> None:
+        # Again: without its row it would read the whole log, and a crash of the server may have forgotten that.
+        await _place(self._reaction, self._store, self._readers)
         async with self._readers.leadership(self._reader):
             saved = scanned = await self._readers.position(self._reader)
             due = 0.0

@@ -109,7 +109,7 @@ async def build(
 
     Args:
         dsn: PostgreSQL, whether a server of its own or the embedded one.
-        reactions: process managers besides the built-in ones.
+        reactions: process managers besides the built-in ones; the same ones for all processes on one database.
         channels: ways to reach users, besides those that the settings name.
         mapper: how events are stored, for compression and encryption.
         measured: wraps the gateway that the entry points use, given the names it knows.

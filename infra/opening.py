@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import structlog
 
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.errors import CONNECTION_ERRORS
 from adapters.postgres.mapper import EventMapper
 from domain.ports import StoreUnavailable
 from infra.migrate import migrate
@@ -18,9 +21,11 @@ from infra.settings_jobs import Jobs
 from infra.storage import Storage
 from projections.registry import projections
 
+ABSENT = (OSError, StoreUnavailable, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
+T = TypeVar("T")
 log = structlog.get_logger("service")
 
 
@@ -47,7 +52,7 @@ async def connected(dsn: str) -> Connection:
     """
     try:
         return await Database(dsn).connect(command_timeout=None)
-    except (OSError, TimeoutError) as error:
+    except (OSError, asyncpg.CannotConnectNowError) as error:
         raise PostgresUnreachable(place_of(dsn), error) from error
 
 
@@ -55,7 +60,8 @@ async def opened(dsn: str, mapper: EventMapper, jobs: Jobs, patience: float = PA
     """The store, started, on a database with this release's schema and the settings of the configuration file.
 
     Args:
-        patience: for so many seconds a PostgreSQL that does not answer is tried again, as while it starts itself.
+        patience: for so many seconds a PostgreSQL that does not answer is tried again, as while it starts itself. What
+            a migration meets is not: it is told at once.
 
     Raises:
         PostgresUnreachable: it has not answered by then.
@@ -63,33 +69,20 @@ async def opened(dsn: str, mapper: EventMapper, jobs: Jobs, patience: float = PA
         asyncpg.PostgresError: it answers, and refuses; a wrong password is not waited for.
     """
     until = time.monotonic() + patience
-    while True:
-        try:
-            return await _opened(dsn, mapper, jobs)
-        except (*CONNECTION_ERRORS, StoreUnavailable) as error:
-            if isinstance(error, ValueError):
-                # The driver's word for a URL that cannot be one.
-                raise
-            if time.monotonic() >= until:
-                raise PostgresUnreachable(place_of(dsn), error) from error
-            log.warning(
-                "waiting for PostgreSQL",
-                action="waiting_for_postgres",
-                place=place_of(dsn),
-                error=str(error) or repr(error),
-            )
-            await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _opened(dsn: str, mapper: EventMapper, jobs: Jobs) -> Storage:
-    database = Database(dsn)
-    connection = await database.connect(command_timeout=None)
+    connection = await _insisting(dsn, until, lambda: Database(dsn).connect(command_timeout=None))
     try:
         applied = await migrate(connection, projections())
-    finally:
+    except BaseException:
+        connection.terminate()
+        raise
+    with suppress(OSError):
         await connection.close(timeout=CLOSE_SECONDS)
     if applied:
         log.info("migrated", action="migrated", migrations=applied)
+    return await _insisting(dsn, until, lambda: _started(Database(dsn), mapper, jobs))
+
+
+async def _started(database: Database, mapper: EventMapper, jobs: Jobs) -> Storage:
     storage = await Storage.started(database, mapper, jobs.leases)
     try:
         await store_settings(storage, jobs)
@@ -99,8 +92,24 @@ async def _opened(dsn: str, mapper: EventMapper, jobs: Jobs) -> Storage:
     return storage
 
 
+async def _insisting(dsn: str, until: float, reach: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await reach()
+        except ABSENT as error:
+            if time.monotonic() >= until:
+                raise PostgresUnreachable(place_of(dsn), error) from error
+            reason = str(error) or type(error).__name__
+            log.warning("waiting for PostgreSQL", action="waiting_for_postgres", place=place_of(dsn), error=reason)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
 def place_of(dsn: str) -> str:
     """Where a URL points to, without what it says to get in."""
     parts = urlsplit(dsn)
-    socket = parse_qs(parts.query).get("host", [""])[0]
-    return socket or f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        # A password with a character that ends the host's part: what stands there is not a host.
+        return "the address in DATABASE_URL"
+    asked = parse_qs(parts.query)
+    host = parts.hostname or asked.get("host", ["its usual place"])[0]
+    return host if parts.port is None else f"{host}:{parts.port}"

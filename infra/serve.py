@@ -18,7 +18,7 @@ from adapters.http.server import serve as serve_http
 from adapters.metrics import MeasuredGateway, Metrics
 from adapters.tracing import Tracing
 from handlers.gateway import Gateway
-from handlers.persistence import persistently
+from handlers.persistence import end, persistently
 from infra.bootstrap import System, build
 from infra.channel_callbacks import build_callbacks
 from infra.collector import calm_collector
@@ -114,15 +114,15 @@ def announce(settings: Settings) -> None:
 
 
 async def _unless(shutdown: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What the work returns; None where the process is told to stop before, which ends the work."""
+    """What the work returns; None where the process was told to stop before, which ends the work."""
     working, told = asyncio.create_task(work), asyncio.create_task(shutdown.wait())
-    try:
-        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
-        return await working if working.done() else None
-    finally:
-        for task in (working, told):
-            task.cancel()
-        await asyncio.gather(working, told, return_exceptions=True)
+    await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if shutdown.is_set():
+        await end(working)
+    if working.cancelled() or (shutdown.is_set() and working.exception() is not None):
+        return None
+    return working.result()
 
 
 def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:

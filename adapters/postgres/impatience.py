@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -19,10 +19,10 @@ else:
 
 
 class ImpatientConnection(_Connection):
-    """A connection that is gone after a statement that took too long, or that nobody waits for any more.
+    """A connection that is gone after a statement that took too long.
 
     The library would ask the server to cancel the statement and wait for its answer, as long again as the statement
-    had; of a server that says nothing it would then report a timeout where a task was cancelled, which would go on.
+    had.
     """
 
     __slots__ = ()
@@ -47,7 +47,7 @@ class ImpatientConnection(_Connection):
     async def _in_time(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
-        except (TimeoutError, asyncio.CancelledError):
+        except TimeoutError:
             self.terminate()
             raise
 
@@ -59,3 +59,9 @@ class ImpatientPool(_Pool):
 
     def acquire(self, *, timeout: float | None = None) -> Any:
         return super().acquire(timeout=self.acquire_seconds if timeout is None else timeout)
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:
+        """Takes a connection back. One whose statement was cancelled is waited for as long as one is waited for to be
+        had; then it is gone, which is nothing that the task that was cancelled has to hear of."""
+        with suppress(OSError):
+            await super().release(connection, timeout=timeout)

@@ -15,9 +15,11 @@ from structlog.testing import capture_logs
 
 from adapters.postgres.database import Database
 from adapters.postgres.mapper import EventMapper
+from handlers.persistence import end
 from infra.bootstrap import System
 from infra.embedded_postgres import EmbeddedPostgres
-from infra.opening import PostgresUnreachable, connected, opened
+from infra.migrate import LOCK
+from infra.opening import PostgresUnreachable, connected, opened, place_of
 from infra.settings_jobs import Jobs
 from millrace.contracts.wire import Accepted, Refused
 from tests.support.eventually import eventually
@@ -155,6 +157,53 @@ async def test_a_service_that_starts_before_its_postgresql_waits_for_it(
 
 async def waited(logs: Sequence[Mapping[str, Any]]) -> bool:
     return any(entry.get("action") == "waiting_for_postgres" for entry in logs)
+
+
+async def test_what_is_cancelled_while_it_waits_for_a_migration_of_a_postgresql_that_stands_still_ends(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    server, dsn = embedded
+    other = await connected(dsn)
+    await other.execute(LOCK)
+    opening = asyncio.create_task(opened(dsn, EventMapper(), Jobs()))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+    await eventually(lambda: other.fetchval(waiting))
+    async with asyncio.timeout(60), frozen(server):
+        await end(opening)
+    assert opening.cancelled()
+    other.terminate()
+
+
+async def test_a_statement_that_is_cancelled_is_cancelled_in_the_server(
+    embedded: tuple[EmbeddedPostgres, str],
+) -> None:
+    _, dsn = embedded
+    pool = await Database(dsn).pool(seconds=30)
+    looking = asyncio.create_task(pool.fetchval("SELECT pg_sleep(20)"))
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    await eventually(lambda: pool.fetchval(asleep))
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    await eventually(lambda: pool.fetchval(asleep), lambda count: count == 0, seconds=10)
+    pool.terminate()
+
+
+@pytest.mark.parametrize(
+    ("dsn", "place"),
+    [
+        ("postgresql://kim:secret@db.example:5433/millrace", "db.example:5433"),
+        ("postgresql://kim:secret@db.example/millrace", "db.example"),
+        ("postgresql://kim:secret@/millrace?host=/run/postgresql", "/run/postgresql"),
+        ("postgresql:///millrace", "its usual place"),
+        # A password in which a character is not escaped; what is before it is taken for the host.
+        ("postgresql://kim:12#34@db.example:5433/millrace", "the address in DATABASE_URL"),
+        ("postgresql://kim:12/34@db.example:5433/millrace", "the address in DATABASE_URL"),
+        ("postgresql://kim:12?34@db.example:5433/millrace", "the address in DATABASE_URL"),
+    ],
+)
+def test_a_place_has_neither_user_nor_password(dsn: str, place: str) -> None:
+    assert place_of(dsn) == place
 
 
 async def test_a_postgresql_that_does_not_come_is_named_without_what_gets_in(unused_tcp_port: int) -> None:

@@ -138,6 +138,21 @@ async def test_what_was_accepted_before_anybody_runs_a_reaction_does_not_pass_it
         assert [event.event.payload for event in thanks] == [{"job": job_id}]  # type: ignore[attr-defined]
 
 
+async def test_a_reaction_whose_place_is_lost_begins_at_the_head_again(
+    fresh_database_url: str, connection: asyncpg.Connection
+) -> None:
+    async with system(fresh_database_url, reactions=[THANKS]) as running:
+        await a_job_is_done(running)
+        await eventually(lambda: cards(running))
+        await connection.execute("DELETE FROM readers WHERE name = $1", READER)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7270502"
+        )
+        await eventually(lambda: running.storage.readers.position(READER))
+        await a_job_is_done(running)
+        assert len(await eventually(lambda: cards(running), lambda found: len(found) >= 2)) == 2
+
+
 async def test_an_event_that_a_reaction_cannot_digest_holds_its_own_stream(fresh_database_url: str) -> None:
     async with system(fresh_database_url, reactions=[Reaction("stumbling", stumble)]) as running:
         for payload in ({"call": 1}, {"broken": True}, {"call": 2}):

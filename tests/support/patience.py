@@ -18,14 +18,16 @@ class PatientTransport(httpx.AsyncHTTPTransport):
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if "/callbacks/" in request.url.path:
+            return await super().handle_async_request(request)
         if request.method != "GET":
             request.headers.setdefault("Idempotency-Key", uuid.uuid4().hex)
         for _ in range(ATTEMPTS):
             response = await super().handle_async_request(request)
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or "/callbacks/" in request.url.path:
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return response
             await response.aread()
-            if response.json().get("code") != "unavailable":
+            if '"unavailable"' not in response.text:
                 return response
             await asyncio.sleep(PAUSE_SECONDS)
         return response
