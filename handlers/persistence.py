@@ -24,7 +24,7 @@ async def persistently(name: str, run: Callable[[], Coroutine[Any, Any, None]], 
         pause: seconds between two runs.
     """
     while True:
-        running = asyncio.create_task(run(), name=name)
+        running = asyncio.create_task(run(), name=f"run of {name}")
         try:
             await asyncio.wait({running})
         except asyncio.CancelledError:
