@@ -30,24 +30,32 @@ async def persistently(name: str, run: Callable[[], Coroutine[Any, Any, None]], 
         except asyncio.CancelledError:
             await end(running)
             raise
-        error = asyncio.CancelledError() if running.cancelled() else running.exception()
-        if error is not None:
-            _report(name, error)
+        _report(name, running)
         await asyncio.sleep(pause)
 
 
 async def end(task: asyncio.Task[Any]) -> None:
     """Cancels a task until it is done. A driver may hide a cancellation behind an error of its own, and what waits for
     a server that says nothing may have to be told twice."""
+    again: asyncio.CancelledError | None = None
     while not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+        try:
+            await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+        except asyncio.CancelledError as cancelled:
+            # Whoever ends this one tells it a second time, too: the task must not be left behind for that.
+            again = cancelled
     if not task.cancelled():
         # Seen: nobody else looks at it.
         task.exception()
+    if again is not None:
+        raise again
 
 
-def _report(name: str, error: BaseException) -> None:
+def _report(name: str, run: asyncio.Task[None]) -> None:
+    error = asyncio.CancelledError() if run.cancelled() else run.exception()
+    if error is None:
+        return
     dead = _dead_dependency(error)
     if dead is None:
         log.error("failed and starts again", action="loop_failed", loop=name, error=repr(error), exc_info=error)

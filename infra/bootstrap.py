@@ -173,11 +173,16 @@ async def build(
     if tracing is not None:
         gateway = tracing.gateway(gateway, known)
     all_reactions = [*(reaction for module in modules for reaction in module.reactions), *reactions]
-    await place_new(all_reactions, storage.store, storage.readers)
     bus = None
     if broker is not None:
         bus = AmqpBus(broker, gateway, settings.amqp_claims(), carrier, events_log=settings.events_log)
-        await bus.start(serving="api" in roles)
+    try:
+        await place_new(all_reactions, storage.store, storage.readers)
+        if bus is not None:
+            await bus.start(serving="api" in roles)
+    except BaseException:
+        await storage.stop()
+        raise
     hub = live_hub(storage, gateway, samples)
     presence = Presence(PostgresPresence(storage.pool))
     loops = [

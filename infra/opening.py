@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,7 +22,15 @@ from infra.settings_jobs import Jobs
 from infra.storage import Storage
 from projections.registry import projections
 
-ABSENT = (OSError, StoreUnavailable, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+ABSENT = (
+    OSError,
+    StoreUnavailable,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
@@ -52,7 +61,7 @@ async def connected(dsn: str) -> Connection:
     """
     try:
         return await Database(dsn).connect(command_timeout=None)
-    except (OSError, asyncpg.CannotConnectNowError) as error:
+    except ABSENT as error:
         raise PostgresUnreachable(place_of(dsn), error) from error
 
 
@@ -68,8 +77,7 @@ async def opened(dsn: str, mapper: EventMapper, jobs: Jobs, patience: float = PA
         NewerDatabase: the database is ahead of this release.
         asyncpg.PostgresError: it answers, and refuses; a wrong password is not waited for.
     """
-    until = time.monotonic() + patience
-    connection = await _insisting(dsn, until, lambda: Database(dsn).connect(command_timeout=None))
+    connection = await _insisting(dsn, patience, lambda: Database(dsn).connect(command_timeout=None))
     try:
         applied = await migrate(connection, projections())
     except BaseException:
@@ -79,7 +87,7 @@ async def opened(dsn: str, mapper: EventMapper, jobs: Jobs, patience: float = PA
         await connection.close(timeout=CLOSE_SECONDS)
     if applied:
         log.info("migrated", action="migrated", migrations=applied)
-    return await _insisting(dsn, until, lambda: _started(Database(dsn), mapper, jobs))
+    return await _insisting(dsn, patience, lambda: _started(Database(dsn), mapper, jobs))
 
 
 async def _started(database: Database, mapper: EventMapper, jobs: Jobs) -> Storage:
@@ -92,12 +100,14 @@ async def _started(database: Database, mapper: EventMapper, jobs: Jobs) -> Stora
     return storage
 
 
-async def _insisting(dsn: str, until: float, reach: Callable[[], Awaitable[T]]) -> T:
+async def _insisting(dsn: str, patience: float, reach: Callable[[], Awaitable[T]]) -> T:
+    until = time.monotonic() + patience
     while True:
         try:
             return await reach()
         except ABSENT as error:
-            if time.monotonic() >= until:
+            # A certificate that is not believed will not be believed later.
+            if time.monotonic() >= until or isinstance(error, ssl.SSLError):
                 raise PostgresUnreachable(place_of(dsn), error) from error
             reason = str(error) or type(error).__name__
             log.warning("waiting for PostgreSQL", action="waiting_for_postgres", place=place_of(dsn), error=reason)

@@ -103,3 +103,20 @@ async def test_a_loop_that_is_cancelled_ends_whatever_it_makes_of_that(
     async with asyncio.timeout(10):
         with pytest.raises(asyncio.CancelledError):
             await loop
+
+
+@pytest.mark.parametrize("run", [hide_the_cancellation, sleep_through_the_first_cancellation])
+async def test_a_loop_within_a_loop_leaves_nothing_behind(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    inner = asyncio.Event()
+
+    async def begin() -> None:
+        inner.set()
+        await run()
+
+    loop = asyncio.create_task(persistently("outer", lambda: persistently("inner", begin, pause=0), pause=0))
+    await inner.wait()
+    loop.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await loop
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("run of")] == []
