@@ -53,16 +53,13 @@ class PostgresUnreachable(Exception):
         self.place = place
 
 
-async def connected(dsn: str) -> Connection:
-    """A connection for one command of an operator, whose statements take as long as they take.
+async def connected(dsn: str, patience: float = 0.0) -> Connection:
+    """A connection whose statements take as long as they take, for a migration or for one command of an operator.
 
     Raises:
-        PostgresUnreachable: nobody answers there.
+        PostgresUnreachable: nobody answers there, for `patience` seconds.
     """
-    try:
-        return await Database(dsn).connect(command_timeout=None)
-    except ABSENT as error:
-        raise PostgresUnreachable(place_of(dsn), error) from error
+    return await _insisting(dsn, patience, lambda: Database(dsn).connect(command_timeout=None))
 
 
 async def opened(dsn: str, mapper: EventMapper, jobs: Jobs, patience: float = PATIENCE_SECONDS) -> Storage:
@@ -77,7 +74,7 @@ async def opened(dsn: str, mapper: EventMapper, jobs: Jobs, patience: float = PA
         NewerDatabase: the database is ahead of this release.
         asyncpg.PostgresError: it answers, and refuses; a wrong password is not waited for.
     """
-    connection = await _insisting(dsn, patience, lambda: Database(dsn).connect(command_timeout=None))
+    connection = await connected(dsn, patience)
     try:
         applied = await migrate(connection, projections())
     except BaseException:

@@ -12,6 +12,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 case "${*:-browser}" in
     coverage | *browser*|*tests/integration|*tests/integration/live*|*tests/e2e|*benchmark_live*) scripts/browser.sh; scripts/react.sh ;;
 esac
+
 # On a machine that others use, too, a test may fail for what happens beside it. There, where CI is set, it is run once more by itself
 # and the log says so: what fails twice fails, and what does not has a fault all the same, which waits to be found.
 tested() {

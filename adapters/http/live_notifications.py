@@ -18,7 +18,6 @@ from millrace.contracts import feed as contract
 from millrace.contracts.wire import Accepted, Identifier, Refused
 
 PATTERN = "notification.#"
-HEAD = {"after": "head", "limit": 1}
 MOST_UNREAD = 100
 USER_ID: TypeAdapter[str] = TypeAdapter(Identifier)
 UNREAD = "notifications.unread"
@@ -53,11 +52,7 @@ class LiveNotifications:
                 case contract.AskUnread():
                     # Not older than what this connection has been told.
                     position = session.hub.token_of(session.hub.position)
-                    unread = await self._unread(session, user_id, position)
-                    if isinstance(unread, Refused):
-                        await session.refuse(unread.problem, asked.id)
-                    else:
-                        await session.tell(UNREAD, unread.result, asked.id, user_id=user_id)
+                    await _tell(session, user_id, await self._unread(session, user_id, position), asked.id)
                 case contract.Ping():
                     await session.tell("pong", id=asked.id)
                 case _:
@@ -69,16 +64,13 @@ class LiveNotifications:
 
     async def _frames(self, session: Session, topic: Topic, after: str | None) -> AsyncGenerator[bytes, None]:
         if after is None:
-            page = await session.answer(topic, lambda: session.hub.past(HEAD, session.context))
+            page = await session.head(topic)
             if isinstance(page, Refused):
                 yield self._format.refusal(topic, page.problem)
                 return
             after = position = str(page.result["position"])
-            unread = await session.answer(topic, lambda: self._unread(session, str(topic.user_id), position))
-            if isinstance(unread, Refused):
-                await session.refuse(unread.problem)
-            else:
-                await session.tell(UNREAD, unread.result, user_id=topic.user_id)
+            user_id = str(topic.user_id)
+            await _tell(session, user_id, await session.answer(topic, lambda: self._unread(session, user_id, position)))
         async with aclosing(session.feed(topic, after).frames()) as frames:
             async for chunk in frames:
                 yield chunk
@@ -110,3 +102,10 @@ class LiveNotifications:
                 await session.tell("marked", {**reply.result, "position": reply.position}, asked.id)
             case _:
                 raise TypeError(f"{name} answered one body with a batch")
+
+
+async def _tell(session: Session, user_id: str, unread: Accepted | Refused, id: str | None = None) -> None:
+    if isinstance(unread, Refused):
+        await session.refuse(unread.problem, id)
+    else:
+        await session.tell(UNREAD, unread.result, id, user_id=user_id)

@@ -18,7 +18,6 @@ from millrace.contracts import feed as contract
 from millrace.contracts.wire import Accepted, Refused
 
 PATTERN = "progress.#"
-HEAD = {"after": "head", "limit": 1}
 
 
 class LiveProgress:
@@ -60,7 +59,7 @@ class LiveProgress:
     async def _frames(self, session: Session, topic: Topic, after: str | None) -> AsyncGenerator[bytes, None]:
         if after is None:
             # What happens between the two answers is in the first one and sent once more, which changes nothing.
-            page = await session.answer(topic, lambda: session.hub.past(HEAD, session.context))
+            page = await session.head(topic)
             asked = {"progress_id": topic.subject}
             query = self._feeds.gateway.query
             found = await session.answer(topic, lambda: query("progress.get", asked, session.context))

@@ -97,6 +97,10 @@ class Session:
             await asyncio.sleep(pause_of(answer))
         return answer
 
+    async def head(self, topic: Topic) -> Accepted | Refused:
+        """Where a subscription begins that names no place."""
+        return await self.answer(topic, lambda: self.hub.past({"after": "head", "limit": 1}, self.context))
+
     def end(self, code: int, reason: str) -> None:
         """Has the connection closed; the first reason counts."""
         if not self._ended.is_set():

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, Pool
 from adapters.postgres.mapper import EventMapper
 from handlers.persistence import end
 from infra.bootstrap import System
@@ -25,6 +25,7 @@ from tests.support.eventually import eventually
 from tests.support.postgres import embedded_postgres, frozen, killed
 from tests.support.systems import asked, claimed, context, enqueued, reported, system, told
 
+ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 JOB = {"name": "transcribe", "data": {"file": "a-17.wav"}}
 
 
@@ -32,6 +33,13 @@ JOB = {"name": "transcribe", "data": {"file": "a-17.wav"}}
 async def embedded() -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
     async with embedded_postgres() as embedded:
         yield embedded
+
+
+async def looking_for_long(pool: Pool) -> asyncio.Task[None]:
+    """A statement that the server is at."""
+    looking = asyncio.create_task(pool.fetchval("SELECT pg_sleep(20)"))
+    await eventually(lambda: pool.fetchval(ASLEEP))
+    return looking
 
 
 async def within(seconds: float, system: System, command: str, body: object) -> str:
@@ -129,9 +137,7 @@ async def test_a_statement_that_is_cancelled_while_postgresql_stands_still_is_ca
 ) -> None:
     server, dsn = embedded
     pool = await Database(dsn).pool(seconds=30)
-    looking = asyncio.create_task(pool.fetchval("SELECT pg_sleep(20)"))
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-    await eventually(lambda: pool.fetchval(asleep))
+    looking = await looking_for_long(pool)
     async with asyncio.timeout(60), frozen(server):
         looking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -162,16 +168,18 @@ async def test_a_migration_that_is_cancelled_while_postgresql_stands_still_ends(
     embedded: tuple[EmbeddedPostgres, str],
 ) -> None:
     server, dsn = embedded
-    other = await connected(dsn)
+    # In its transaction `other` would see the activities of its first look for ever.
+    other, looking = await connected(dsn), await connected(dsn)
     # The migration waits for it, and would say goodbye to a server that says nothing.
     await other.execute("BEGIN; CREATE TABLE migrations ()")
     opening = asyncio.create_task(opened(dsn, EventMapper(), Jobs()))
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    await eventually(lambda: other.fetchval(waiting))
+    await eventually(lambda: looking.fetchval(waiting))
     async with asyncio.timeout(60), frozen(server):
         await end(opening)
     assert opening.cancelled()
     other.terminate()
+    looking.terminate()
 
 
 async def test_a_statement_that_is_cancelled_is_cancelled_in_the_server(
@@ -179,13 +187,11 @@ async def test_a_statement_that_is_cancelled_is_cancelled_in_the_server(
 ) -> None:
     _, dsn = embedded
     pool = await Database(dsn).pool(seconds=30)
-    looking = asyncio.create_task(pool.fetchval("SELECT pg_sleep(20)"))
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-    await eventually(lambda: pool.fetchval(asleep))
+    looking = await looking_for_long(pool)
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
-    await eventually(lambda: pool.fetchval(asleep), lambda count: count == 0, seconds=10)
+    await eventually(lambda: pool.fetchval(ASLEEP), lambda count: count == 0, seconds=10)
     pool.terminate()
 
 
